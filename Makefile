@@ -1,0 +1,29 @@
+# Two commands do everything: `make demo` and `make test`. Both make the environment first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help env demo test check clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+env: $(VENV)/.installed  ## make .venv with the tested versions
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pleura needs Python 3.11 or newer; say make PYTHON=python3.12, for instance")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: env  ## phantoms (or PLEURA_DATA=DIR) from film to findings, ending in one HTML page
+	$(BIN)/pleura demo --out demo $(if $(PLEURA_DATA),--data "$(PLEURA_DATA)")
+
+test: env  ## lint, types and tests, as CI runs them
+	PATH="$(CURDIR)/$(BIN):$$PATH" ./check
+
+check: test
+
+clean:  ## remove the environment and what demo made
+	rm -rf $(VENV) demo

@@ -1,0 +1,40 @@
+"""The `pleura` command: one file a verb, one line in the table below."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from pleura.errors import PleuraError
+
+app = typer.Typer(
+    name="pleura",
+    help="Find pneumothorax on chest radiographs. Research software, not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+VERBS: tuple[tuple[str, Callable[..., Any]], ...] = ()
+
+for _name, _verb in VERBS:
+    app.command(_name, no_args_is_help=False)(_verb)
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+
+
+def main() -> None:
+    """The console entry point: pleura's own errors end in one line and exit code 1."""
+    try:
+        app()
+    except PleuraError as error:
+        print(f"pleura: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)

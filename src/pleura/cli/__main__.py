@@ -1,0 +1,3 @@
+from pleura.cli import main
+
+main()

@@ -1,0 +1,160 @@
+"""`Finding`: what every model returns for one film, in that film's own pixels."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.radiograph import Side, SideBasis
+
+Decision = Literal["positive", "negative", "declined"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is looked for.
+
+    Attributes:
+        name: as a reader would say it.
+        code: its code in `scheme`.
+        scheme: the coding scheme designator (PS3.16 table 8-1); `SCT` is SNOMED CT.
+    """
+
+    name: str = "Pneumothorax"
+    code: str = "36118008"
+    scheme: str = "SCT"
+
+
+PNEUMOTHORAX = Target()
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model spoke: the bundle's name and version, and a SHA-256 over its contents (hex)."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One connected region (8-neighbourhood) of a finding's mask.
+
+    Attributes:
+        side: the patient's side its centroid lies on: that half of the image; `side_basis` says on
+            what that rests.
+        area_px: pixels of the source matrix.
+        area_fraction: share of the whole image, 0 to 1.
+        area_mm2: in the plane `spacing_basis` names, or None where the spacing is not believable.
+        box: (top, left, bottom, right) in source pixels; bottom and right are exclusive.
+        peak_probability: largest pixel probability inside, 0 to 1.
+    """
+
+    side: Side
+    side_basis: SideBasis
+    area_px: int
+    area_fraction: float
+    area_mm2: float | None
+    box: tuple[int, int, int, int]
+    peak_probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A model's answer for one film.
+
+    Attributes:
+        target: what was looked for.
+        decision: `positive`, `negative`, or `declined` where the film cannot be judged.
+        reason: why, in one sentence.
+        probability: of presence, 0 to 1; None when declined.
+        calibrated: whether `probability` went through a fitted calibrator. If not, it ranks films and
+            is compared with the model's own threshold, but is not a chance of disease.
+        probability_map: float32 (H, W) in [0, 1] on the source matrix; None when declined or when
+            the model does not localise.
+        mask: bool (H, W) on the source matrix, all False unless positive; None when declined.
+        lesions: the mask's regions, largest first.
+        model: who says so.
+        source, sop_instance_uid: the film's.
+        notes: what the reader of the film and the detector chose or assumed, one sentence each.
+    """
+
+    target: Target
+    decision: Decision
+    reason: str
+    model: ModelIdentity
+    source: str
+    sop_instance_uid: str | None = None
+    probability: float | None = None
+    calibrated: bool = False
+    probability_map: NDArray[np.float32] | None = None
+    mask: NDArray[np.bool_] | None = None
+    lesions: tuple[Lesion, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.probability is None) != (self.decision == "declined"):
+            raise ValueError("a Finding has a probability exactly when it is not declined")
+        if self.probability is not None and not 0.0 <= self.probability <= 1.0:
+            raise ValueError(f"a probability lies in [0, 1]; got {self.probability}")
+        if self.mask is not None and self.decision != "positive" and self.mask.any():
+            raise ValueError(f"a {self.decision} Finding has no mask; got {int(self.mask.sum())} px")
+
+    @property
+    def area_fraction(self) -> float | None:
+        """Share of the image inside the mask, 0 to 1; None when declined."""
+        return None if self.mask is None else float(self.mask.mean())
+
+    @property
+    def area_mm2(self) -> float | None:
+        """Area of the mask, or None where the film's spacing is not believable or it was declined."""
+        if self.mask is None:
+            return None
+        areas = [lesion.area_mm2 for lesion in self.lesions]
+        return sum(a for a in areas if a is not None) if areas and None not in areas else None
+
+    @property
+    def side(self) -> Literal["right", "left", "bilateral"] | None:
+        """The patient's side or sides with a lesion; None without one."""
+        sides = {lesion.side for lesion in self.lesions}
+        if len(sides) == 2:
+            return "bilateral"
+        return sides.pop() if sides else None
+
+    @property
+    def side_basis(self) -> SideBasis | None:
+        """What `side` rests on; None without a lesion."""
+        return self.lesions[0].side_basis if self.lesions else None
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but the arrays, as JSON types."""
+        return {
+            "file": self.source,
+            "sop_instance_uid": self.sop_instance_uid,
+            "target": self.target.name,
+            "decision": self.decision,
+            "reason": self.reason,
+            "probability": self.probability,
+            "calibrated": self.calibrated,
+            "area_fraction": self.area_fraction,
+            "area_mm2": self.area_mm2,
+            "side": self.side,
+            "side_basis": self.side_basis,
+            "lesions": [
+                {
+                    "side": lesion.side,
+                    "area_px": lesion.area_px,
+                    "area_fraction": lesion.area_fraction,
+                    "area_mm2": lesion.area_mm2,
+                    "box": list(lesion.box),
+                    "peak_probability": lesion.peak_probability,
+                }
+                for lesion in self.lesions
+            ],
+            "model": self.model.name,
+            "model_version": self.model.version,
+            "model_sha256": self.model.sha256,
+            "notes": list(self.notes),
+        }
