@@ -100,7 +100,9 @@ class Finding:
         if self.probability is not None and not 0.0 <= self.probability <= 1.0:
             raise ValueError(f"a probability lies in [0, 1]; got {self.probability}")
         if self.mask is not None and self.decision != "positive" and self.mask.any():
-            raise ValueError(f"a {self.decision} Finding has no mask; got {int(self.mask.sum())} px")
+            raise ValueError(
+                f"a {self.decision} Finding has no mask; got {int(self.mask.sum())} px"
+            )
 
     @property
     def area_fraction(self) -> float | None:

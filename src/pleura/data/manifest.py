@@ -1,15 +1,16 @@
 """The prepared dataset on disk: `dataset.json`, `manifest.csv`, `annotations.csv`, images and masks.
 
-    DIR/
-      dataset.json      format version, target, corpora it was prepared from
-      manifest.csv      one film a row: the fields of `Film`, then one `fact:` column for each further fact
-      annotations.csv   film_id,number,rle: every annotation row as it came, on the source matrix
-      failures.csv      source,reason: every file that could not be prepared
-      images/ID.png     the Radiograph's pixels, grey, 8 or 16 bit
-      masks/ID.png      0 or 255, always on the source matrix; positive films only
+DIR/
+  dataset.json      format version, target, corpora it was prepared from
+  manifest.csv      one film a row: the fields of `Film`, then one `fact:` column for each further fact
+  annotations.csv   film_id,number,rle: every annotation row as it came, on the source matrix
+  failures.csv      source,reason: every file that could not be prepared
+  images/ID.png     the Radiograph's pixels, grey, 8 or 16 bit
+  masks/ID.png      0 or 255, always on the source matrix; positive films only
 """
 
 import csv
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -149,7 +150,9 @@ def _film(row: dict[str, str]) -> Film:
             if name in _CHOICES and cell not in _CHOICES[name]:
                 raise ValueError(f"{name} is {cell!r}, not one of {', '.join(_CHOICES[name])}")
             values[name] = cell or None
-    facts = {k.removeprefix(FACT_PREFIX): v for k, v in row.items() if k.startswith(FACT_PREFIX) and v}
+    facts = {
+        k.removeprefix(FACT_PREFIX): v for k, v in row.items() if k.startswith(FACT_PREFIX) and v
+    }
     return Film(**values, facts=facts)
 
 
@@ -194,8 +197,6 @@ class Dataset:
     @cached_property
     def sha256(self) -> str:
         """A hash over which films the dataset holds, their pixels, labels and patients (hex)."""
-        import hashlib
-
         lines = sorted(
             f"{f.film_id} {f.pixel_sha256} {f.label} {f.mask_area_px} {f.patient_id}"
             for f in self.films
@@ -230,11 +231,12 @@ class Dataset:
 
         A dataset prepared at a reduced size gives the reduced pixels enlarged again, and a note.
         """
-        pixels, notes = self.pixels(film), ()
+        pixels = self.pixels(film)
+        notes: tuple[str, ...] = ()
         if pixels.shape != (film.rows, film.columns):
             notes = (f"Prepared at {pixels.shape[0]}x{pixels.shape[1]} and enlarged again.",)
-            pixels = cv2.resize(pixels, (film.columns, film.rows), interpolation=cv2.INTER_LINEAR)
-            pixels = np.clip(pixels, 0.0, 1.0, dtype=np.float32)
+            enlarged = cv2.resize(pixels, (film.columns, film.rows), interpolation=cv2.INTER_LINEAR)
+            pixels = np.clip(enlarged.astype(np.float32), 0.0, 1.0)
         spacing = (
             (film.row_spacing_mm, film.column_spacing_mm)
             if film.row_spacing_mm is not None and film.column_spacing_mm is not None
