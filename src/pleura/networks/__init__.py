@@ -1,0 +1,47 @@
+"""The networks: one architecture a file, one line each in the table below.
+
+Every network takes float (N, channels, size, size), normalised, and returns an `Output` of logits.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from pleura.errors import RecipeError, UnknownName
+from pleura.networks.output import Output
+from pleura.networks.swin_unet import SwinUNet
+from pleura.networks.unet_timm import UNetTimm
+
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "swin_unet": SwinUNet,
+    "unet_timm": UNetTimm,
+}
+
+
+def create(name: str, *, channels: int, size: int, **options: Any) -> nn.Module:
+    """The network `name` with random weights, for inputs of (channels, size, size).
+
+    Raises:
+        UnknownName: no network, or no option of it, has such a name; lists those there are.
+        RecipeError: an option has an impossible value.
+    """
+    if name not in NETWORKS:
+        raise UnknownName.among("network", name, NETWORKS)
+    known = set(inspect.signature(NETWORKS[name]).parameters) - {"channels", "size"}
+    for option in options:
+        if option not in known:
+            raise UnknownName.among(f"option of network {name}", option, known)
+    try:
+        return NETWORKS[name](channels=channels, size=size, **options)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise RecipeError(f"network {name} at {channels}x{size}x{size}: {error}") from error
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Trainable and frozen parameters together."""
+    return sum(p.numel() for p in network.parameters())
+
+
+__all__ = ["NETWORKS", "Output", "create", "parameter_count"]

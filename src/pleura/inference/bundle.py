@@ -1,0 +1,199 @@
+"""The bundle: one directory, or its zip, that holds a model and everything needed to trust it.
+
+    BUNDLE/
+      bundle.json           identity, network, input, operating point, metrics, data card, checksums
+      weights.safetensors   the network's tensors
+
+Nothing in it is ever unpickled, and every file is checked against its SHA-256 before use.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pleura.errors import BundleError
+from pleura.finding import PNEUMOTHORAX, ModelIdentity, Target
+from pleura.inference.postprocess import OperatingPoint
+from pleura.inference.preprocess import InputSpec
+
+FORMAT_VERSION = 1
+MANIFEST = "bundle.json"
+WEIGHTS = "weights.safetensors"
+PRESENCE_SCORE = "mean of the top 0.1 % of pixel probabilities"
+INTENDED_USE = (
+    "Research on frontal chest radiographs of adults. Not a medical device: "
+    "never use it to diagnose, treat or triage a patient."
+)
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_FILE_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class BundleManifest:
+    """What `bundle.json` says.
+
+    Attributes:
+        name, version: of the model.
+        network, network_options: what `pleura.networks.create` builds.
+        input: what the network takes.
+        target: what is looked for.
+        operating_point: decision rule, with the films it was fitted on.
+        presence_score: how a film's score comes from the network's output.
+        calibrator: None: the score is not calibrated.
+        metrics: figures by part of the split, as measured; empty where none were.
+        data_card: the training films: corpora, counts, split hash, pixel hashes.
+        training: the recipe and what the run recorded.
+        intended_use, licence, created: text.
+    """
+
+    name: str
+    version: str
+    network: str
+    network_options: Mapping[str, Any]
+    input: InputSpec
+    target: Target = PNEUMOTHORAX
+    operating_point: OperatingPoint = field(default_factory=OperatingPoint)
+    presence_score: str = PRESENCE_SCORE
+    calibrator: None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    data_card: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    intended_use: str = INTENDED_USE
+    licence: str = "unstated"
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was opened and whose checksums held; make one with `open_bundle`.
+
+    Attributes:
+        manifest: what `bundle.json` says.
+        identity: name, version and the SHA-256 of `bundle.json`, which covers every other file.
+        weights: the bytes of `weights.safetensors`.
+    """
+
+    manifest: BundleManifest
+    identity: ModelIdentity
+    weights: bytes = field(repr=False)
+
+
+def write_bundle(
+    out: Path, manifest: BundleManifest, weights: bytes, *, zipped: bool = False
+) -> ModelIdentity:
+    """Writes a bundle to `out`, a directory or a zip, whole or not at all, replacing an older bundle.
+
+    Raises:
+        BundleError: `out` exists and is no bundle.
+    """
+    if out.exists() and not _looks_like_bundle(out):
+        raise BundleError(f"{out} exists and is no bundle; remove it or choose another place")
+    described = asdict(manifest) | {
+        "format_version": FORMAT_VERSION,
+        "created": manifest.created or datetime.now(UTC).isoformat(timespec="seconds"),
+        "files": {WEIGHTS: hashlib.sha256(weights).hexdigest()},
+    }
+    text = json.dumps(described, indent=2, sort_keys=True).encode()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        whole = Path(scratch) / "bundle"
+        if zipped:
+            with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+                archive.writestr(MANIFEST, text)
+                archive.writestr(WEIGHTS, weights)
+        else:
+            whole.mkdir()
+            (whole / MANIFEST).write_bytes(text)
+            (whole / WEIGHTS).write_bytes(weights)
+        if out.is_dir():
+            shutil.rmtree(out)
+        os.replace(whole, out)
+    return ModelIdentity(manifest.name, manifest.version, hashlib.sha256(text).hexdigest())
+
+
+def open_bundle(path: Path | str) -> Bundle:
+    """Opens the bundle at `path`, a directory or a zip.
+
+    Raises:
+        BundleError: there is none, it is of another version, damaged or altered.
+    """
+    path = Path(path)
+    text = _file(path, MANIFEST, MAX_MANIFEST_BYTES)
+    try:
+        described = json.loads(text)
+        version, files = described.pop("format_version"), described.pop("files")
+        if version != FORMAT_VERSION:
+            raise BundleError(
+                f"{path} is a bundle of format {version}; this pleura reads {FORMAT_VERSION}: "
+                "install the pleura it was made with, or export it again"
+            )
+        manifest = _manifest(described)
+        expected = files[WEIGHTS]
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{path}: its {MANIFEST} is damaged ({error!r})") from error
+    weights = _file(path, WEIGHTS, MAX_FILE_BYTES)
+    if hashlib.sha256(weights).hexdigest() != expected:
+        raise BundleError(f"{path}: {WEIGHTS} does not match its checksum; get the bundle again")
+    identity = ModelIdentity(manifest.name, manifest.version, hashlib.sha256(text).hexdigest())
+    return Bundle(manifest, identity, weights)
+
+
+def _manifest(described: dict[str, Any]) -> BundleManifest:
+    if described["calibrator"] is not None:
+        raise BundleError(
+            "the bundle has a calibrator, which this pleura cannot apply: update pleura"
+        )
+    if described["presence_score"] != PRESENCE_SCORE:
+        raise BundleError(f"unknown presence score {described['presence_score']!r}: update pleura")
+    return BundleManifest(
+        **described
+        | {
+            "input": InputSpec(**described["input"]),
+            "target": Target(**described["target"]),
+            "operating_point": OperatingPoint(**described["operating_point"]),
+        }
+    )
+
+
+def _file(bundle: Path, name: str, limit: int) -> bytes:
+    """The bytes of one file of a bundle, at most `limit` of them."""
+    try:
+        if bundle.is_dir():
+            with (bundle / name).open("rb") as file:
+                data = file.read(limit + 1)
+        elif bundle.is_file():
+            with zipfile.ZipFile(bundle) as archive, archive.open(_member(archive, name)) as file:
+                data = file.read(limit + 1)
+        else:
+            raise BundleError(f"{bundle} does not exist; make a bundle with `pleura export`")
+    except (FileNotFoundError, KeyError):
+        raise BundleError(f"{bundle} is no bundle: it holds no {name}") from None
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise BundleError(f"{bundle}: {name} cannot be read ({error})") from error
+    if len(data) > limit:
+        raise BundleError(f"{bundle}: {name} is larger than {limit} bytes, which no bundle needs")
+    return data
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> str:
+    """`name` at the top of the archive, or inside its only folder, as some tools zip."""
+    matches = [m for m in archive.namelist() if PurePosixPath(m).name == name and m.count("/") <= 1]
+    if len(matches) != 1:
+        raise KeyError(name)
+    return matches[0]
+
+
+def _looks_like_bundle(path: Path) -> bool:
+    if path.is_dir():
+        return (path / MANIFEST).is_file() or not any(path.iterdir())
+    return zipfile.is_zipfile(path)

@@ -1,0 +1,107 @@
+"""From a probability map to a decision, a mask and lesions on the film's own matrix."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.finding import Lesion
+from pleura.radiograph import Radiograph, Side
+
+TOP_SHARE = 0.001
+"""Share of pixels whose mean probability is the presence score of a pure segmenter."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """When a film is called positive, and how its mask is drawn.
+
+    A film is positive when its presence score reaches `presence_threshold` and a region of at least
+    `min_area_fraction` of the image has pixels at `pixel_threshold` or above.
+
+    Attributes:
+        pixel_threshold, presence_threshold: probabilities, 0 to 1.
+        min_area_fraction: of the image; smaller regions are dropped.
+        aim: what the numbers were chosen for.
+        fitted_on: which films they were chosen on.
+    """
+
+    pixel_threshold: float = 0.5
+    min_area_fraction: float = 0.0
+    presence_threshold: float = 0.5
+    aim: str = "default"
+    fitted_on: str = "nothing"
+
+    def __post_init__(self) -> None:
+        for name in ("pixel_threshold", "min_area_fraction", "presence_threshold"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} lies in [0, 1]; got {getattr(self, name)}")
+
+
+def presence_score(probability_map: NDArray[np.float32]) -> float:
+    """Mean of the top 0.1 % of a map's pixel probabilities, at the network's own resolution.
+
+    Args:
+        probability_map: float32 (H, W) in [0, 1].
+
+    Returns:
+        A score in [0, 1] that ranks films. It is not a calibrated probability.
+    """
+    count = max(1, round(TOP_SHARE * probability_map.size))
+    top = np.partition(probability_map, -count, axis=None)[-count:]
+    return float(np.clip(top.mean(dtype=np.float64), 0.0, 1.0))
+
+
+def to_source_matrix(
+    probability_map: NDArray[np.float32], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """A map float32 (h, w) enlarged (bilinear) or reduced to the film's `shape`, float32 (H, W)."""
+    height, width = shape
+    resized = cv2.resize(probability_map, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.clip(resized, 0.0, 1.0).astype(np.float32, copy=False)
+
+
+def draw_mask(probability_map: NDArray[np.float32], point: OperatingPoint) -> NDArray[np.bool_]:
+    """bool (H, W): pixels at the pixel threshold or above, without the regions that are too small."""
+    mask = probability_map >= point.pixel_threshold
+    if point.min_area_fraction == 0.0 or not mask.any():
+        return mask
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= point.min_area_fraction * mask.size
+    large[0] = False  # the background
+    kept: NDArray[np.bool_] = large[labels]
+    return kept
+
+
+def lesions(
+    mask: NDArray[np.bool_], probability_map: NDArray[np.float32], film: Radiograph
+) -> tuple[Lesion, ...]:
+    """The connected regions of `mask`, largest first, with the patient's side each lies on."""
+    count, labels, stats, centroids = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    spacing = film.trusted_spacing_mm
+    found = []
+    for i in range(1, count):
+        left, top, width, height, area = (int(v) for v in stats[i])
+        window = (slice(top, top + height), slice(left, left + width))
+        inside = labels[window] == i
+        found.append(
+            Lesion(
+                side=_side(float(centroids[i][0]), mask.shape[1], film.image_left),
+                side_basis=film.side_basis,
+                area_px=area,
+                area_fraction=area / mask.size,
+                area_mm2=None if spacing is None else area * spacing[0] * spacing[1],
+                box=(top, left, top + height, left + width),
+                peak_probability=float(probability_map[window][inside].max()),
+            )
+        )
+    return tuple(sorted(found, key=lambda lesion: -lesion.area_px))
+
+
+def _side(column: float, columns: int, image_left: Side) -> Side:
+    """The patient's side at a column of the image: that half's."""
+    other: Side = "left" if image_left == "right" else "right"
+    return image_left if column < (columns - 1) / 2 else other

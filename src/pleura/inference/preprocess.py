@@ -1,0 +1,50 @@
+"""From a film's pixels to a network's input. Training and serving both come through here."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a network takes.
+
+    Attributes:
+        size: height and width in pixels; films are squeezed to it, whatever their aspect.
+        channels: 1, or 3 equal ones.
+        mean, std: of the normalisation (x - mean) / std, for x in [0, 1].
+    """
+
+    size: int
+    channels: int = 1
+    mean: float = 0.5
+    std: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 32 <= self.size <= 4096:
+            raise ValueError(f"input size is 32 to 4096 px; got {self.size}")
+        if self.channels not in (1, 3):
+            raise ValueError(f"a network takes 1 or 3 channels; got {self.channels}")
+        if not self.std > 0:
+            raise ValueError(f"std must be positive; got {self.std}")
+
+
+def squeeze(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Resizes float32 (H, W) to (size, size): averaging areas where it shrinks, else bilinear."""
+    height, width = pixels.shape
+    shrinks = height >= size and width >= size
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (size, size), interpolation=method).astype(np.float32, copy=False)
+
+
+def normalise(pixels: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:
+    """float32 (H, W) in [0, 1] to float32 (channels, H, W), normalised."""
+    plane = (pixels - np.float32(spec.mean)) / np.float32(spec.std)
+    return np.repeat(plane[None], spec.channels, axis=0)
+
+
+def network_input(pixels: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:
+    """float32 (H, W) in [0, 1] to what the network takes: float32 (channels, size, size)."""
+    return normalise(squeeze(pixels, spec.size), spec)

@@ -1,0 +1,74 @@
+"""What runs a bundle's network. torch is imported only when its runtime is chosen."""
+
+import threading
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.errors import BundleError, MissingExtra
+from pleura.inference.bundle import Bundle
+
+
+class Runtime(Protocol):
+    """Runs a network; safe to call from several threads."""
+
+    name: str
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 (N, channels, size, size), normalised, to mask logits, float32 (N, size, size)."""
+        ...
+
+
+class TorchRuntime:
+    """PyTorch, in float32, on a GPU where there is one.
+
+    Args:
+        bundle: whose network is run.
+        device: `auto`, `cpu`, or torch's name of a device.
+
+    Raises:
+        MissingExtra: torch is not installed.
+        BundleError: the weights are not those of the network the bundle names.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        try:
+            import safetensors
+            import safetensors.torch
+            import torch
+        except ImportError as error:
+            raise MissingExtra.needing(
+                "Running this bundle with PyTorch", "train", error
+            ) from error
+        from pleura.networks import create
+
+        manifest = bundle.manifest
+        network = create(
+            manifest.network,
+            channels=manifest.input.channels,
+            size=manifest.input.size,
+            **manifest.network_options,
+        )
+        try:
+            network.load_state_dict(safetensors.torch.load(bundle.weights))
+        except (RuntimeError, safetensors.SafetensorError) as error:
+            raise BundleError(
+                f"the weights of {manifest.name} are not those of {manifest.network}: {error}"
+            ) from error
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.name = f"torch on {device}"
+        self._torch = torch
+        self._device = torch.device(device)
+        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+        self._lock = threading.Lock()
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Runtime`."""
+        torch = self._torch
+        with self._lock, torch.inference_mode():
+            images = torch.from_numpy(np.ascontiguousarray(batch))
+            images = images.to(self._device, memory_format=torch.channels_last)
+            logits = self._network(images).mask_logits[:, 0].float().cpu().numpy()
+        return np.asarray(logits, dtype=np.float32)

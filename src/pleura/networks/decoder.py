@@ -1,0 +1,60 @@
+"""The U-Net decoder that the networks on timm encoders share."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv_block(inputs: int, outputs: int) -> nn.Sequential:
+    """Twice a padded 3x3 convolution, batch norm and ReLU; (N, inputs, H, W) to (N, outputs, H, W)."""
+    layers: list[nn.Module] = []
+    for channels in (inputs, outputs):
+        layers += [
+            nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class UNetDecoder(nn.Module):
+    """Climbs from the coarsest feature map to `size`, meeting each finer one on the way.
+
+    After Ronneberger, Fischer and Brox, "U-Net", MICCAI 2015, with nearest-neighbour upsampling for the
+    transposed convolution.
+
+    Args:
+        encoder_channels: of the encoder's maps, finest first.
+        channels: of each block's output, coarsest first. The first blocks meet the finer maps in turn;
+            those that remain only double the resolution.
+    """
+
+    def __init__(self, encoder_channels: Sequence[int], channels: Sequence[int]) -> None:
+        super().__init__()
+        coarsest, *skips = reversed(encoder_channels)
+        if len(channels) < len(skips):
+            raise ValueError(
+                f"{len(skips)} skip connections need as many blocks; got {len(channels)}"
+            )
+        skips += [0] * (len(channels) - len(skips))
+        inputs = [coarsest, *channels[:-1]]
+        self.blocks = nn.ModuleList(
+            conv_block(i + s, c) for i, s, c in zip(inputs, skips, channels, strict=True)
+        )
+
+    def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """(N, C_i, H_i, W_i) maps, finest first, to (N, channels[-1], *size)."""
+        x, *skips = reversed(maps)
+        for i, block in enumerate(self.blocks):
+            if i < len(skips):
+                x = F.interpolate(x, size=skips[i].shape[2:], mode="nearest")
+                x = torch.cat((x, skips[i]), dim=1)
+            else:
+                height, width = min(2 * x.shape[2], size[0]), min(2 * x.shape[3], size[1])
+                x = F.interpolate(x, size=(height, width), mode="nearest")
+            x = block(x)
+        if x.shape[2:] != size:
+            x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        return x

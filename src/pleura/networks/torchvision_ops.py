@@ -1,0 +1,61 @@
+"""Lets torchvision import beside a torch it was not compiled for.
+
+torchvision's wheels on the package index are linked against CUDA. Next to a CPU build of torch their
+compiled operators do not load, and `import torchvision` (so timm too) ends in ``RuntimeError:
+operator torchvision::nms does not exist``, because torchvision attaches shape functions to operators
+that were never defined. That an operator of the name exists is all the import needs.
+
+No network here calls one of them, so what is declared is a name without an implementation: torch
+raises NotImplementedError if one is called. Where the compiled operators load, nothing is touched.
+"""
+
+import importlib.util
+import logging
+from pathlib import Path
+
+import torch
+
+log = logging.getLogger(__name__)
+
+# Every operator that torchvision 0.21 to 0.28 attaches a shape function to.
+NAMES = (
+    "nms",
+    "qnms",
+    "roi_align",
+    "qroi_align",
+    "_roi_align_backward",
+    "ps_roi_align",
+    "_ps_roi_align_backward",
+    "roi_pool",
+    "_roi_pool_backward",
+    "ps_roi_pool",
+    "_ps_roi_pool_backward",
+    "deform_conv2d",
+    "_deform_conv2d_backward",
+)
+
+_declared: list[torch.library.Library] = []  # a Library's declarations live as long as it does
+
+
+def compiled_operators_load() -> bool:
+    """Whether the installed torchvision's own compiled operators work with the installed torch."""
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return False
+    for library in Path(spec.origin).parent.glob("_C*.so"):
+        try:
+            torch.ops.load_library(str(library))
+        except OSError as error:
+            log.info("torchvision's compiled operators do not load: %s", error)
+            return False
+    return True  # loaded, or a platform that names the library otherwise and needs no help
+
+
+def declare_missing() -> bool:
+    """Declares torchvision's operators where its compiled ones do not load; says whether they were."""
+    if not _declared and not compiled_operators_load():
+        library = torch.library.Library("torchvision", "DEF")
+        for name in NAMES:
+            library.define(f"{name}(Tensor placeholder) -> Tensor")
+        _declared.append(library)
+    return bool(_declared)
