@@ -61,8 +61,7 @@ class Detector:
         """Pixel probabilities at the network's resolution, float32 (N, size, size) in [0, 1]."""
         spec = self.manifest.input
         logits = self.runtime(np.stack([network_input(film.pixels, spec) for film in films]))
-        probabilities: NDArray[np.float32] = 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
-        return probabilities
+        return (1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))).astype(np.float32)
 
     def _finding(self, film: Radiograph, probability_map: NDArray[np.float32]) -> Finding:
         point = self.manifest.operating_point

@@ -1,10 +1,13 @@
 """From a film's pixels to a network's input. Training and serving both come through here."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from pleura.config import STRICT
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class InputSpec:
         mean, std: of the normalisation (x - mean) / std, for x in [0, 1].
     """
 
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
     size: int
     channels: int = 1
     mean: float = 0.5

@@ -44,7 +44,7 @@ def compiled_operators_load() -> bool:
         return False
     for library in Path(spec.origin).parent.glob("_C*.so"):
         try:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
         except OSError as error:
             log.info("torchvision's compiled operators do not load: %s", error)
             return False
@@ -54,8 +54,8 @@ def compiled_operators_load() -> bool:
 def declare_missing() -> bool:
     """Declares torchvision's operators where its compiled ones do not load; says whether they were."""
     if not _declared and not compiled_operators_load():
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for name in NAMES:
-            library.define(f"{name}(Tensor placeholder) -> Tensor")
+            library.define(f"{name}(Tensor placeholder) -> Tensor")  # type: ignore[no-untyped-call]
         _declared.append(library)
     return bool(_declared)

@@ -1,0 +1,123 @@
+"""`FilmSet`: a dataset's films at a network's size, held in one array on disk, for training."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from pleura.data.augment import augment
+from pleura.data.manifest import Dataset
+from pleura.errors import DatasetError
+
+Squeeze = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+
+
+class FilmSet:
+    """Films squeezed to one size, as uint8, read from a memory-mapped cache made on first use.
+
+    The cache lies in `DATASET/cache`, named for the films, their pixels and masks and the size, so that
+    another selection or a changed dataset makes another file. It may be deleted at any time.
+
+    Args:
+        dataset: prepared, with these films labelled.
+        film_ids: which, in this order.
+        size: of the network's input.
+        squeeze: the serving path's resizing: float32 (H, W) in [0, 1] to (size, size).
+        progress: called with (films done, films in all) while the cache is made.
+
+    Raises:
+        DatasetError: a film is not in the dataset, is unlabelled, or cannot be read.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        film_ids: Sequence[str],
+        size: int,
+        squeeze: Squeeze,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        unknown = [i for i in film_ids if i not in dataset.by_id]
+        if unknown:
+            raise DatasetError(f"{len(unknown)} films are not in {dataset.root}: {unknown[0]}, ...")
+        self.film_ids = tuple(film_ids)
+        films = [dataset.by_id[i] for i in film_ids]
+        unlabelled = [f.film_id for f in films if f.label is None]
+        if unlabelled:
+            raise DatasetError(f"{len(unlabelled)} films are unlabelled: {unlabelled[0]}, ...")
+        self.labels = tuple(int(f.label or 0) for f in films)
+        self.size = size
+        self._pixels = _cached(dataset, self.film_ids, size, squeeze, progress)
+
+    def __len__(self) -> int:
+        return len(self.film_ids)
+
+    def get(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """A film, float32 (S, S) in [0, 1], and its mask, uint8 (S, S) of 0 or 255."""
+        image = self._pixels[index, 0].astype(np.float32) / np.float32(255.0)
+        return image, np.where(self._pixels[index, 1] > 127, np.uint8(255), np.uint8(0))
+
+    def augmented(
+        self, index: int, name: str, seeds: Iterable[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """As `get`, passed through the augmentation set `name` with a generator from `seeds`."""
+        image, mask = self.get(index)
+        return augment(name, image, mask, np.random.default_rng([*seeds, index]))
+
+
+def _cached(
+    dataset: Dataset,
+    film_ids: Sequence[str],
+    size: int,
+    squeeze: Squeeze,
+    progress: Callable[[int, int], None] | None,
+) -> NDArray[np.uint8]:
+    """uint8 (N, 2, S, S): each film and the area its mask covers of each pixel."""
+    key = hashlib.sha256(f"{dataset.sha256} {size} {' '.join(film_ids)}".encode()).hexdigest()[:16]
+    path = dataset.root / "cache" / f"films-{size}-{key}.npy"
+    shape = (len(film_ids), 2, size, size)
+    if path.exists():
+        stored = np.load(path, mmap_mode="r")
+        if stored.shape == shape and stored.dtype == np.uint8:
+            return np.asarray(stored)
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        _fill(partial, shape, dataset, film_ids, squeeze, progress)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def _fill(
+    path: Path,
+    shape: tuple[int, int, int, int],
+    dataset: Dataset,
+    film_ids: Sequence[str],
+    squeeze: Squeeze,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    pixels = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+    size = shape[-1]
+
+    def one(index: int) -> None:
+        film = dataset.by_id[film_ids[index]]
+        image = squeeze(dataset.pixels(film), size)
+        mask = dataset.mask(film).astype(np.float32)
+        covered = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
+        pixels[index, 0] = np.round(image * 255.0)
+        pixels[index, 1] = np.round(covered * 255.0)
+
+    # Threads suffice: decoding and resizing run outside the interpreter's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, _ in enumerate(pool.map(one, range(len(film_ids))), start=1):
+            if progress:
+                progress(done, len(film_ids))
+    pixels.flush()

@@ -1,0 +1,160 @@
+"""`Recipe`: everything that decides a training run, as frozen dataclasses and as one YAML file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import yaml
+
+from pleura.config import STRICT, parse, read_yaml
+from pleura.errors import RecipeError
+from pleura.inference.preprocess import InputSpec
+
+Monitor = Literal["dice_positive", "competition_dice", "auc", "loss"]
+Precision = Literal["auto", "32", "bf16"]
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """Which network, and what its encoder starts from.
+
+    Attributes:
+        name: in the table of `pleura.networks`.
+        options: what that network takes beside channels and size.
+        init: `imagenet` (timm's hub, or random with a warning where it cannot be reached), `random`, or
+            the path of a safetensors file with the encoder's weights.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    init: str = "random"
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """One summand of the loss: `weight` times the loss `name` with its `options`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+    name: str
+    weight: float = 1.0
+    options: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OptimizerRecipe:
+    """`adam` or `adamw`, its learning rate, and how that runs over the epochs.
+
+    Attributes:
+        schedule: `constant`, or `cosine` down to a hundredth of the learning rate.
+        warmup_epochs: of linear rise from nearly zero, before the schedule.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+    name: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0 or self.weight_decay < 0 or self.warmup_epochs < 0:
+            raise ValueError(
+                "learning_rate is positive; weight_decay, warmup_epochs are not negative"
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run, but for the films.
+
+    Attributes:
+        name: of the run and, by default, of the bundle.
+        description: one line, with the source of the numbers.
+        network, input, loss, optimizer: see there.
+        augmentation: a named set of `pleura.data.augment`.
+        positive_share: of each epoch's films that are positive: all positives and as many negatives, drawn
+            anew each epoch, as make up the rest. None takes every film each epoch.
+        batch_size: films an optimiser step.
+        micro_batch: films a forward pass; gradients are summed to `batch_size`. None: the same.
+        epochs: at most.
+        patience: epochs without a better `monitor` before training stops; None never stops early.
+        monitor: what chooses the best epoch, on the tuning films at the network's size:
+            `dice_positive` (mean Dice of positive films at 0.5), `competition_dice`, `auc` or `loss`.
+        ema_decay: of the exponential moving average of weights that is evaluated and kept; None: no average.
+        clip_norm: of the gradient; None does not clip.
+        precision: `bf16` autocast, `32`, or `auto`: bf16 where the machine computes in it.
+        pictures_every: epochs between two contact sheets of tuning predictions.
+        seed: of everything random.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+    name: str
+    network: NetworkRecipe
+    input: InputSpec
+    description: str = ""
+    loss: tuple[LossTerm, ...] = (LossTerm("bce_dice"),)
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    augmentation: str = "none"
+    positive_share: float | None = None
+    batch_size: int = 8
+    micro_batch: int | None = None
+    epochs: int = 50
+    patience: int | None = 10
+    monitor: Monitor = "dice_positive"
+    ema_decay: float | None = None
+    clip_norm: float | None = 1.0
+    precision: Precision = "auto"
+    pictures_every: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "pictures_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1; got {getattr(self, name)}")
+        for name in ("micro_batch", "patience"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1 or absent; got {getattr(self, name)}")
+        for name in ("positive_share", "ema_decay"):
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} lies between 0 and 1; got {getattr(self, name)}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm is positive or absent; got {self.clip_norm}")
+        if not self.loss:
+            raise ValueError("loss needs at least one term")
+
+    def to_yaml(self) -> str:
+        """The recipe as `read_recipe` reads it."""
+        return yaml.safe_dump(json.loads(json.dumps(asdict(self))), sort_keys=False)
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a YAML file, with `key=value` overrides (dots reach into sections) applied.
+
+    Raises:
+        RecipeError: no such file, an unknown key (with a spelling hint), a wrong type or value.
+    """
+    given = read_yaml(path, RecipeError)
+    if not isinstance(given, dict):
+        raise RecipeError(f"{path} holds no recipe: a mapping of keys to values is expected")
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise RecipeError(f"{override!r} is no override; write key=value, such as epochs=3")
+        _set(given, key.strip().split("."), yaml.safe_load(value), override)
+    return parse(Recipe, given, str(path), RecipeError)
+
+
+def recipe_from(given: Mapping[str, Any], where: str) -> Recipe:
+    """The recipe in a mapping that `to_yaml` wrote."""
+    return parse(Recipe, given, where, RecipeError)
+
+
+def _set(given: dict[str, Any], path: list[str], value: Any, override: str) -> None:
+    for part in path[:-1]:
+        given = given.setdefault(part, {})
+        if not isinstance(given, dict):
+            raise RecipeError(f"{override!r}: {part} is a value, not a section")
+    given[path[-1]] = value

@@ -1,0 +1,34 @@
+"""Which films an epoch shows, in which order: a function of the labels, the seed and the epoch alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.errors import TrainingError
+
+
+def epoch_order(
+    labels: Sequence[int], *, seed: int, epoch: int, positive_share: float | None
+) -> NDArray[np.int64]:
+    """Indices into `labels` in the order the epoch shows them.
+
+    With a `positive_share`, all positives and as many negatives, drawn without replacement, as make up
+    the rest; at most all of them.
+
+    Raises:
+        TrainingError: a share is asked for, but one class is missing.
+    """
+    given = np.asarray(labels)
+    rng = np.random.default_rng([seed, epoch])
+    if positive_share is None:
+        return rng.permutation(len(given)).astype(np.int64)
+    positives, negatives = np.flatnonzero(given == 1), np.flatnonzero(given == 0)
+    if len(positives) == 0 or len(negatives) == 0:
+        raise TrainingError(
+            f"positive_share needs films of both classes to train on; there are {len(positives)} "
+            f"positive and {len(negatives)} negative ones"
+        )
+    wanted = round(len(positives) * (1.0 - positive_share) / positive_share)
+    drawn = rng.choice(negatives, size=min(wanted, len(negatives)), replace=False)
+    return rng.permutation(np.concatenate([positives, drawn])).astype(np.int64)
