@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import cohort, dataset, film
 from numpy.random import default_rng
+from synthetic import cohort, dataset, film
 
 from pleura.data.manifest import Film
 from pleura.data.split import Split, make_split
