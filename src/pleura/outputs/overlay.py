@@ -1,0 +1,342 @@
+"""A film with its finding drawn on it, and sheets of many such pictures.
+
+The film is drawn on its source matrix, scaled evenly: a picture for looking at, whose proportions are the
+source's own even where its pixels are not square in mm. Nothing is drawn on the film but contours and
+the side markers; words stand on a strip below.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from pleura.finding import Finding
+from pleura.radiograph import Radiograph, Side
+
+FINDING = (255, 176, 32)
+"""Colour of the finding's contour, RGB."""
+TRUTH = (64, 208, 255)
+"""Colour of the labelled contour, RGB; tells from `FINDING` with any colour vision."""
+_STRIP = (18, 22, 25)
+_INK = (236, 240, 242)
+_MUTED = (160, 172, 180)
+_DECLINED = (214, 120, 110)
+_OVERSAMPLE = 4
+_SUBPIXEL_BITS = 4
+
+RGB = tuple[int, int, int]
+
+
+def overlay(
+    film: Radiograph,
+    finding: Finding,
+    truth: NDArray[np.bool_] | None = None,
+    size: int | None = None,
+    *,
+    heat: bool = False,
+    caption: bool = True,
+) -> NDArray[np.uint8]:
+    """The film with its finding.
+
+    Args:
+        film: the film.
+        finding: what a model found on it; its mask and map are on the film's matrix.
+        truth: bool (H, W), the labelled mask, drawn in another colour; None where there is none.
+        size: longer side of the film in the picture, px; the film's own by default.
+        heat: whether to tint the film faintly by the probability map, where there is one.
+        caption: whether to add the strip of words below.
+
+    Returns:
+        uint8 (H', W', 3), RGB.
+
+    Raises:
+        ValueError: a mask or a map is not of the film's shape, or `size` is below 16.
+    """
+    _check(film, finding, truth, size)
+    height, width = _scaled(film.shape, size)
+    picture = _grey(film.pixels, (height, width))
+    if heat and finding.probability_map is not None:
+        picture = _tinted(picture, finding.probability_map)
+    thickness = max(1.0, min(height, width) / 300.0)
+    if truth is not None and truth.any():
+        draw_contour(picture, truth, TRUTH, thickness)
+    if finding.mask is not None and finding.mask.any():
+        draw_contour(picture, finding.mask, FINDING, thickness)
+    drawn = Image.fromarray(picture)
+    _side_markers(drawn, film.image_left)
+    if finding.decision == "declined":
+        _frame(drawn, max(2, round(2 * thickness)))
+    if caption:
+        drawn = _captioned(drawn, film, finding, truth)
+    return np.asarray(drawn, dtype=np.uint8)
+
+
+def draw_contour(
+    picture: NDArray[np.uint8], mask: NDArray[np.bool_], colour: RGB, thickness: float = 1.5
+) -> None:
+    """Draws the outline of `mask` into `picture`, in place and anti-aliased.
+
+    Args:
+        picture: uint8 (H', W', 3), RGB.
+        mask: bool (H, W), of any size: its outline is scaled to the picture.
+        colour: RGB.
+        thickness: of the line, px of the picture.
+    """
+    # A dark rim below the line keeps it readable on bone and on air alike.
+    for ink, line in ((_STRIP, thickness + 1.6), (colour, thickness)):
+        _blend(picture, _line_cover(mask, picture.shape[:2], line), ink)
+
+
+def contact_sheet(
+    images: Sequence[NDArray[np.uint8]],
+    columns: int,
+    captions: Sequence[str] = (),
+    *,
+    tile: int | None = None,
+) -> NDArray[np.uint8]:
+    """Pictures side by side, row after row, each with its caption below.
+
+    Args:
+        images: uint8 (H, W) or (H, W, 3) RGB; of different sizes if need be. Each is scaled to fit a
+            square tile.
+        columns: pictures a row; fewer where there are fewer pictures.
+        captions: one a picture, or none at all.
+        tile: side of a tile, px; the largest picture's longer side, 512 at most, by default.
+
+    Returns:
+        uint8 (H', W', 3), RGB.
+
+    Raises:
+        ValueError: there are no pictures, captions do not pair up, or a picture is of another type.
+    """
+    if not images or columns < 1:
+        raise ValueError(
+            f"a sheet needs a picture and a column; got {len(images)} pictures, {columns} columns"
+        )
+    if captions and len(captions) != len(images):
+        raise ValueError(f"{len(images)} pictures cannot have {len(captions)} captions; one each")
+    side = tile or min(512, max(max(image.shape[:2]) for image in images))
+    if side < 16:
+        raise ValueError(f"a tile has at least 16 px a side; got {side}")
+    columns = min(columns, len(images))
+    rows, gap = math.ceil(len(images) / columns), max(2, side // 50)
+    type_size = max(9, side // 18)
+    lines = [_wrapped(text, type_size, side) for text in captions]
+    below = max((len(text) for text in lines), default=0) * round(type_size * 1.3)
+    below += gap if below else 0
+    step = side + gap, side + below + gap
+    sheet = Image.new("RGB", (columns * step[0] + gap, rows * step[1] + gap), _STRIP)
+    pen = ImageDraw.Draw(sheet)
+    for n, image in enumerate(images):
+        x, y = gap + n % columns * step[0], gap + n // columns * step[1]
+        fitted = Image.fromarray(_fitted(image, side))
+        sheet.paste(fitted, (x + (side - fitted.width) // 2, y + (side - fitted.height) // 2))
+        if lines:
+            _write(pen, (x, y + side + gap // 2), lines[n], type_size, _INK)
+    return np.asarray(sheet, dtype=np.uint8)
+
+
+def _check(
+    film: Radiograph, finding: Finding, truth: NDArray[np.bool_] | None, size: int | None
+) -> None:
+    if size is not None and size < 16:
+        raise ValueError(f"a picture of a film has at least 16 px on its longer side; got {size}")
+    for what, array in (
+        ("finding's mask", finding.mask),
+        ("finding's probability map", finding.probability_map),
+        ("labelled mask", truth),
+    ):
+        if array is not None and array.shape != film.shape:
+            raise ValueError(
+                f"the {what} is {array.shape}, the film {film.shape}; give what belongs to this film"
+            )
+
+
+def _scaled(shape: tuple[int, int], size: int | None) -> tuple[int, int]:
+    factor = size / max(shape) if size else 1.0
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+def _grey(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """The film as uint8 RGB (H', W', 3), which may be written to."""
+    if shape != pixels.shape:
+        shrinks = shape[0] < pixels.shape[0]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        pixels = np.asarray(cv2.resize(pixels, shape[::-1], interpolation=how), np.float32)
+    grey = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return np.repeat(grey.reshape(*shape, 1), 3, axis=2)
+
+
+def _tinted(picture: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    resized = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
+    weight = 0.45 * np.clip(resized, 0.0, 1.0).reshape(height, width, 1)
+    tinted = picture * (1.0 - weight) + np.array(FINDING, np.float32) * weight
+    return np.asarray(np.rint(tinted), dtype=np.uint8)
+
+
+def _line_cover(
+    mask: NDArray[np.bool_], shape: tuple[int, ...], thickness: float
+) -> NDArray[np.float32]:
+    """How much of each pixel of a picture of `shape` the outline of `mask` covers, 0 to 1."""
+    height, width = shape[:2]
+    over = _OVERSAMPLE if max(height, width) <= 1024 else 2
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    scale = np.array([width / mask.shape[1], height / mask.shape[0]]) * over
+    # Contour points are pixel centres: half a pixel further on an axis of pixel edges.
+    fixed = [
+        np.rint(((c.astype(np.float64) + 0.5) * scale - 0.5) * (1 << _SUBPIXEL_BITS)).astype(
+            np.int32
+        )
+        for c in contours
+    ]
+    canvas = np.zeros((height * over, width * over), np.uint8)
+    cv2.polylines(
+        canvas, fixed, True, 255, max(1, round(thickness * over)), cv2.LINE_8, _SUBPIXEL_BITS
+    )
+    cover = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+    return cover.astype(np.float32) / np.float32(255.0)
+
+
+def _blend(picture: NDArray[np.uint8], cover: NDArray[np.float32], colour: RGB) -> None:
+    touched = cover > 0
+    weight = cover[touched][:, None]
+    mixed = picture[touched] * (1.0 - weight) + np.array(colour, np.float32) * weight
+    picture[touched] = np.rint(mixed).astype(np.uint8)
+
+
+def _side_markers(drawn: Image.Image, image_left: Side) -> None:
+    """R and L at the picture's edges: the patient's sides."""
+    size = max(9, min(drawn.size) // 22)
+    inset = max(3, size // 3)
+    left = "R" if image_left == "right" else "L"
+    right = "L" if left == "R" else "R"
+    pen, font = ImageDraw.Draw(drawn), _font(size)
+    rim = max(1, size // 10)
+    for text, x, anchor in ((left, inset, "la"), (right, drawn.width - inset, "ra")):
+        pen.text((x, inset), text, _INK, font, anchor=anchor, stroke_width=rim, stroke_fill=_STRIP)
+
+
+def _frame(drawn: Image.Image, thickness: int) -> None:
+    edge = (0, 0, drawn.width - 1, drawn.height - 1)
+    ImageDraw.Draw(drawn).rectangle(edge, outline=_DECLINED, width=thickness)
+
+
+def _captioned(
+    drawn: Image.Image, film: Radiograph, finding: Finding, truth: NDArray[np.bool_] | None
+) -> Image.Image:
+    size = max(10, min(30, drawn.width // 28))
+    inset, step = max(4, size // 2), round(size * 1.35)
+    room = drawn.width - 2 * inset
+    paragraphs: list[tuple[str, RGB]] = [
+        (_headline(finding), _DECLINED if finding.decision == "declined" else _INK)
+    ]
+    if finding.decision == "declined":
+        paragraphs.append((finding.reason, _INK))
+    elif finding.side is not None:
+        paragraphs.append((f"Side: {_side_words(finding, film.image_left)}", _INK))
+    elif film.side_basis == "convention":
+        paragraphs.append(("R and L by convention", _MUTED))
+    legend = [(FINDING, "finding")] if finding.decision == "positive" else []
+    if truth is not None:
+        legend.append((TRUTH, "labelled" if truth.any() else "labelled: none"))
+    wrapped = [(_wrapped(text, size, room), ink) for text, ink in paragraphs]
+    count = sum(len(lines) for lines, _ in wrapped) + bool(legend)
+    strip = Image.new("RGB", (drawn.width, count * step + 2 * inset), _STRIP)
+    pen, y = ImageDraw.Draw(strip), inset
+    for lines, ink in wrapped:
+        y = _write(pen, (inset, y), lines, size, ink)
+    _legend(pen, (inset, y), legend, size)
+    whole = Image.new("RGB", (drawn.width, drawn.height + strip.height))
+    whole.paste(drawn, (0, 0))
+    whole.paste(strip, (0, drawn.height))
+    return whole
+
+
+def _headline(finding: Finding) -> str:
+    name = finding.target.name
+    if finding.probability is None:
+        return f"{name}: declined"
+    word = "probability" if finding.calibrated else "score"
+    area = f", {100 * finding.area_fraction:.1f} % of the image" if finding.area_fraction else ""
+    return f"{name}: {finding.decision}, {word} {finding.probability:.2f}{area}"
+
+
+def _side_words(finding: Finding, image_left: Side) -> str:
+    """The patient's side, where that is on the picture, and whether it is assumed."""
+    if finding.side == "bilateral":
+        where = "right and left"
+    else:
+        where = f"{finding.side} (image {'left' if finding.side == image_left else 'right'})"
+    return f"{where}, by convention" if finding.side_basis == "convention" else where
+
+
+def _legend(
+    pen: ImageDraw.ImageDraw, at: tuple[int, int], entries: list[tuple[RGB, str]], size: int
+) -> None:
+    x, y = at
+    for colour, text in entries:
+        pen.line((x, y + size * 0.62, x + size * 1.2, y + size * 0.62), colour, max(2, size // 6))
+        pen.text((x + size * 1.6, y), text, _MUTED, _font(size))
+        x += round(size * 2.8 + _font(size).getlength(text))
+
+
+def _write(
+    pen: ImageDraw.ImageDraw, at: tuple[int, int], lines: Sequence[str], size: int, ink: RGB
+) -> int:
+    """Writes lines below one another; gives the height at which the next would stand."""
+    x, y = at
+    for line in lines:
+        pen.text((x, y), line, ink, _font(size))
+        y += round(size * 1.35)
+    return y
+
+
+def _wrapped(text: str, size: int, room: int, most: int = 4) -> list[str]:
+    """`text` in lines no wider than `room` px, `most` of them; what is longer ends in an ellipsis."""
+    font, lines = _font(size), [""]
+    for word in text[:600].split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    if len(lines) > most:
+        lines = [*lines[: most - 1], lines[most - 1] + "…"]
+    return [_clipped(line, font, room) for line in lines]
+
+
+def _clipped(line: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+    while len(line) > 2 and font.getlength(line) > room:
+        line = line.rstrip("…")[:-1] + "…"
+    return line
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise ValueError("this Pillow was built without FreeType; install Pillow's own wheel")
+    return font
+
+
+def _fitted(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The picture as RGB, scaled evenly to fit a square of `side`."""
+    colour = image.ndim == 3 and image.shape[2] == 3
+    if image.dtype != np.uint8 or not (image.ndim == 2 or colour) or image.size == 0:
+        raise ValueError(
+            f"a picture is uint8 (H, W) or (H, W, 3) RGB; got {image.dtype} {image.shape}"
+        )
+    rgb = image if colour else np.repeat(image[:, :, None], 3, axis=2)
+    height, width = _scaled((rgb.shape[0], rgb.shape[1]), side)
+    if (height, width) == rgb.shape[:2]:
+        return rgb
+    how = cv2.INTER_AREA if height < rgb.shape[0] else cv2.INTER_LINEAR
+    resized: NDArray[np.uint8] = cv2.resize(rgb, (width, height), interpolation=how).astype(
+        np.uint8
+    )
+    return resized
