@@ -20,9 +20,9 @@ def training_curves(
 ) -> "Figure":
     """A figure of the numbers of a training log, one panel a kind.
 
-    Columns whose name holds `loss` share a panel, those named for a metric (dice, iou, auc, ...) a second, and
-    the learning rate (`lr`, `learning_rate`) has a third, logarithmic. Other columns, and cells that are empty
-    or no numbers, are left out. The best value of each metric is marked.
+    Columns whose name holds `loss` share a panel, those named for a metric (dice, iou, auc, ...) a
+    second, and the learning rate (`lr`, `learning_rate`) has a third, logarithmic. Other columns, and
+    cells that are empty or no numbers, are left out. The best value of each metric is marked.
 
     Args:
         rows: one an epoch, name -> value (numbers, or text as `csv.DictReader` gives it).
@@ -79,6 +79,8 @@ def _panels(rows: Sequence[Mapping[str, Any]], x: str) -> dict[str, list[str]]:
 def _panel(
     axes: "Axes", kind: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]], x: str
 ) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for n, name in enumerate(names):
         found = [(_value(row, x), _value(row, name)) for row in rows]
         points = [
@@ -103,7 +105,7 @@ def _panel(
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.12)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8)
 
 
