@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pleura.cli.phantom import phantom
 from pleura.cli.split import split
 from pleura.errors import PleuraError
 
@@ -17,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (("split", split),)
+VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (("phantom", phantom), ("split", split))
 
 for _name, _verb in VERBS:
     app.command(_name, no_args_is_help=False)(_verb)

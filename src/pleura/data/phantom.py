@@ -147,7 +147,7 @@ def _expose(
     tissue = layers.soft_tissue(canvas, body, diaphragm, wall)
     tissue -= 16.5 * layers.dome(wall, 55) * seen * (1 - lung * layers.lung_texture(canvas))
     behind = seen + 0.25 * (1 - seen)
-    tissue += 2.1 * layers.vessels(canvas) * np.minimum(lung / _LUNG_DENSITY, 1) * behind
+    tissue += 2.5 * layers.vessels(canvas) * np.minimum(lung / _LUNG_DENSITY, 1) * behind
     tissue += 0.75 * line * seen
     tissue += layers.bones(canvas)
     tissue -= layers.hollows(canvas)
@@ -199,7 +199,9 @@ def _gap(
     gap = wall - np.interp(down, t, depth).astype(np.float32)
     if collapse.depth_mm > 40:
         gap = np.minimum(gap, canvas.depth(1 - diaphragm) - (collapse.depth_mm - 40) * 0.7)
-    return np.asarray(cv2.GaussianBlur(gap, (0, 0), 2.0 / canvas.px_mm), np.float32)
+    return np.asarray(
+        cv2.GaussianBlur(gap, (0, 0), (2 + 0.12 * collapse.depth_mm) / canvas.px_mm), np.float32
+    )
 
 
 def _finish(

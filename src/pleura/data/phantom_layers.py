@@ -169,11 +169,11 @@ def _spine(canvas: Canvas) -> Layer:
     rows = np.arange(-330, 330, 25.5)
     box = np.array([(-16, 2), (16, 2), (18, 6), (16, 12), (18, 19), (16, 23), (-16, 23), (-18, 19),
                     (-16, 12), (-18, 6)], float)  # fmt: skip
-    bodies = canvas.fill(*(canvas.anatomy.scaled(moved(box, 0, y)) for y in rows), blur_mm=1.0)
+    bodies = canvas.fill(*(canvas.anatomy.scaled(moved(box, 0, y)) for y in rows), blur_mm=1.8)
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     drop = np.column_stack([3 * np.cos(angle), 8 * np.sin(angle) + 16])
     spines = canvas.fill(*(canvas.anatomy.scaled(moved(drop, 0, y)) for y in rows), blur_mm=1.0)
-    return 1.5 * bodies + 0.9 * spines
+    return 1.0 * bodies + 0.7 * spines
 
 
 def hollows(canvas: Canvas) -> Layer:
@@ -200,7 +200,8 @@ def hollows(canvas: Canvas) -> Layer:
 
 def lung_texture(canvas: Canvas) -> Layer:
     """Unevenness of the lung's density, about 1."""
-    return 1 + 0.05 * canvas.noise(2.2) + 0.05 * canvas.noise(7) + 0.05 * canvas.noise(40)
+    uneven = canvas.noise(2.2) + canvas.noise(7) + canvas.noise(40)
+    return np.asarray(1 + np.float32(0.05) * uneven, np.float32)
 
 
 def develop(canvas: Canvas, tissue: Layer) -> Layer:
@@ -219,7 +220,7 @@ def develop(canvas: Canvas, tissue: Layer) -> Layer:
     rows, columns = canvas.shape
     inner = density[rows // 5 : -rows // 5, columns // 6 : -columns // 6]
     dark, bright = np.percentile(inner[::4, ::4], [4, 92])
-    centre = dark + (bright - dark) * rng.uniform(0.5, 0.64)
+    centre = dark + (bright - dark) * rng.uniform(0.42, 0.58)
     width = (bright - dark) * rng.uniform(1.1, 1.5)
     picture = 1 / (1 + np.exp((centre - density) * np.float32(4 / width)))
     floor, ceiling = rng.uniform(0, 0.03), rng.uniform(0.88, 0.99)
@@ -302,7 +303,7 @@ def _leads(canvas: Canvas, rng: np.random.Generator) -> Layer:
 
 def moved(points: Points, x_mm: float, y_mm: float = 0.0) -> Points:
     """`points` (n, 2), elsewhere."""
-    return points + np.array([x_mm, y_mm])
+    return np.asarray(points + np.array([x_mm, y_mm]))
 
 
 def dome(depth_mm: Layer, radius_mm: float) -> Layer:
