@@ -7,8 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from pleura.cli.export import export
 from pleura.cli.phantom import phantom
+from pleura.cli.predict import predict
+from pleura.cli.preview import preview
+from pleura.cli.prepare import prepare
 from pleura.cli.split import split
+from pleura.cli.train import train
 from pleura.errors import PleuraError
 
 app = typer.Typer(
@@ -16,9 +21,18 @@ app = typer.Typer(
     help="Find pneumothorax on chest radiographs. Research software, not a medical device.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
 )
 
-VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (("phantom", phantom), ("split", split))
+VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("phantom", phantom),
+    ("prepare", prepare),
+    ("split", split),
+    ("preview", preview),
+    ("train", train),
+    ("export", export),
+    ("predict", predict),
+)
 
 for _name, _verb in VERBS:
     app.command(_name, no_args_is_help=False)(_verb)

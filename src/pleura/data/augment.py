@@ -70,9 +70,9 @@ class Affine:
         matrix = turn @ np.diag([scale * aspect, scale / aspect])
         centre = np.full(2, (size - 1) / 2)
         moved = np.column_stack([matrix, centre + shift - matrix @ centre])
-        image = cv2.warpAffine(image, moved, (size, size), flags=cv2.INTER_LINEAR)
-        mask = cv2.warpAffine(mask, moved, (size, size), flags=cv2.INTER_LINEAR)
-        return image.astype(np.float32, copy=False), _binary(mask)
+        film = cv2.warpAffine(image, moved, (size, size), flags=cv2.INTER_LINEAR)
+        region = cv2.warpAffine(mask, moved, (size, size), flags=cv2.INTER_LINEAR)
+        return film.astype(np.float32, copy=False), _binary(region)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ class Clahe:
 
 
 def _clip(image: NDArray[np.floating]) -> Image:
-    return np.clip(image, 0.0, 1.0).astype(np.float32, copy=False)
+    clipped: Image = np.clip(image, 0.0, 1.0).astype(np.float32, copy=False)
+    return clipped
 
 
 def _binary(mask: NDArray[np.generic]) -> Mask:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,7 +54,19 @@ class FilmSet:
             raise DatasetError(f"{len(unlabelled)} films are unlabelled: {unlabelled[0]}, ...")
         self.labels = tuple(int(f.label or 0) for f in films)
         self.size = size
-        self._pixels = _cached(dataset, self.film_ids, size, squeeze, progress)
+        self._path = _cached(dataset, self.film_ids, size, squeeze, progress)
+        self._open()
+
+    def _open(self) -> None:
+        self._pixels: NDArray[np.uint8] = np.load(self._path, mmap_mode="r")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A loader's worker opens the file again rather than being sent its contents.
+        return {key: value for key, value in self.__dict__.items() if key != "_pixels"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
 
     def __len__(self) -> int:
         return len(self.film_ids)
@@ -77,15 +90,15 @@ def _cached(
     size: int,
     squeeze: Squeeze,
     progress: Callable[[int, int], None] | None,
-) -> NDArray[np.uint8]:
-    """uint8 (N, 2, S, S): each film and the area its mask covers of each pixel."""
+) -> Path:
+    """A file of uint8 (N, 2, S, S): each film, and the area its mask covers of each pixel."""
     key = hashlib.sha256(f"{dataset.sha256} {size} {' '.join(film_ids)}".encode()).hexdigest()[:16]
     path = dataset.root / "cache" / f"films-{size}-{key}.npy"
     shape = (len(film_ids), 2, size, size)
     if path.exists():
         stored = np.load(path, mmap_mode="r")
         if stored.shape == shape and stored.dtype == np.uint8:
-            return np.asarray(stored)
+            return path
     path.parent.mkdir(exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -93,7 +106,7 @@ def _cached(
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    return np.asarray(np.load(path, mmap_mode="r"))
+    return path
 
 
 def _fill(
@@ -104,7 +117,7 @@ def _fill(
     squeeze: Squeeze,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    pixels = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+    pixels = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     size = shape[-1]
 
     def one(index: int) -> None:

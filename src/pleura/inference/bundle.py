@@ -85,6 +85,12 @@ class Bundle:
     identity: ModelIdentity
     weights: bytes = field(repr=False)
 
+    @classmethod
+    def in_memory(cls, manifest: BundleManifest, weights: bytes) -> "Bundle":
+        """A bundle that was never written, for a model that is still being made."""
+        digest = hashlib.sha256(weights).hexdigest()
+        return cls(manifest, ModelIdentity(manifest.name, manifest.version, digest), weights)
+
 
 def write_bundle(
     out: Path, manifest: BundleManifest, weights: bytes, *, zipped: bool = False

@@ -9,8 +9,11 @@ from typing import Any, ClassVar, Literal
 import yaml
 
 from pleura.config import STRICT, parse, read_yaml
-from pleura.errors import RecipeError
+from pleura.errors import RecipeError, UnknownName
 from pleura.inference.preprocess import InputSpec
+
+# Inside an installed package, and at the top of a checkout.
+_FOLDERS = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")
 
 Monitor = Literal["dice_positive", "competition_dice", "auc", "loss"]
 Precision = Literal["auto", "32", "bf16"]
@@ -128,6 +131,20 @@ class Recipe:
     def to_yaml(self) -> str:
         """The recipe as `read_recipe` reads it."""
         return yaml.safe_dump(json.loads(json.dumps(asdict(self))), sort_keys=False)
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe given by its path, or by the name of one that comes with pleura.
+
+    Raises:
+        UnknownName: neither a file nor a known name.
+    """
+    if Path(name).suffix in (".yaml", ".yml"):
+        return Path(name)
+    known = {path.stem: path for folder in _FOLDERS for path in sorted(folder.glob("*.yaml"))}
+    if name not in known:
+        raise UnknownName.among("recipe (or path of one, ending in .yaml)", name, known)
+    return known[name]
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -1,0 +1,28 @@
+"""`pleura preview`: a contact sheet of a recipe's augmented films."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pleura.cli.progress import Bar, console
+
+
+def preview(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name or YAML file.", show_default=False)
+    ],
+    data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)] = ...,  # type: ignore[assignment]
+    out: Annotated[Path, typer.Option(help="The picture, a PNG.")] = Path("preview.png"),
+    films: Annotated[int, typer.Option(help="How many films, a row each.", min=1, max=64)] = 6,
+    seed: Annotated[int, typer.Option(help="Decides which films, and how they are changed.")] = 0,
+) -> None:
+    """Draw films as a recipe shows them to its network: each as it is, then five times augmented."""
+    from pleura.data.manifest import Dataset
+    from pleura.training.pictures import draw_augmented
+    from pleura.training.recipe import find_recipe, read_recipe
+
+    dataset = Dataset.open(data)
+    with Bar("Reading films") as bar:
+        shown = draw_augmented(read_recipe(find_recipe(recipe)), dataset, out, films, seed, bar)
+    console.print(f"{shown} films, each as it is and augmented, with their masks: {out}")

@@ -1,0 +1,92 @@
+"""`pleura train`: a recipe on a prepared dataset, to a run folder."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pleura.cli.progress import Bar, console
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name or YAML file.", show_default=False)
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Changes to it, as key=value; dots reach into sections.", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)] = ...,  # type: ignore[assignment]
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder.", show_default="runs/NAME")
+    ] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="The split file.", show_default="DATA/split.json")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(help="Which fold tunes, if there are folds.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="What the encoder starts from: imagenet, random, or a safetensors file."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train a recipe; the same command resumes a run that was interrupted.
+
+    The run's folder holds a log, TensorBoard events, curves, pictures of tuning films and the best
+    weights; make a bundle of them with `pleura export`.
+    """
+    from pleura.data.manifest import Dataset
+    from pleura.data.splitfile import SPLIT_FILE, Split
+    from pleura.training.recipe import find_recipe, read_recipe
+    from pleura.training.train import Report
+    from pleura.training.train import train as run
+
+    chosen = read_recipe(find_recipe(recipe), overrides or ())
+    if init:
+        chosen = replace(chosen, network=replace(chosen.network, init=init))
+    folder = out or Path("runs") / chosen.name
+    dataset = Dataset.open(data)
+    with (
+        Bar("Reading films") as cache,
+        Bar("Training") as films,
+        Bar("Fitting the operating point") as point,
+    ):
+        report = Report(cache, films, point, _epoch_line, _note)
+        try:
+            state = run(
+                chosen,
+                dataset,
+                Split.load(split or data / SPLIT_FILE),
+                folder,
+                fold=fold,
+                device=device,
+                report=report,
+            )
+        except KeyboardInterrupt:
+            console.print(
+                f"Interrupted. The same command resumes {folder} after its last whole epoch."
+            )
+            raise typer.Exit(130) from None
+    console.print(
+        f"{state.epoch} epochs; the best was {state.best_epoch} ({chosen.monitor} {state.best:.3f} on the "
+        f"tuning films). The run is in {folder}, its curves in {folder / 'curves.png'}."
+    )
+
+
+def _epoch_line(row: dict[str, Any]) -> None:
+    def shown(name: str) -> str:
+        return "none" if row[name] is None else f"{row[name]:.3f}"
+
+    console.print(
+        f"epoch {row['epoch']:>3}  loss {shown('train_loss')} / {shown('tune_loss')}  "
+        f"Dice+ {shown('dice_positive')}  Dice {shown('competition_dice')} "
+        f"(empty {shown('all_empty_dice')})  AUC {shown('auc')}  {row['films_per_second']:.0f} films/s"
+        f"{'  best' if row['best'] else ''}"
+    )
+
+
+def _note(text: str) -> None:
+    console.print(f"[yellow]Note:[/yellow] {text}")

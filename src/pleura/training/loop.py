@@ -1,0 +1,316 @@
+"""The training loop, on Lightning Fabric: plain, resumable, and the same again from the same seed."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from pleura.data.dataset import FilmSet
+from pleura.errors import NonFiniteLoss, TrainingError
+from pleura.inference.preprocess import normalise
+from pleura.training.losses import Loss, weighted_sum
+from pleura.training.recipe import OptimizerRecipe, Recipe
+from pleura.training.run import RunFolder
+from pleura.training.sampling import epoch_order
+from pleura.training.tuning import Tuning, tune
+
+FINAL_RATE = 0.01  # of the learning rate, where a cosine schedule ends
+
+
+@dataclass
+class State:
+    """Where a run stands after a completed epoch.
+
+    Attributes:
+        epoch: completed ones.
+        step: optimiser steps taken.
+        best, best_epoch: the best value of the recipe's monitor, and when.
+        history: one completed epoch a row, as logged.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Average:
+    """An exponential moving average of a network's parameters and buffers.
+
+    The decay rises with the steps taken, (1 + n) / (10 + n) up to `decay`, so that a short run is not
+    an average over its own random start.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.tensors = {k: v.detach().clone() for k, v in network.state_dict().items()}
+
+    def update(self, network: nn.Module, step: int) -> None:
+        """Takes in the network after its `step`-th step, counted from 1."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point():
+                self.tensors[name].lerp_(tensor.detach(), 1 - decay)
+            else:
+                self.tensors[name].copy_(tensor)
+
+
+class _Epoch(torch.utils.data.Dataset[tuple[Tensor, Tensor, int]]):
+    """One epoch's films, augmented; each film's randomness comes from the seed, the epoch and itself."""
+
+    def __init__(
+        self, films: FilmSet, recipe: Recipe, epoch: int, order: NDArray[np.int64]
+    ) -> None:
+        self.films, self.recipe, self.epoch, self.order = films, recipe, epoch, order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor, int]:
+        index = int(self.order[position])
+        seeds = (self.recipe.seed, self.epoch)
+        image, mask = self.films.augmented(index, self.recipe.augmentation, seeds)
+        inputs = torch.from_numpy(normalise(image, self.recipe.input))
+        return inputs, torch.from_numpy((mask[None] > 127).astype(np.float32)), index
+
+
+class Trainer:
+    """One run: a network, its films, and the folder it is recorded in.
+
+    Args:
+        recipe: what to do.
+        network: with its initial weights.
+        train, tuning: the films.
+        folder: where to record; resumed from where it holds a checkpoint.
+        fabric: device and precision.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        network: nn.Module,
+        train: FilmSet,
+        tuning: FilmSet,
+        folder: RunFolder,
+        fabric: Fabric,
+    ) -> None:
+        self.recipe, self.train, self.tuning = recipe, train, tuning
+        self.folder, self.fabric = folder, fabric
+        self.loss: Loss = weighted_sum(recipe.loss)
+        optimizer = _optimizer(recipe.optimizer, network)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network, self.optimizer = fabric.setup(network, optimizer)
+        self.average = Average(self.network.module, recipe.ema_decay) if recipe.ema_decay else None
+        self.state = State()
+        self._resume()
+
+    def weights(self) -> dict[str, Tensor]:
+        """What would be kept now: the average where there is one, else the network's own."""
+        return self.average.tensors if self.average else self.network.module.state_dict()
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left: all are done, or none was better for `patience` epochs."""
+        state, patience = self.state, self.recipe.patience
+        waited = state.epoch - state.best_epoch
+        return state.epoch >= self.recipe.epochs or (patience is not None and waited >= patience)
+
+    def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Tuning]:
+        """Trains until `finished`, yielding each epoch's tuning scores once it is recorded.
+
+        Args:
+            progress: called with (films shown, films of all the epochs the recipe allows).
+
+        Raises:
+            NonFiniteLoss: names the epoch and the films of the batch.
+        """
+        while not self.finished:
+            yield self._epoch(progress)
+
+    def _epoch(self, progress: Callable[[int, int], None] | None) -> Tuning:
+        recipe, epoch = self.recipe, self.state.epoch
+        seeds = np.random.SeedSequence([recipe.seed, epoch])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))  # dropout; films have their own seeds
+        order = epoch_order(
+            self.train.labels, seed=recipe.seed, epoch=epoch, positive_share=recipe.positive_share
+        )
+        started = time.monotonic()
+        total, shown = 0.0, 0
+        self.network.train()
+        loader = self._loader(order)
+        for batch, (images, masks, indices) in enumerate(loader):
+            rate = _rate(recipe.optimizer, epoch + batch / len(loader), recipe.epochs)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            total += self._step(images, masks, indices)
+            shown += len(indices)
+            if progress:
+                progress(epoch * len(order) + shown, recipe.epochs * len(order))
+        seconds = time.monotonic() - started
+        tuning = self._tune()
+        self._record(total / max(shown, 1), tuning, seconds, shown)
+        return tuning
+
+    def _loader(self, order: NDArray[np.int64]) -> DataLoader[tuple[Tensor, Tensor, int]]:
+        on_gpu = self.fabric.device.type == "cuda"
+        loader = DataLoader(
+            _Epoch(self.train, self.recipe, self.state.epoch, order),
+            batch_size=self.recipe.batch_size,
+            # A rest of a batch would weigh more than its films deserve; it comes again next epoch.
+            drop_last=len(order) > self.recipe.batch_size,
+            num_workers=_workers() if on_gpu else 0,
+            pin_memory=on_gpu,
+        )
+        return self.fabric.setup_dataloaders(loader)  # type: ignore[return-value]
+
+    def _step(self, images: Tensor, masks: Tensor, indices: Tensor) -> float:
+        """One optimiser step; returns the sum of the films' losses."""
+        size = self.recipe.micro_batch or len(images)
+        total = torch.zeros((), device=images.device)
+        for part in range(0, len(images), size):
+            window = slice(part, part + size)
+            inputs = images[window].contiguous(memory_format=torch.channels_last)
+            losses = self.loss(self.network(inputs).mask_logits.float(), masks[window])
+            if not bool(losses.isfinite().all()):
+                self._stop(losses, indices[window])
+            self.fabric.backward(losses.sum() / len(images))
+            total += losses.detach().sum()
+        if self.recipe.clip_norm is not None:
+            self.fabric.clip_gradients(
+                self.network,
+                self.optimizer,
+                max_norm=self.recipe.clip_norm,
+                error_if_nonfinite=False,
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.state.step += 1
+        if self.average:
+            self.average.update(self.network.module, self.state.step)
+        return float(total)
+
+    def _stop(self, losses: Tensor, indices: Tensor) -> None:
+        values = zip(indices.tolist(), losses.tolist(), strict=True)
+        named = ", ".join(f"{self.train.film_ids[i]} ({value:.3g})" for i, value in values)
+        raise NonFiniteLoss(
+            f"the loss is not finite in epoch {self.state.epoch + 1}, step {self.state.step + 1}; "
+            f"films of the batch and their losses: {named}. Look at these films (`pleura verify`), "
+            "lower the learning rate, or set precision: 32"
+        )
+
+    def _tune(self) -> Tuning:
+        """Scores the weights that would be kept, then puts the network's own back."""
+        module = self.network.module
+        own = (
+            {k: v.detach().clone() for k, v in module.state_dict().items()}
+            if self.average
+            else None
+        )
+        if self.average:
+            module.load_state_dict(self.average.tensors)
+        try:
+            return tune(
+                module,
+                self.tuning,
+                self.recipe.input,
+                self.loss,
+                batch_size=self.recipe.micro_batch or self.recipe.batch_size,
+                device=self.fabric.device,
+            )
+        finally:
+            if own:
+                module.load_state_dict(own)
+
+    def _record(self, train_loss: float, tuning: Tuning, seconds: float, shown: int) -> None:
+        """Writes everything of a completed epoch; the checkpoint last, since resuming goes by it."""
+        state, recipe = self.state, self.recipe
+        state.epoch += 1
+        value = -tuning.loss if recipe.monitor == "loss" else getattr(tuning, recipe.monitor)
+        if value is None:
+            raise TrainingError(
+                f"the tuning films give no {recipe.monitor}: they need films of both classes; "
+                "split again, or set monitor: loss"
+            )
+        better = state.best is None or value > state.best
+        if better:
+            state.best, state.best_epoch = value, state.epoch
+            self.folder.save_best(self.weights())
+        state.history.append(
+            {
+                "epoch": state.epoch,
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "train_loss": train_loss,
+                "tune_loss": tuning.loss,
+                "dice_positive": tuning.dice_positive,
+                "competition_dice": tuning.competition_dice,
+                "all_empty_dice": tuning.all_empty,
+                "auc": tuning.auc,
+                "best": int(better),
+                "films_per_second": round(shown / max(seconds, 1e-9), 2),
+                "seconds": round(seconds, 2),
+            }
+        )
+        self.folder.write_log(state.history)
+        self.folder.save_checkpoint(
+            {
+                "epoch": state.epoch,
+                "step": state.step,
+                "best": state.best,
+                "best_epoch": state.best_epoch,
+                "history": state.history,
+                "network": self.network.module.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "average": self.average.tensors if self.average else None,
+            }
+        )
+
+    def _resume(self) -> None:
+        stored = self.folder.load_checkpoint()
+        if stored is None:
+            return
+        self.network.module.load_state_dict(stored["network"])
+        self.optimizer.load_state_dict(stored["optimizer"])
+        if self.average:
+            for name, tensor in stored["average"].items():
+                self.average.tensors[name].copy_(tensor)
+        self.state = State(
+            stored["epoch"], stored["step"], stored["best"], stored["best_epoch"], stored["history"]
+        )
+
+
+def _optimizer(recipe: OptimizerRecipe, network: nn.Module) -> torch.optim.Optimizer:
+    kinds: dict[str, type[torch.optim.Adam]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    return kinds[recipe.name](
+        network.parameters(),
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        foreach=True,
+    )
+
+
+def _rate(recipe: OptimizerRecipe, epoch: float, epochs: int) -> float:
+    """The learning rate at a point of the run, in epochs from its start."""
+    if epoch < recipe.warmup_epochs:
+        return recipe.learning_rate * max(epoch / recipe.warmup_epochs, 0.01)
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    share = (epoch - recipe.warmup_epochs) / max(epochs - recipe.warmup_epochs, 1e-9)
+    falling = 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+    return recipe.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * falling)
+
+
+def _workers() -> int:
+    return min(8, os.cpu_count() or 1)

@@ -1,0 +1,104 @@
+"""A run's pictures: its curves, and sheets of films with outlines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.data.dataset import FilmSet
+from pleura.data.manifest import Dataset
+from pleura.errors import DatasetError
+from pleura.inference.preprocess import squeeze
+from pleura.outputs.curves import save_png, training_curves
+from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet, draw_contour
+from pleura.training.recipe import Recipe
+
+SHEET_FILMS = 16
+CELL_PX = 256
+
+
+def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Losses and scores over the epochs, to a PNG."""
+    save_png(training_curves(history), path)
+
+
+def draw_tuning(films: FilmSet, maps: NDArray[np.float16], path: Path) -> None:
+    """Tuning films with the outlines of truth and of the prediction at 0.5, to a PNG.
+
+    Three in four of the films shown are positives, spread over the part; the same every time.
+    """
+    labels = np.array(films.labels)
+    positives = _spread(np.flatnonzero(labels == 1), SHEET_FILMS * 3 // 4)
+    negatives = _spread(np.flatnonzero(labels == 0), SHEET_FILMS - len(positives))
+    cells, captions = [], []
+    for i in [*positives, *negatives]:
+        image, mask = films.get(int(i))
+        predicted = maps[i] >= 0.5
+        cells.append(film_cell(image, mask > 127, predicted))
+        both = int((predicted & (mask > 127)).sum())
+        either = int(predicted.sum() + (mask > 127).sum())
+        captions.append(f"Dice {2 * both / either:.2f}" if either else "empty, and found empty")
+    write_png(path, contact_sheet(cells, 4, captions))
+
+
+def draw_augmented(
+    recipe: Recipe,
+    dataset: Dataset,
+    path: Path,
+    films: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Films in rows, each as it is and then five times augmented, with their masks, to a PNG.
+
+    Positive films come first; which ones is the seed's choice. Returns how many films are shown.
+
+    Raises:
+        DatasetError: the dataset has no labelled film.
+    """
+    labelled = sorted((f for f in dataset.films if f.label is not None), key=lambda f: f.film_id)
+    if not labelled:
+        raise DatasetError(f"{dataset.root} has no labelled film to show")
+    order = np.random.default_rng(seed).permutation(len(labelled))
+    chosen = sorted((labelled[i] for i in order), key=lambda f: -(f.label or 0))[:films]
+    held = FilmSet(dataset, [f.film_id for f in chosen], recipe.input.size, squeeze, progress)
+    cells, captions = [], []
+    for i, film in enumerate(chosen):
+        shown = [held.get(i)]
+        shown += [held.augmented(i, recipe.augmentation, (seed, epoch)) for epoch in range(5)]
+        cells += [film_cell(image, mask > 127) for image, mask in shown]
+        captions += [f"as it is, {'positive' if film.label else 'negative'}"]
+        captions += [f"{recipe.augmentation}, {k}" for k in range(1, 6)]
+    write_png(path, contact_sheet(cells, 6, captions))
+    return len(chosen)
+
+
+def film_cell(
+    image: NDArray[np.float32], truth: NDArray[np.bool_], predicted: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """A film float32 (S, S) with outlines, as RGB uint8 (CELL_PX, CELL_PX, 3)."""
+    size = (CELL_PX, CELL_PX)
+    grey = cv2.resize(np.round(image * 255).astype(np.uint8), size, interpolation=cv2.INTER_AREA)
+    cell = np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
+    for mask, colour in ((truth, TRUTH), (predicted, FINDING)):
+        if mask is not None and mask.any():
+            draw_contour(cell, mask, colour)
+    return cell
+
+
+def write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Writes RGB uint8 (H, W, 3) to a PNG, whole or not at all."""
+    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(encoded.tobytes())
+    partial.replace(path)
+
+
+def _spread(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    if len(indices) <= most:
+        return indices
+    chosen: NDArray[np.int64] = indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+    return chosen

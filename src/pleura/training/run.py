@@ -1,0 +1,173 @@
+"""The folder of a training run: what is in it, written whole or not at all, and found again.
+
+RUN/
+  run.json              the recipe, dataset, split and start this run belongs to
+  recipe.yaml           the recipe, for people
+  last.ckpt             everything needed to go on after the last completed epoch
+  best.safetensors      the weights of the best epoch so far
+  log.csv               one completed epoch a row
+  tensorboard/          the same, for TensorBoard
+  curves.png            the same, as a picture
+  tuning-0005.png       tuning films with outlines of truth and prediction, now and then
+  operating_point.json  fitted on the tuning films when training ends
+"""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pleura.errors import TrainingError
+from pleura.training.recipe import Recipe, recipe_from
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes two runs the same run; a run is only resumed as itself.
+
+    Attributes:
+        recipe: of the run.
+        dataset, dataset_sha256: the prepared dataset's path and hash.
+        split_sha256, fold: of the split file, and which fold is tuned on.
+        init_sha256: of the file the encoder starts from, if it is a file.
+        device: the kind of device, `cpu` or `cuda`.
+        precision: what `auto` came to.
+    """
+
+    recipe: Recipe
+    dataset: str
+    dataset_sha256: str
+    split_sha256: str
+    fold: int | None
+    init_sha256: str | None
+    device: str
+    precision: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As `run.json` holds it."""
+        described: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {"format_version": FORMAT_VERSION, **described}
+
+
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        root: the folder; made when something is first written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.last = root / "last.ckpt"
+        self.best = root / "best.safetensors"
+        self.log = root / "log.csv"
+        self.curves = root / "curves.png"
+        self.tensorboard = root / "tensorboard"
+        self.operating_point = root / "operating_point.json"
+
+    def claim(self, identity: Identity) -> None:
+        """Marks the folder as `identity`'s.
+
+        Raises:
+            TrainingError: it holds another run; says in what they differ.
+        """
+        path = self.root / "run.json"
+        described = identity.as_json()
+        if not path.exists():
+            if self.root.is_dir() and any(self.root.iterdir()):
+                raise TrainingError(
+                    f"{self.root} is not empty and holds no run; choose another folder"
+                )
+            write_whole(self.root / "recipe.yaml", identity.recipe.to_yaml().encode())
+            write_whole(path, json.dumps(described, indent=2).encode())
+            return
+        other = self.described()
+        differs = [key for key in described if described[key] != other.get(key)]
+        differs = [key for key in differs if key != "dataset"]  # the folder may have moved
+        if differs:
+            raise TrainingError(
+                f"{self.root} holds another run (its {', '.join(differs)} differ); "
+                "give the same recipe and data to resume it, or another folder for a new run"
+            )
+
+    def described(self) -> dict[str, Any]:
+        """What `run.json` says.
+
+        Raises:
+            TrainingError: there is no run here, or it is damaged.
+        """
+        path = self.root / "run.json"
+        try:
+            described = json.loads(path.read_text(encoding="utf-8"))
+            if described["format_version"] != FORMAT_VERSION:
+                raise TrainingError(f"{path} is of another version of pleura; train anew")
+        except FileNotFoundError:
+            raise TrainingError(
+                f"{self.root} holds no training run; make one with `pleura train`"
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{path} is damaged ({error!r}); train anew elsewhere") from error
+        return dict(described)
+
+    def recipe(self) -> Recipe:
+        """The run's recipe."""
+        return recipe_from(self.described()["recipe"], str(self.root / "run.json"))
+
+    def save_checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Writes `last.ckpt`; `state` holds tensors and plain Python values only."""
+        _replace(self.last, lambda path: torch.save(dict(state), path))
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """What `save_checkpoint` wrote last, or None. Nothing in it is unpickled but plain values.
+
+        Raises:
+            TrainingError: the file is damaged.
+        """
+        if not self.last.exists():
+            return None
+        try:
+            state = torch.load(self.last, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds, and each means the same here
+            raise TrainingError(
+                f"{self.last} is damaged ({error}); remove it to train anew"
+            ) from error
+        return dict(state)
+
+    def save_best(self, weights: Mapping[str, Tensor]) -> None:
+        """Writes `best.safetensors`."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        _replace(self.best, lambda path: save_file(tensors, path))
+
+    def write_log(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Writes `log.csv`, one epoch a row."""
+
+        def write(path: Path) -> None:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, list(history[0]))
+                writer.writeheader()
+                writer.writerows(history)
+
+        _replace(self.log, write)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes `data` to `path`, whole or not at all, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, lambda temporary: temporary.write_bytes(data))
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    temporary = path.with_name(f".{path.name}.partial")
+    write(temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

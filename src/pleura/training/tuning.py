@@ -1,0 +1,80 @@
+"""What a network does on the tuning films, at its own size: what early stopping goes by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pleura.data.dataset import FilmSet
+from pleura.evaluation.metrics import all_empty_dice, auc, competition_dice, dice_of
+from pleura.inference.postprocess import presence_score
+from pleura.inference.preprocess import InputSpec, normalise
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Scores on the tuning films, at the network's size and a pixel threshold of 0.5.
+
+    Attributes:
+        loss: mean over films.
+        dice_positive: mean Dice of the films with a mask; None without one.
+        competition_dice: mean Dice of all films, empty/empty = 1.
+        all_empty: the same for predicting nothing.
+        auc: of the presence score; None with one class only.
+        maps: pixel probabilities of the films, float16 (N, S, S), for pictures.
+    """
+
+    loss: float
+    dice_positive: float | None
+    competition_dice: float
+    all_empty: float
+    auc: float | None
+    maps: NDArray[np.float16]
+
+
+def tune(
+    network: nn.Module,
+    films: FilmSet,
+    spec: InputSpec,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    *,
+    batch_size: int,
+    device: torch.device,
+) -> Tuning:
+    """Scores `network`, in eval mode and float32, on `films`."""
+    losses: list[float] = []
+    areas: list[tuple[int, int, int]] = []  # predicted, true, shared
+    scores: list[float] = []
+    maps = np.empty((len(films), films.size, films.size), np.float16)
+    network.eval()
+    with torch.inference_mode():
+        for start in range(0, len(films), batch_size):
+            chosen = range(start, min(start + batch_size, len(films)))
+            pairs = [films.get(i) for i in chosen]
+            images = np.stack([normalise(image, spec) for image, _ in pairs])
+            masks = np.stack([mask[None] > 127 for _, mask in pairs])
+            batch = torch.from_numpy(images).to(device)
+            logits = network(batch).mask_logits.float()
+            truth = torch.from_numpy(masks.astype(np.float32)).to(device)
+            losses += loss(logits, truth).tolist()
+            probabilities = logits.sigmoid()[:, 0].cpu().numpy()
+            for i, probability, mask in zip(chosen, probabilities, masks[:, 0], strict=True):
+                predicted = probability >= 0.5
+                shared = int((predicted & mask).sum())
+                areas.append((int(predicted.sum()), int(mask.sum()), shared))
+                scores.append(presence_score(probability))
+                maps[i] = probability
+    predicted_px, true_px, shared_px = np.array(areas, np.int64).reshape(-1, 3).T
+    positive = true_px > 0
+    dice = dice_of(predicted_px, true_px, shared_px)
+    return Tuning(
+        loss=float(np.mean(losses)),
+        dice_positive=float(dice[positive].mean()) if positive.any() else None,
+        competition_dice=float(competition_dice(predicted_px, true_px, shared_px) or 0.0),
+        all_empty=float(all_empty_dice(true_px) or 0.0),
+        auc=auc(scores, films.labels) if 0 < sum(films.labels) < len(films) else None,
+        maps=maps,
+    )
