@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pleura.errors import DatasetError
 from pleura.finding import PNEUMOTHORAX, Target
-from pleura.radiograph import Radiograph, SpacingBasis, View
+from pleura.radiograph import Radiograph, Side, SideBasis, SpacingBasis, View
 
 FORMAT_VERSION = 1
 LabelQuality = Literal["expert", "silver", "none"]
@@ -53,6 +53,7 @@ class Film:
         annotations: rows of annotation merged into the mask.
         view, sex, age_years, sop_instance_uid: as `Radiograph` has them, or as a table corrects them.
         row_spacing_mm, column_spacing_mm, spacing_basis: likewise.
+        image_left, side_basis: as in `Radiograph`.
         pixel_sha256: of the source's shape and pixels for display, hex.
         thumbnail: 16x16 area-averaged grey levels, hex (512 characters), for near duplicates.
         image, mask: paths relative to the dataset; mask is None on films without one.
@@ -84,6 +85,8 @@ class Film:
     column_spacing_mm: float | None = None
     spacing_basis: SpacingBasis = "unknown"
     sop_instance_uid: str | None = None
+    image_left: Side = "right"
+    side_basis: SideBasis = "convention"
     also_in: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,6 +97,8 @@ _CHOICES = {
     "label_quality": get_args(LabelQuality),
     "patient_basis": get_args(PatientBasis),
     "spacing_basis": get_args(SpacingBasis),
+    "image_left": get_args(Side),
+    "side_basis": get_args(SideBasis),
 }
 _COLUMNS = [f.name for f in fields(Film) if f.name != "facts"]
 
@@ -249,6 +254,8 @@ class Dataset:
             source=film.film_id,
             spacing_mm=spacing,
             spacing_basis=film.spacing_basis,
+            image_left=film.image_left,
+            side_basis=film.side_basis,
             view=film.view,
             patient_id=film.patient_id,
             sop_instance_uid=film.sop_instance_uid,

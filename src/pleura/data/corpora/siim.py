@@ -1,0 +1,72 @@
+"""The SIIM-ACR Pneumothorax Segmentation Challenge (Kaggle, 2019), and every corpus laid out like it.
+
+    dicom-images-train/<study>/<series>/<ImageId>.dcm     any depth; ImageId is the SOP Instance UID
+    train-rle.csv                                         ImageId, EncodedPixels; several rows a film
+    patients.csv, nih.csv, films.csv                      optional: patients, true spacing, facts
+
+The challenge has 12,047 annotated training films (2,669 with pneumothorax) and 3,205 test films without
+labels, drawn from NIH ChestX-ray14 (Wang et al., CVPR 2017) and annotated by radiologists of the Society
+of Thoracic Radiology (Filice et al., J Digit Imaging 2020). Research use under the terms of the
+challenge and of the NIH Clinical Center.
+
+Two things in its headers are not what they seem. PatientID is random a film, so a patient is known only
+from a table. PixelSpacing is that of NIH's original, which was squeezed to 1024x1024 whatever its aspect;
+a table with RowSpacingMm and ColumnSpacingMm (or OriginalRows, OriginalColumns and OriginalSpacingMm)
+gives the film's true one.
+"""
+
+from pathlib import PurePosixPath
+
+from pleura.data.corpora.case import Case, CorpusSpec
+from pleura.data.corpora.listing import DICOM, files, first_named
+from pleura.data.corpora.tables import known_about, read_run_lengths, read_table
+from pleura.errors import CorpusError
+
+ANNOTATIONS = ("train-rle.csv", "stage_2_train.csv")
+TABLES = ("patients.csv", "nih.csv", "films.csv")
+
+
+def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
+    """The films under the root, and (source, reason) for each annotated film that is not there.
+
+    A film without an annotation row is unlabelled, as all of a test folder are.
+
+    Raises:
+        CorpusError: there is no DICOM file, or a table cannot be used.
+    """
+    annotations_name = spec.annotations or first_named(spec.root, ANNOTATIONS)
+    rows = read_run_lengths(spec.root / annotations_name) if annotations_name else {}
+    names = [n for n in TABLES if (spec.root / n).is_file()] if spec.tables is None else spec.tables
+    tables = [read_table(spec.root / name, spec.columns) for name in names]
+    folder = spec.root / spec.images if spec.images else spec.root
+    found: list[Case] = []
+    for file, _ in files(folder, DICOM):
+        image_id = PurePosixPath(file.name).stem
+        known = known_about(tables, (image_id,), spec.spacing_matrix)
+        labelled = image_id in rows
+        found.append(
+            Case(
+                corpus=spec.name,
+                file=file,
+                path=file.relative_to(spec.root).as_posix(),
+                key=image_id,
+                label_quality=(spec.quality or "expert") if labelled else "none",
+                annotations=tuple(rows.get(image_id, ())),
+                patient_id=known.patient_id,
+                patient_from_header=bool(spec.patient_from_header),
+                patient_prefix=spec.patient_prefix,
+                corrections=known.corrections,
+                facts=known.facts,
+            )
+        )
+    if not found:
+        raise CorpusError(f"{folder} holds no DICOM file (*.dcm); is it the right folder?")
+    present = {case.key for case in found}
+    return found, [
+        (
+            f"{spec.name}:{annotations_name}",
+            f"{image_id} has {len(texts)} annotation rows, but no film",
+        )
+        for image_id, texts in rows.items()
+        if image_id not in present
+    ]
