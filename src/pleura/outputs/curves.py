@@ -105,7 +105,9 @@ def _panel(
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.12)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len({at for at, _ in points}) == 1:  # one epoch has no span of its own
+        axes.set_xlim(points[0][0] - 1, points[0][0] + 1)
     axes.legend(frameon=False, fontsize=8)
 
 

@@ -1,0 +1,71 @@
+"""`evaluate`: a detector over a part of a dataset, to numbers with intervals and the page that shows them.
+
+Written into the folder of an evaluation:
+
+    run.json          what was scored
+    films.csv         a `FilmScore` a row, appended as films are scored
+    evaluation.json   every number, versioned
+    report.html       the page, one file
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pleura.data.manifest import Dataset
+from pleura.evaluation.bootstrap import RESAMPLES
+from pleura.evaluation.operating_point import Detector
+from pleura.evaluation.page import write_report
+from pleura.evaluation.run import count_openings, is_test, score_films, write_json
+from pleura.evaluation.summary import Evaluation, summarise
+
+log = logging.getLogger(__name__)
+
+REPORT_FILE, NUMBERS_FILE = "report.html", "evaluation.json"
+
+
+def evaluate(
+    detector: Detector,
+    dataset: Dataset,
+    film_ids: Sequence[str],
+    *,
+    part: str,
+    out: Path | None = None,
+    split_sha256: str | None = None,
+    command: str | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Scores `detector` on films of `dataset` and computes every number with its interval.
+
+    Films are judged one at a time, on their source matrices, by the same detector that predicts. With `out`
+    the run can be broken off and taken up again, and the files named above are written.
+
+    Args:
+        detector, dataset, film_ids, part, out, split_sha256, progress: as for
+            `pleura.evaluation.run.score_films`.
+        command: what was typed, for the report.
+        resamples, seed: of the bootstrap.
+
+    Raises:
+        EvaluationError: as `score_films` and `bootstrap` say.
+    """
+    run, scores = score_films(
+        detector,
+        dataset,
+        film_ids,
+        part=part,
+        out=out,
+        split_sha256=split_sha256,
+        progress=progress,
+    )
+    openings = count_openings(dataset.root) if is_test(part) else None
+    evaluation = summarise(
+        run, scores, test_openings=openings, command=command, resamples=resamples, seed=seed
+    )
+    if out:
+        write_json(out / NUMBERS_FILE, evaluation.facts())
+        write_report(out / REPORT_FILE, evaluation, detector, dataset)
+        log.info("wrote %s", out / REPORT_FILE)
+    return evaluation
