@@ -17,6 +17,7 @@ from pleura.outputs.overlay import FINDING, TRUTH, overlay
 
 SHOWN = 8
 _PICTURE_PX = 448
+_LOG_FROM = 500  # films, from where a few negatives would flatten everything else
 _HEADLINES = ("competition_dice", "dice_positives", "auc", "sensitivity", "specificity")
 
 
@@ -120,7 +121,8 @@ def _charts(evaluation: Evaluation) -> list[str]:
             title="Presence score by label",
             xlabel="presence score",
             limits=(0.0, 1.0),
-            log=True,
+            log=len(scores) >= _LOG_FROM,
+            bins=30,
         )
     )
     dices = [s.dice for s in scores if s.truth_area > 0 and s.dice is not None]

@@ -8,85 +8,26 @@ The training curves, a picture, are in `pleura.outputs.curves`, which needs `ple
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import ArrayLike, NDArray
 
-WIDTH, HEIGHT = 560.0, 300.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 34.0, 46.0
-_LEGEND_ROW = 18.0
-_SERIES = 6
-_DASHES = ("", "7 4", "2 3", "9 3 2 3", "", "7 4")
+from pleura.outputs.axes import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    WIDTH,
+    Axes,
+    Range,
+    colour_of,
+    dash_of,
+    line_between,
+    number,
+    text_at,
+)
 
-Range = tuple[float, float]
 Mark = float | tuple[float, str]
-
-
-@dataclass(frozen=True)
-class _Axes:
-    """A plotting area: maps data to the chart's own units and draws its frame."""
-
-    title: str
-    xlabel: str
-    ylabel: str
-    x: Range
-    y: Range
-    log: bool = False
-    legend: tuple[str, ...] = ()
-
-    @property
-    def top(self) -> float:
-        return _TOP + (_LEGEND_ROW * math.ceil(len(self.legend) / 2) if self.legend else 0.0)
-
-    def px(self, value: float) -> float:
-        low, high = self.x
-        return _LEFT + (value - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
-
-    def py(self, value: float) -> float:
-        low, high = self.y
-        if self.log:
-            value, low, high = (math.log10(max(v, self.y[0])) for v in (value, low, high))
-        bottom = HEIGHT - _BOTTOM
-        return bottom - (value - low) / (high - low) * (bottom - self.top)
-
-    def svg(self, body: Iterable[str], says: str) -> Markup:
-        parts = [
-            f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
-            f'aria-label="{escape(f"{self.title}. {says}")}" fill="none">',
-            _text(_LEFT, 16, self.title, size=14, weight=600),
-            *self._grid(),
-            *body,
-            *self._legend(),
-            "</svg>",
-        ]
-        return Markup("".join(parts))
-
-    def _grid(self) -> Iterable[str]:
-        bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
-        for value in _log_ticks(self.y) if self.log else _ticks(self.y):
-            y = self.py(value)
-            yield _line((_LEFT, y), (right, y), colour="var(--line, #ddd)")
-            yield _text(_LEFT - 7, y + 4, _number(value), anchor="end", muted=True)
-        for value in _ticks(self.x):
-            x = self.px(value)
-            yield _line((x, bottom), (x, bottom + 4), colour="var(--muted, #666)")
-            yield _text(x, bottom + 17, _number(value), anchor="middle", muted=True)
-        yield _line((_LEFT, bottom), (right, bottom), colour="var(--muted, #666)")
-        yield _text((_LEFT + right) / 2, HEIGHT - 8, self.xlabel, anchor="middle")
-        middle = (self.top + bottom) / 2
-        yield (
-            f'<text transform="translate(14 {middle:.1f}) rotate(-90)" text-anchor="middle" '
-            f'fill="var(--ink, #222)">{escape(self.ylabel)}</text>'
-        )
-
-    def _legend(self) -> Iterable[str]:
-        column = (WIDTH - _LEFT - _RIGHT) / 2
-        for n, name in enumerate(self.legend):
-            x, y = _LEFT + column * (n % 2), _TOP + _LEGEND_ROW * (n // 2)
-            yield _line((x, y - 4), (x + 20, y - 4), colour=_colour(n), width=3, dash=_dash(n))
-            yield _text(x + 26, y, name, limit=38)
 
 
 def histogram(
@@ -129,7 +70,7 @@ def histogram(
         name: np.histogram(np.clip(group, low, high), edges)[0] for name, group in finite.items()
     }
     tallest = max(int(c.max()) for c in counts.values())
-    axes = _Axes(
+    axes = Axes(
         title,
         f"{xlabel} ({lost:,} without a value left out)" if lost else xlabel,
         ylabel,
@@ -137,13 +78,14 @@ def histogram(
         (0.5, max(tallest * 1.3, 2.0)) if log else (0.0, tallest * 1.05),
         log,
         tuple(f"{name} ({finite[name].size:,})" for name in named) if len(named) > 1 else (),
+        filled=True,
     )
     body = [bar for n, c in enumerate(counts.values()) for bar in _bars(axes, n, edges, c)]
     body += _marks(axes, marks)
     return axes.svg(
         body,
-        f"Histogram of {pooled.size} values from {_number(float(pooled.min()))} "
-        f"to {_number(float(pooled.max()))}, median {_number(float(np.median(pooled)))}.",
+        f"Histogram of {pooled.size} values from {number(float(pooled.min()))} "
+        f"to {number(float(pooled.max()))}, median {number(float(np.median(pooled)))}.",
     )
 
 
@@ -183,7 +125,7 @@ def lines(
     pooled = np.concatenate([np.empty((2, 0)), *shown], axis=1)
     if not pooled.size:
         return _nothing(title, "no values to show")
-    axes = _Axes(
+    axes = Axes(
         title,
         xlabel,
         ylabel,
@@ -195,16 +137,16 @@ def lines(
     if diagonal:
         a, b = max(axes.x[0], axes.y[0]), min(axes.x[1], axes.y[1])
         start, end = (axes.px(a), axes.py(a)), (axes.px(b), axes.py(b))
-        body.append(_line(start, end, colour="var(--muted, #666)", dash="3 4"))
+        body.append(line_between(start, end, colour="var(--muted, #666)", dash="3 4"))
     for n, (x, y) in enumerate(data.values()):
         body += _path(axes, n, x, y)
     body += _marks(axes, marks)
     for px, py, name in points:
         body.append(
-            f'<circle cx="{axes.px(px):.1f}" cy="{axes.py(py):.1f}" r="4.5" fill="{_colour(1)}">'
+            f'<circle cx="{axes.px(px):.1f}" cy="{axes.py(py):.1f}" r="4.5" fill="var(--ink, #222)">'
             f"<title>{escape(name)}</title></circle>"
         )
-        body.append(_text(axes.px(px) + 9, axes.py(py) + 14, name))
+        body.append(text_at(axes.px(px) + 9, axes.py(py) + 14, name))
     return axes.svg(body, f"{ylabel} against {xlabel}: {', '.join(data) or 'nothing'}.")
 
 
@@ -234,7 +176,7 @@ def roc(
 
 
 def _bars(
-    axes: _Axes, n: int, edges: NDArray[np.float64], counts: NDArray[np.int64]
+    axes: Axes, n: int, edges: NDArray[np.float64], counts: NDArray[np.int64]
 ) -> Iterable[str]:
     several = len(axes.legend) > 1
     for left, right, value in zip(edges[:-1], edges[1:], counts, strict=True):
@@ -243,13 +185,13 @@ def _bars(
         x0, x1, y = axes.px(float(left)), axes.px(float(right)), axes.py(float(value))
         yield (
             f'<rect x="{x0 + 0.4:.1f}" y="{y:.1f}" width="{max(x1 - x0 - 0.8, 0.6):.1f}" '
-            f'height="{HEIGHT - _BOTTOM - y:.1f}" fill="{_colour(n)}" '
+            f'height="{HEIGHT - BOTTOM - y:.1f}" fill="{colour_of(n)}" '
             f'fill-opacity="{0.55 if several else 0.85}">'
-            f"<title>{_number(float(left))} to {_number(float(right))}: {int(value):,}</title></rect>"
+            f"<title>{number(float(left))} to {number(float(right))}: {int(value):,}</title></rect>"
         )
 
 
-def _path(axes: _Axes, n: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> Iterable[str]:
+def _path(axes: Axes, n: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> Iterable[str]:
     whole = np.isfinite(x) & np.isfinite(y)
     steps: list[str] = []
     for i in range(x.size):
@@ -261,23 +203,23 @@ def _path(axes: _Axes, n: int, x: NDArray[np.float64], y: NDArray[np.float64]) -
             if alone:  # a path of one point draws nothing: give it a dot
                 steps.append("h0.01")
     yield (
-        f'<path d="{"".join(steps)}" stroke="{_colour(n)}" stroke-width="2" stroke-linejoin="round" '
-        f'stroke-linecap="round" stroke-dasharray="{_dash(n) or "none"}"/>'
+        f'<path d="{"".join(steps)}" stroke="{colour_of(n)}" stroke-width="2" stroke-linejoin="round" '
+        f'stroke-linecap="round" stroke-dasharray="{dash_of(n) or "none"}"/>'
     )
 
 
-def _marks(axes: _Axes, marks: Sequence[Mark]) -> list[str]:
+def _marks(axes: Axes, marks: Sequence[Mark]) -> list[str]:
     drawn: list[str] = []
     for n, mark in enumerate(marks):
-        value, name = mark if isinstance(mark, tuple) else (mark, _number(mark))
+        value, name = mark if isinstance(mark, tuple) else (mark, number(mark))
         if not axes.x[0] <= value <= axes.x[1]:
             continue
         x = axes.px(value)
-        start, end = (x, axes.top), (x, HEIGHT - _BOTTOM)
-        drawn.append(_line(start, end, colour="var(--ink, #222)", width=1.2, dash="5 3"))
+        start, end = (x, axes.top), (x, HEIGHT - BOTTOM)
+        drawn.append(line_between(start, end, colour="var(--ink, #222)", width=1.2, dash="5 3"))
         right = x > 0.7 * WIDTH
         drawn.append(
-            _text(
+            text_at(
                 x - 5 if right else x + 5, axes.top + 10 + 14 * n, name, "end" if right else "start"
             )
         )
@@ -289,51 +231,9 @@ def _nothing(title: str, why: str) -> Markup:
         f'<svg class="chart" viewBox="0 0 {WIDTH:g} 90" role="img" aria-label="{{}}">{{}}{{}}</svg>'
     ).format(
         f"{title}: {why}",
-        Markup(_text(_LEFT, 16, title, size=14, weight=600)),
-        Markup(_text(_LEFT, 52, why, muted=True)),
+        Markup(text_at(LEFT, 16, title, size=14, weight=600)),
+        Markup(text_at(LEFT, 52, why, muted=True)),
     )
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    anchor: str = "start",
-    *,
-    muted: bool = False,
-    size: int = 12,
-    weight: int = 400,
-    limit: int = 90,
-) -> str:
-    shown = text if len(text) <= limit else text[: limit - 1] + "…"
-    fill = "var(--muted, #666)" if muted else "var(--ink, #222)"
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-        f'font-weight="{weight}" fill="{fill}">{escape(shown)}</text>'
-    )
-
-
-def _line(
-    start: tuple[float, float],
-    end: tuple[float, float],
-    *,
-    colour: str,
-    width: float = 1.0,
-    dash: str = "",
-) -> str:
-    return (
-        f'<line x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}" '
-        f'stroke="{colour}" stroke-width="{width:g}" stroke-dasharray="{dash or "none"}"/>'
-    )
-
-
-def _colour(n: int) -> str:
-    fallback = ("#0b7285", "#d9622b", "#6d5bb0", "#4c8b3b", "#b0417f", "#8a6d1f")[n % _SERIES]
-    return f"var(--c{n % _SERIES + 1}, {fallback})"
-
-
-def _dash(n: int) -> str:
-    return _DASHES[n % len(_DASHES)]
 
 
 def _checked(limits: Range) -> Range:
@@ -349,33 +249,6 @@ def _widened(low: float, high: float) -> Range:
         return low, high
     room = abs(low) * 0.5 or 0.5
     return low - room, high + room
-
-
-def _ticks(limits: Range, aim: int = 6) -> list[float]:
-    """At most `aim` + 2 round numbers (1, 2 or 5 times a power of ten apart) within `limits`."""
-    low, high = limits
-    raw = (high - low) / aim
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [n * step for n in range(first, last + 1)]
-
-
-def _log_ticks(limits: Range) -> list[float]:
-    first, last = math.ceil(math.log10(limits[0])), math.floor(math.log10(limits[1]))
-    return [10.0**n for n in range(first, last + 1)]
-
-
-def _number(value: float) -> str:
-    """A number as an axis shows it: 1,200, 0.25, 3e-05."""
-    if value == 0 or abs(value) < 1e-12:
-        return "0"
-    if 1e-3 <= abs(value) < 1e6:
-        shown = f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    else:
-        shown = f"{value:.3g}"
-    return shown
 
 
 __all__ = ["HEIGHT", "WIDTH", "histogram", "lines", "roc"]
