@@ -10,10 +10,11 @@ import typer
 from pleura.cli.export import export
 from pleura.cli.phantom import phantom
 from pleura.cli.predict import predict
-from pleura.cli.preview import preview
 from pleura.cli.prepare import prepare
+from pleura.cli.preview import preview
 from pleura.cli.split import split
 from pleura.cli.train import train
+from pleura.cli.verify import verify
 from pleura.errors import PleuraError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("phantom", phantom),
     ("prepare", prepare),
+    ("verify", verify),
     ("split", split),
     ("preview", preview),
     ("train", train),

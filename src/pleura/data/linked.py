@@ -1,9 +1,13 @@
 """Which films belong together, so that no split may part them: one patient's, or copies of one film."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from pleura.data.duplicates import SIDE, near_duplicates
 from pleura.data.manifest import Film
+
+_THUMBNAIL = re.compile(f"[0-9a-f]{{{2 * SIDE * SIDE}}}")
 
 
 def linked_groups(films: Sequence[Film]) -> list[tuple[Film, ...]]:
@@ -31,8 +35,15 @@ def linked_groups(films: Sequence[Film]) -> list[tuple[Film, ...]]:
 
 
 def copies(films: Sequence[Film]) -> Iterable[tuple[int, int]]:
-    """Index pairs of films that show the same exposure: near duplicates by their thumbnails."""
-    return ()
+    """Index pairs of films that show the same exposure, by their thumbnails; skips damaged ones."""
+    whole = [i for i, film in enumerate(films) if thumbnail_is_whole(film)]
+    for first, second, _ in near_duplicates([films[i] for i in whole]):
+        yield whole[first], whole[second]
+
+
+def thumbnail_is_whole(film: Film) -> bool:
+    """Whether the film's thumbnail can be compared with others."""
+    return _THUMBNAIL.fullmatch(film.thumbnail) is not None
 
 
 def why_linked(first: Film, second: Film) -> str:

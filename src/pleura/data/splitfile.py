@@ -196,7 +196,7 @@ class Split:
         if stored != {"sha256": split.sha256, "test_sha256": split.test_sha256}:
             raise DatasetError(
                 f"{path} is not what was written: its content does not match its hash. Restore it, or "
-                "make it again with `pleura split`"
+                "make a new one with `pleura split --refreeze`"
             )
         return split
 
