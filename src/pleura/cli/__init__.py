@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pleura.cli.demo import demo
+from pleura.cli.evaluate import evaluate
 from pleura.cli.export import export
 from pleura.cli.phantom import phantom
 from pleura.cli.predict import predict
@@ -33,7 +35,9 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("preview", preview),
     ("train", train),
     ("export", export),
+    ("evaluate", evaluate),
     ("predict", predict),
+    ("demo", demo),
 )
 
 for _name, _verb in VERBS:

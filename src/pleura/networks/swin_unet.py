@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from pleura.networks.decoder import UNetDecoder
+from pleura.networks.decoder import UNetDecoder, mask_head
 from pleura.networks.encoder import timm_encoder
 from pleura.networks.output import Output
 
@@ -32,7 +32,7 @@ class SwinUNet(nn.Module):
         self.encoder_name = "swin_tiny_patch4_window7_224"
         self.encoder = timm_encoder(self.encoder_name, channels=channels, img_size=size)
         self.decoder = UNetDecoder((96, 192, 384, 768), decoder_channels)
-        self.head = nn.Conv2d(decoder_channels[-1], 1, 1)
+        self.head = mask_head(decoder_channels[-1])
 
     def forward(self, images: Tensor) -> Output:
         """(N, channels, size, size), normalised, to logits of the same height and width."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from pleura.networks.decoder import UNetDecoder
+from pleura.networks.decoder import UNetDecoder, mask_head
 from pleura.networks.encoder import timm_encoder
 from pleura.networks.output import Output
 
@@ -32,7 +32,7 @@ class UNetTimm(nn.Module):
         self.encoder_name = encoder
         self.encoder = timm_encoder(encoder, channels=channels, **options)
         self.decoder = UNetDecoder(self.encoder.feature_info.channels(), decoder_channels)  # type: ignore
-        self.head = nn.Conv2d(decoder_channels[-1], 1, 1)
+        self.head = mask_head(decoder_channels[-1])
 
     def forward(self, images: Tensor) -> Output:
         """(N, channels, H, W), normalised, to logits at H x W."""

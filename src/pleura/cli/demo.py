@@ -1,0 +1,191 @@
+"""`pleura demo`: the whole path, from films to findings, ending in one page."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pleura.cli.progress import console
+from pleura.errors import DatasetError
+
+PATIENTS, FILM_SIZE = 150, 512
+SETTINGS = ("input.size=192", "epochs=12", "pictures_every=6")
+SHOWN = 12
+
+
+class _Places:
+    """Where the demo keeps what."""
+
+    def __init__(self, root: Path) -> None:
+        self.phantoms, self.data, self.verify = root / "phantoms", root / "data", root / "verify"
+        self.preview, self.run, self.bundle = root / "preview.png", root / "run", root / "bundle"
+        self.evaluation, self.findings = root / "evaluation", root / "findings"
+        self.page = root / "index.html"
+
+
+def demo(
+    *,
+    out: Annotated[Path, typer.Option(help="Where everything goes; a folder.")] = Path("demo"),
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Your own folder of films instead of phantoms.", show_default=False),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="The recipe to train.")] = "light",
+    setting: Annotated[
+        list[str] | None, typer.Option(help="Changes to it, key=value.", metavar="KEY=VALUE")
+    ] = None,
+    init: Annotated[
+        str | None, typer.Option(help="What its encoder starts from.", show_default=False)
+    ] = None,
+) -> None:
+    """Make phantoms (or take your films), prepare, verify, split, train, evaluate, export and predict.
+
+    Each step prints the command that does it. Run again, it resumes where it stopped. What a few minutes on
+    phantoms teach a network says nothing about people.
+    """
+    places = _Places(out)
+    settings = tuple(setting) if setting else SETTINGS
+    started = time.monotonic()
+    source = data or places.phantoms
+    commands = _films_to_dataset(source, places, own=data is not None)
+    commands += _dataset_to_model(recipe, settings, init, places)
+    commands += _predict(places)
+    page = _page(source, commands, places, synthetic=data is None)
+    console.rule()
+    console.print(f"Done in {time.monotonic() - started:.0f} s. Look at the page: {page.resolve()}")
+
+
+def _say(command: str) -> str:
+    console.print(f"\n[bold cyan]$ {command}[/bold cyan]", highlight=False)
+    return command
+
+
+def _films_to_dataset(source: Path, places: _Places, *, own: bool) -> list[str]:
+    from pleura.cli.phantom import phantom
+    from pleura.cli.prepare import prepare
+    from pleura.cli.split import split
+    from pleura.cli.verify import verify
+
+    said = []
+    if not own:
+        said.append(_say(f"pleura phantom --out {source} --patients {PATIENTS}"))
+        phantom(source, patients=PATIENTS, size=FILM_SIZE)
+    said.append(_say(f"pleura prepare {source} --out {places.data}"))
+    prepare(places.data, [source])
+    said.append(_say(f"pleura split {places.data} --tune-fraction 0.2"))
+    split(places.data, tune_fraction=0.2)
+    said.append(_say(f"pleura verify {places.data} --out {places.verify}"))
+    try:
+        verify(places.data, out=places.verify)
+    except typer.Exit as outcome:
+        if outcome.exit_code:
+            raise DatasetError(
+                f"the dataset is not safe to train on; see {places.verify / 'verify.html'}"
+            ) from None
+    return said
+
+
+def _dataset_to_model(
+    recipe: str, settings: tuple[str, ...], init: str | None, places: _Places
+) -> list[str]:
+    from pleura.cli.evaluate import evaluate
+    from pleura.cli.export import export
+    from pleura.cli.preview import preview
+    from pleura.cli.train import train
+
+    changes = " ".join(settings) + (f" --init {init}" if init else "")
+    said = [_say(f"pleura preview {recipe} --data {places.data} --out {places.preview}")]
+    preview(recipe, data=places.data, out=places.preview)
+    said.append(_say(f"pleura train {recipe} {changes} --data {places.data} --out {places.run}"))
+    train(recipe, list(settings), data=places.data, out=places.run, init=init)
+    said.append(_say(f"pleura export {places.run} --out {places.bundle}"))
+    export(places.run, out=places.bundle, data=places.data)
+    said.append(
+        _say(
+            f"pleura evaluate {places.bundle} --data {places.data} --part test "
+            f"--out {places.evaluation}"
+        )
+    )
+    evaluate(places.bundle, data=places.data, part="test", out=places.evaluation)
+    return said
+
+
+def _predict(places: _Places) -> list[str]:
+    from pleura.cli.predict import predict
+
+    films = _test_sources(places)
+    said = _say(f"pleura predict FILMS --bundle {places.bundle} --out {places.findings}")
+    predict(films, bundle=places.bundle, out=places.findings)
+    return [said]
+
+
+def _test_sources(places: _Places) -> list[Path]:
+    """Files of test films to predict on, half of them positive if there are enough."""
+    from pleura.data.manifest import Dataset
+    from pleura.data.splitfile import SPLIT_FILE, Split
+
+    dataset = Dataset.open(places.data)
+    films = [dataset.by_id[i] for i in Split.load(places.data / SPLIT_FILE).part("test")]
+    roots = {corpus["name"]: Path(corpus["root"]) for corpus in dataset.description["corpora"]}
+    by_label = [[f for f in films if f.label == label] for label in (1, 0)]
+    chosen = by_label[0][: SHOWN // 2]
+    chosen += by_label[1][: SHOWN - len(chosen)]
+    return [roots[film.corpus] / film.source_path for film in chosen]
+
+
+def _page(source: Path, commands: list[str], places: _Places, *, synthetic: bool) -> Path:
+    """The demo's page: findings on films, numbers, curves, commands."""
+    import csv
+    import json
+
+    import cv2
+    import numpy as np
+
+    from pleura.outputs.charts import lines
+    from pleura.outputs.html import jpeg_uri, render, write_page
+
+    def picture(path: Path, side: int) -> str:
+        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), np.uint8)
+        scale = min(1.0, side / max(image.shape[:2]))
+        smaller = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        return jpeg_uri(smaller.astype(np.uint8), 85)
+
+    evaluation = json.loads((places.evaluation / "evaluation.json").read_text(encoding="utf-8"))
+    findings = json.loads((places.findings / "findings.json").read_text(encoding="utf-8"))
+    with (places.run / "log.csv").open(newline="", encoding="utf-8") as file:
+        log: list[dict[str, Any]] = list(csv.DictReader(file))
+    epochs = [float(row["epoch"]) for row in log]
+
+    def curve(*names: str) -> dict[str, tuple[list[float], list[float]]]:
+        return {
+            name.replace("_", " "): (epochs, [float(row[name] or "nan") for row in log])
+            for name in names
+        }
+
+    overlays = sorted((places.findings / "overlays").glob("*.png"))
+    sheets = sorted(places.run.glob("tuning-*.png"))
+    page = render(
+        "demo.html.j2",
+        source=str(source),
+        synthetic=synthetic,
+        commands=commands,
+        numbers=evaluation["numbers"],
+        positives=sum(finding["decision"] == "positive" for finding in findings),
+        overlays=[picture(path, 420) for path in overlays],
+        loss_chart=lines(
+            curve("train_loss", "tune_loss"), title="Loss", xlabel="epoch", ylabel="loss"
+        ),
+        score_chart=lines(
+            curve("dice_positive", "competition_dice", "all_empty_dice", "auc"),
+            title="Scores on the tuning films, at the network's size",
+            xlabel="epoch",
+            ylabel="score",
+        ),
+        sheet=picture(sheets[-1], 1200) if sheets else None,
+        preview=picture(places.preview, 1200),
+        report="evaluation/report.html",
+        verification="verify/verify.html",
+    )
+    write_page(places.page, page)
+    return places.page
