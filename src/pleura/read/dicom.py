@@ -170,8 +170,8 @@ def _bound_inflation(data: bytes, limits: Limits) -> None:
 def _refuse_what_is_no_film(ds: Dataset) -> None:
     kind = _kind(ds)
     if "PixelData" not in ds:
-        if integer(ds, "Rows"):
-            raise DecodeError("its header describes an image but no pixels follow; it is cut short")
+        if integer(ds, "Rows") or text(ds, "SOPClassUID") in _SOP_CLASSES:
+            raise DecodeError("its header promises an image but no pixels follow; it is cut short")
         raise UnsupportedFilm(f"it holds no image ({kind}); give the image object itself")
     modality = text(ds, "Modality")
     sop_class = text(ds, "SOPClassUID")

@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from pleura.errors import DecodeError, UnsupportedFilm
-from pleura.read.codestream import Shape, jpeg2000_shape, jpeg_shape
+from pleura.read.codestream import Shape, check_lossless_jpeg, jpeg2000_shape, jpeg_shape
 from pleura.read.source import Limits
 from pleura.read.values import integer, text
 
@@ -29,14 +29,16 @@ Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 _HTJ2K = tuple(UID(f"1.2.840.10008.1.2.4.20{n}") for n in (1, 2, 3))
 _JPEG2000 = (*JPEG2000TransferSyntaxes, *_HTJ2K)
-_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
+_LOSSLESS_JPEG = (JPEGLossless, JPEGLosslessSV1, *JPEGLSTransferSyntaxes)
 _DECODERS = {
     **dict.fromkeys(_JPEG2000, "pylibjpeg"),
-    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
-    **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), "gdcm"),
+    **dict.fromkeys(_LOSSLESS_JPEG, "gdcm"),
     **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow"),
 }
-"""One decoder a syntax, each the most careful with damaged data; a second try is a second risk."""
+"""One decoder a syntax, the one that takes damaged data best; a second try is a second risk.
+
+For JPEG-LS that is gdcm: pyjpegls takes up to 10 s to find out that a frame of any size is damaged.
+"""
 
 
 def complete_description(ds: Dataset, notes: list[str]) -> None:
@@ -125,7 +127,8 @@ def decode(ds: Dataset, limits: Limits, notes: list[str]) -> Samples:
     decoded = _decode_by_pydicom(ds, syntax)
     if decoded.shape[:2] != (rows, columns) or decoded.dtype.itemsize > 2:
         raise DecodeError(f"its pixels decode to {decoded.shape}, not {rows}x{columns}")
-    return decoded.view(f"u{decoded.dtype.itemsize}")
+    native = decoded.astype(decoded.dtype.newbyteorder("="), copy=False)
+    return native.view(f"u{native.dtype.itemsize}")
 
 
 def _check_frame(frame: bytes, syntax: UID, ds: Dataset) -> Shape | None:
@@ -137,7 +140,10 @@ def _check_frame(frame: bytes, syntax: UID, ds: Dataset) -> Shape | None:
         start, stream = jpeg2000_shape(frame)
         if start:  # a JP2 file where only its codestream belongs (PS3.5 A.4.4)
             ds.PixelData = encapsulate([frame[start:]])
-    elif syntax in _JPEG or syntax in JPEGLSTransferSyntaxes:
+    elif syntax in _LOSSLESS_JPEG:
+        stream = jpeg_shape(frame)
+        check_lossless_jpeg(frame)
+    elif syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
         stream = jpeg_shape(frame)
     else:
         raise DecodeError(f"{syntax.name} is no compression of single images; export it again")
