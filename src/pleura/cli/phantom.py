@@ -20,7 +20,7 @@ def phantom(
         float, typer.Option(help="Share of films with a pneumothorax.", min=0.0, max=1.0)
     ] = 0.3,
     size: Annotated[
-        int, typer.Option(help="Longer side of a film, in pixels.", min=64, max=4096)
+        int, typer.Option(help="Longer side of a film, in pixels.", min=64, max=2048)
     ] = 512,
     seed: Annotated[int, typer.Option(help="Another seed, other films.", min=0)] = 0,
     processes: Annotated[

@@ -20,7 +20,7 @@ from pleura.data.phantom_layers import Canvas, Layer
 from pleura.errors import CorpusError, UnknownName
 from pleura.radiograph import Side, View
 
-SIZES = (64, 4096)
+SIZES = (64, 2048)
 """The smallest and the largest size of a phantom, in pixels."""
 
 MAX_DEPTH_MM = 90.0
@@ -102,7 +102,7 @@ def phantom(
 
     Args:
         seed: one or several integers >= 0, which stand for the patient.
-        size: of the longer side, 64 to 4096 pixels.
+        size: of the longer side, 64 to 2048 pixels.
         film: number of the film among the patient's: the same anatomy in another pose and exposure.
         pneumothorax: what to show, True for one drawn at random, False for none, None for the throw of a
             coin that shows one on three films in ten.
@@ -115,11 +115,11 @@ def phantom(
     _within("size", size, *SIZES)
     _within("film", film, 0, 2**31)
     seeds = [int(s) for s in (seed if isinstance(seed, Sequence) else [seed])]
-    if any(s < 0 for s in seeds):
+    if not seeds or min(seeds) < 0:
         raise CorpusError(f"seed is {seed}; give integers of 0 or more")
     # The collapse has a stream of its own, so that the same film can be had with and without it.
     person, pose, collapse = (
-        np.random.default_rng([*seeds, *more]) for more in ((0, 0, 0), (film, 1, 0), (film, 2, 0))
+        np.random.default_rng([*seeds, *stream]) for stream in ((0, 1), (film, 2), (film, 3))
     )
     if pneumothorax is None:
         pneumothorax = bool(collapse.random() < 0.3)

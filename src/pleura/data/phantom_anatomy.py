@@ -124,7 +124,7 @@ class Anatomy:
             spine_y = -112 + number * self.rib_gap_mm
             fall = 50 + 6.5 * number
             reach = float(np.interp(spine_y + fall / 2, wall[:, 1], wall[:, 0])) - 1.0
-            angle = np.radians(np.linspace(9, 152 if number else 120, 44))
+            angle = np.radians(np.linspace(4, 152 if number else 120, 46))
             x = reach * np.sin(angle) ** 0.8
             y = spine_y - 6 * np.sin(2 * angle).clip(0) + fall * (1 - np.cos(angle)) / 2
             arc = self.scaled(np.column_stack([x * side, y]))

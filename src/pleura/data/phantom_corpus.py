@@ -153,22 +153,21 @@ def _claim(out: Path, settings: dict[str, object]) -> None:
     """Makes `out`, or sees that it holds phantoms of the same settings."""
     marker = out / "phantom.json"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
+        if out.exists() and any(out.iterdir()):
             found = json.loads(marker.read_text(encoding="utf-8"))
             if found != settings:
                 raise CorpusError(
                     f"{out} holds phantoms of other settings (see {marker}); "
                     "choose another folder or delete it"
                 )
-        _write(out / "phantom.json", json.dumps(settings, indent=1).encode())
-        _write(out / "README.txt", _README.encode())
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
         raise CorpusError(
             f"{out} is not empty and holds no phantoms; choose a new folder, so that nothing is mixed up"
         ) from None
     except OSError as error:
-        raise CorpusError(f"{out} cannot be written to ({error}); choose another folder") from error
+        raise CorpusError(f"{out} cannot be read ({error}); choose another folder") from error
+    _write(marker, json.dumps(settings, indent=1).encode())
+    _write(out / "README.txt", _README.encode())
 
 
 def _plan(
@@ -234,11 +233,7 @@ def _make(job: tuple[Path, _Plan]) -> _Row:
     name = f"{plan.entropy} {plan.patient} {plan.film}"
     study, series, image = (uid(f"{name} {level}") for level in ("study", "series", "image"))
     folder = out / "dicom-images-train" / study / series
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f"{image}.dcm", dicom_bytes(film, kind, name, study, series, image))
-    except OSError as error:
-        raise CorpusError(f"{folder} cannot be written to ({error}); is the disk full?") from error
+    _write(folder / f"{image}.dcm", dicom_bytes(film, kind, name, study, series, image))
     collapse = plan.pneumothorax
     facts = {
         "PatientId": f"P{plan.patient:05d}",
@@ -283,7 +278,13 @@ def _write_csv(path: Path, header: list[str], rows: Sequence[tuple[str, ...]]) -
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file, whole or not at all, and the folders it lies in."""
     temporary = path.with_name(path.name + ".partial")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CorpusError(
+            f"{path} cannot be written ({error}); see to room and rights, then say the same again"
+        ) from error
