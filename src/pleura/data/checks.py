@@ -163,7 +163,7 @@ def check_tables(dataset: Dataset, problems: Problems) -> None:
 
 
 def _annotations(content: bytes) -> Counter[str]:
-    """The rows with a mask of each film; rows that say there is none are kept in the file, but not counted."""
+    """How many rows draw a mask on each film; rows that say there is none do not count."""
     # Film ids hold no comma or quote, so the first cell needs no CSV reader, whose cells are limited.
     rows = (line.split(b",", 2) for line in content.splitlines()[1:])
     drawn = (row for row in rows if len(row) == 3 and row[2].strip(b' "') not in (b"-1", b""))
