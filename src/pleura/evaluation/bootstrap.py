@@ -79,7 +79,7 @@ def wilson(hits: ArrayLike, clusters: ArrayLike, reason: str = "no such films") 
     effect = widest
     if 0.0 < p < 1.0 and k > 1:
         variance = k / (k - 1) * float(((sums - p * sizes) ** 2).sum()) / n**2
-        effect = max(1.0, variance * n / (p * (1.0 - p)))
+        effect = max(1.0, variance * (n - 1) / (p * (1.0 - p)))
     m = n / effect
     middle = (p + Z**2 / (2 * m)) / (1 + Z**2 / m)
     half = Z / (1 + Z**2 / m) * float(np.sqrt(p * (1 - p) / m + Z**2 / (4 * m**2)))

@@ -188,12 +188,12 @@ def _caveats(
     silver = sum(film.label_quality != "expert" for film in table.films)
     if silver:
         said.append(
-            f"{silver} of {numbers.films} films carry labels that no person checked. They measure agreement "
+            f"{_films(silver)} of {numbers.films} with labels that no person checked: they measure agreement "
             "with another model, not truth."
         )
     if numbers.declined:
         said.append(
-            f"The model declined {numbers.declined} films. They stay in every denominator, as called "
+            f"The model declined {_films(numbers.declined)}. Declined films stay in every denominator, as called "
             "negative with an empty mask and a score of 0."
         )
     if numbers.patients == numbers.films:
@@ -204,7 +204,7 @@ def _caveats(
     odd = sum(film.label == 1 and film.truth_area == 0 for film in table.films)
     if odd:
         said.append(
-            f"{odd} films are labelled positive without a mask: they count for detection, and as empty for "
+            f"{_films(odd)} labelled positive without a mask: positive for detection, empty for "
             "competition Dice."
         )
     if len(corpora) > 1:
@@ -220,3 +220,7 @@ def _caveats(
     if bool(np.all(table.score == table.score[0])) and len(table) > 1:
         said.append("Every film has the same score: the model does not rank films at all.")
     return tuple(said)
+
+
+def _films(n: int) -> str:
+    return "1 film" if n == 1 else f"{n} films"

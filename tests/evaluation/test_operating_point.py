@@ -1,0 +1,181 @@
+"""The sweep against drawing masks one by one, and the fit against trying everything."""
+
+import numpy as np
+import pytest
+from made_up_scores import MODEL, finding
+
+from pleura.errors import EvaluationError
+from pleura.evaluation.metrics import dice
+from pleura.evaluation.operating_point import PixelSweep, fit_operating_point, sweep
+from pleura.finding import Finding
+from pleura.inference.postprocess import OperatingPoint, draw_mask
+
+SHAPE = (40, 50)
+
+
+def film(seed, positive):
+    """A map of blobs, the mask they stand for, and a presence score."""
+    generator = np.random.default_rng(seed)
+    truth = np.zeros(SHAPE, bool)
+    if positive:
+        top, left = generator.integers(0, 25, size=2)
+        truth[top : top + 12, left : left + 9] = True
+    probability = generator.random(SHAPE) * 0.5 + 0.45 * truth
+    score = float(np.clip(0.3 + 0.3 * positive + generator.normal(0, 0.15), 0, 1))
+    return finding(
+        f"f{seed}", truth.copy(), score, probability_map=probability.astype(np.float32)
+    ), truth
+
+
+def swept(films, **grids):
+    made = PixelSweep(**grids)
+    for n, (found, truth) in enumerate(films):
+        made.add(f"f{n}", found, truth, part="tune")
+    return made
+
+
+def predicted(found, point):
+    """The mask of a finding at another operating point, by the rule the detector follows."""
+    if found.decision == "declined" or found.probability < point.presence_threshold:
+        return np.zeros(SHAPE, bool)
+    return draw_mask(found.probability_map, point)
+
+
+def mean_dice(films, point):
+    return float(np.mean([dice(predicted(found, point), truth) for found, truth in films]))
+
+
+FILMS = [film(n, n % 3 == 0) for n in range(18)]
+FILMS.append((finding("d", value=None), FILMS[0][1]))
+
+
+def test_areas_are_those_of_the_masks_drawn_one_by_one():
+    made = swept(
+        FILMS, pixel_thresholds=(0.1, 0.45, 0.6, 0.9), min_area_fractions=(0.0, 0.002, 0.03)
+    )
+    for t, pixel in enumerate(made.pixel_thresholds):
+        for a, smallest in enumerate(made.min_area_fractions):
+            areas, shared = made.areas(t, a)
+            for n, (found, truth) in enumerate(FILMS[:-1]):
+                mask = draw_mask(found.probability_map, OperatingPoint(pixel, smallest, 0.0))
+                assert areas[n] == mask.sum(), (pixel, smallest, n)
+                assert shared[n] == (mask & truth).sum()
+            assert areas[-1] == shared[-1] == 0  # declined
+
+
+def test_the_value_is_what_the_point_really_gives():
+    fitted = fit_operating_point(swept(FILMS), part="tune")
+    assert fitted.value == pytest.approx(mean_dice(FILMS, fitted.point))
+    assert fitted.n == 19
+    assert fitted.positives == 7
+    assert fitted.all_empty == pytest.approx(12 / 19)
+    assert fitted.point.fitted_on == "tune"
+    assert fitted.point.aim == "competition Dice"
+
+
+def test_no_other_point_is_better():
+    grids = {"pixel_thresholds": (0.3, 0.5, 0.7), "min_area_fractions": (0.0, 0.01)}
+    fitted = fit_operating_point(swept(FILMS, **grids), part="tune")
+    others = [
+        mean_dice(FILMS, OperatingPoint(pixel, smallest, presence))
+        for pixel in grids["pixel_thresholds"]
+        for smallest in grids["min_area_fractions"]
+        for presence in np.linspace(0, 1, 101)
+    ]
+    assert fitted.value >= max(others) - 1e-9
+
+
+def test_the_fit_by_hand():
+    # One film with (score 0.8), one without (0.6), whose maps both draw 4 px: calling only the first
+    # gives Dice 1 and 1, and the threshold stands halfway between the scores.
+    mask = np.zeros(SHAPE, bool)
+    mask[:2, :2] = True
+    flat = mask.astype(np.float32)
+    films = [
+        (finding("a", mask, 0.8, probability_map=flat), mask),
+        (finding("b", mask, 0.6, probability_map=flat), mask & False),
+    ]
+    fitted = fit_operating_point(swept(films), part="fold 0 tune")
+    assert fitted.value == 1.0
+    assert fitted.all_empty == 0.5
+    assert fitted.point == OperatingPoint(
+        0.5, 0.0, (0.8 + 0.6) / 2, "competition Dice", "fold 0 tune"
+    )
+    assert (fitted.youden_threshold, fitted.youden_j) == (0.8, 1.0)
+
+
+def test_equal_scores_are_called_together():
+    films = [film(n, n < 3) for n in range(9)]
+    films = [(finding("x", t.copy(), 0.5, probability_map=f.probability_map), t) for f, t in films]
+    fitted = fit_operating_point(swept(films), part="tune")
+    assert fitted.value == pytest.approx(mean_dice(films, fitted.point))
+
+
+def test_silence_is_chosen_where_it_is_best():
+    # The only positive scores lowest, and its map misses: every call costs.
+    truth = np.zeros(SHAPE, bool)
+    truth[0, 0] = True
+    elsewhere = np.zeros(SHAPE, np.float32)
+    elsewhere[20:30, 20:30] = 1.0
+    films = [(finding("p", elsewhere > 0, 0.2, probability_map=elsewhere), truth)]
+    films += [(finding("n", elsewhere > 0, 0.9, probability_map=elsewhere), truth & False)] * 3
+    fitted = fit_operating_point(swept(films), part="tune")
+    assert fitted.value == fitted.all_empty == 0.75
+    assert mean_dice(films, fitted.point) == 0.75
+
+
+def test_a_score_of_1_cannot_be_silenced():
+    truth = np.zeros(SHAPE, bool)
+    truth[0, 0] = True
+    full = np.ones(SHAPE, np.float32)
+    films = [
+        (finding("p", truth, 1.0, probability_map=full), truth & False),
+        (finding("n", truth, 0.4, probability_map=truth.astype(np.float32)), truth),
+    ]
+    fitted = fit_operating_point(swept(films), part="tune")
+    assert fitted.value == pytest.approx(mean_dice(films, fitted.point))
+    assert fitted.point.presence_threshold < 0.4
+
+
+@pytest.mark.parametrize("part", ["test", "Test", "fold 1 test"])
+def test_nothing_is_chosen_on_test_films(part):
+    found, truth = FILMS[0]
+    with pytest.raises(EvaluationError, match="never chosen on"):
+        PixelSweep().add("f", found, truth, part=part)
+    with pytest.raises(EvaluationError, match="never chosen on"):
+        fit_operating_point(swept(FILMS), part=part)
+    with pytest.raises(EvaluationError, match="never chosen on"):
+        sweep(None, None, ["f"], part=part)
+
+
+def test_films_that_cannot_be_swept():
+    found, truth = FILMS[0]
+    made = swept([FILMS[0]])
+    assert len(made) == 1
+    with pytest.raises(EvaluationError, match="f0 is swept twice"):
+        made.add("f0", found, truth, part="tune")
+    with pytest.raises(EvaluationError, match=r"f1: .*\(3, 3\)"):
+        made.add("f1", found, np.ones((3, 3), bool), part="tune")
+    no_map = Finding(found.target, "negative", "x", MODEL, "f2", probability=0.1)
+    with pytest.raises(EvaluationError, match="has None"):
+        made.add("f2", no_map, truth, part="tune")
+    assert len(made) == 1  # what failed left nothing behind
+
+
+def test_a_fit_needs_a_mask():
+    with pytest.raises(EvaluationError, match="0 films without one labelled mask"):
+        fit_operating_point(PixelSweep(), part="tune")
+    with pytest.raises(EvaluationError, match="1 films without one labelled mask"):
+        fit_operating_point(swept([film(1, False)]), part="tune")
+
+
+def test_one_positive_film_and_only_declined_ones():
+    assert fit_operating_point(swept([FILMS[0]]), part="tune").youden_threshold is None
+    declined = [(finding("d", value=None), FILMS[0][1]), (finding("e", value=None), FILMS[1][1])]
+    assert fit_operating_point(swept(declined), part="tune").value == 0.5
+
+
+@pytest.mark.parametrize("grid", [(), (0.5, 0.5), (0.5, 0.4), (-0.1, 0.5), (0.5, 1.1)])
+def test_a_grid_rises_within_0_and_1(grid):
+    with pytest.raises(EvaluationError, match="pixel thresholds"):
+        PixelSweep(pixel_thresholds=grid)
