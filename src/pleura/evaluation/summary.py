@@ -193,8 +193,8 @@ def _caveats(
         )
     if numbers.declined:
         said.append(
-            f"The model declined {_films(numbers.declined)}. Declined films stay in every denominator, as called "
-            "negative with an empty mask and a score of 0."
+            f"The model declined {_films(numbers.declined)}. Declined films stay in every denominator, as "
+            "called negative with an empty mask and a score of 0."
         )
     if numbers.patients == numbers.films:
         said.append(

@@ -1,0 +1,204 @@
+"""Overlays: what is drawn, where, and in whose colour; and sheets of pictures."""
+
+import numpy as np
+import pytest
+from findings import box_mask, declined, film, negative, positive
+
+from pleura.outputs import overlay as module
+from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet, draw_contour, overlay
+
+
+def where(picture, colour, tolerance=12):
+    return (np.abs(picture.astype(int) - np.array(colour)) <= tolerance).all(axis=2)
+
+
+def headline(*args):
+    return module._headline(*args)
+
+
+def test_the_contour_lies_on_the_edge_of_the_mask():
+    picture = overlay(film(), positive(box_mask()), caption=False)
+    assert picture.shape == (60, 80, 3)
+    assert picture.dtype == np.uint8
+    rows, columns = np.nonzero(where(picture, FINDING, 60))
+    assert (rows.min(), rows.max()) == (20, 39)
+    assert (columns.min(), columns.max()) == (10, 29)
+    assert (picture[24:36, 14:26] == 128).all()  # the inside stays as it was
+    assert (picture[45:58, 2:] == 128).all()
+
+
+@pytest.mark.parametrize("size", [40, 160, 320])
+def test_the_contour_scales_with_the_picture(size):
+    picture = overlay(film(), positive(box_mask()), size=size, caption=False)
+    assert picture.shape == (size * 60 // 80, size, 3)
+    rows, columns = np.nonzero(where(picture, FINDING, 60))
+    scale, slack = size / 80, 1.5 * size / 80 + 1
+    assert rows.min() == pytest.approx(20 * scale, abs=slack)
+    assert columns.max() == pytest.approx(30 * scale, abs=slack)
+
+
+def test_the_aspect_of_the_matrix_is_kept():
+    tall = overlay(film((100, 50)), negative((100, 50)), size=200, caption=False)
+    assert tall.shape == (200, 100, 3)
+
+
+def test_truth_has_its_own_colour():
+    picture = overlay(film(), negative(), box_mask(), caption=False)
+    assert where(picture, TRUTH, 60).any()
+    assert not where(picture, FINDING, 60).any()
+
+
+def test_a_negative_film_is_left_as_it_is():
+    picture = overlay(film(level=1.0), negative(), caption=False)
+    assert (picture[20:] == 255).all()  # below the side markers
+    assert (picture[:20, :20] < 200).any()  # which stand there
+
+
+def test_heat_tints_where_it_is_probable():
+    probability = box_mask().astype(np.float32)
+    found = positive(box_mask(), probability_map=probability)
+    picture = overlay(film(), found, heat=True, caption=False)
+    red, _, blue = picture[30, 20].astype(int)
+    assert red > blue + 40
+    assert (picture[50, 60] == 128).all()
+    assert (overlay(film(), found, caption=False)[30, 20] == 128).all()
+
+
+def test_a_film_stays_itself():
+    given = film()
+    before = given.pixels.copy()
+    overlay(given, positive(box_mask()), box_mask(), heat=True)
+    np.testing.assert_array_equal(given.pixels, before)
+
+
+def test_the_caption_stands_below_the_film():
+    given = film((300, 400))
+    bare = overlay(given, negative((300, 400)), caption=False)
+    whole = overlay(given, negative((300, 400)))
+    assert whole.shape[1] == 400
+    assert whole.shape[0] > 320
+    np.testing.assert_array_equal(whole[:300], bare)
+
+
+def test_what_the_caption_says():
+    mask = box_mask()  # 400 of 4,800 px
+    assert headline(positive(mask)) == "Pneumothorax: positive, score 0.90, 8.3 % of the image"
+    assert headline(positive(mask, calibrated=True)).startswith(
+        "Pneumothorax: positive, probability 0.90"
+    )
+    assert headline(negative()) == "Pneumothorax: negative, score 0.10"
+    assert headline(declined()) == "Pneumothorax: declined"
+
+
+@pytest.mark.parametrize(
+    ("sides", "basis", "image_left", "says"),
+    [
+        (("right",), "convention", "right", "right (image left), by convention"),
+        (("left",), "convention", "right", "left (image right), by convention"),
+        (("left",), "orientation", "left", "left (image left)"),
+        (("left", "right"), "convention", "right", "right and left, by convention"),
+    ],
+)
+def test_the_side_is_the_patients(sides, basis, image_left, says):
+    found = positive(box_mask(), sides=sides, basis=basis)
+    assert module._side_words(found, image_left) == says
+
+
+def test_side_markers_follow_the_film(monkeypatch):
+    drawn = []
+    real = module.ImageDraw.ImageDraw.text
+
+    def spy(pen, at, text, *args, **kwargs):
+        drawn.append((text, at[0] < 40))
+        return real(pen, at, text, *args, **kwargs)
+
+    monkeypatch.setattr(module.ImageDraw.ImageDraw, "text", spy)
+    overlay(film(), negative(), caption=False)
+    overlay(film(image_left="left", side_basis="orientation"), negative(), caption=False)
+    assert drawn == [("R", True), ("L", False), ("L", True), ("R", False)]
+
+
+def test_a_declined_film_is_framed_and_its_reason_wrapped():
+    long = declined(reason="word " * 400)
+    picture = overlay(film((200, 200)), long)
+    assert (picture[0, 50] == module._DECLINED).all()
+    assert picture.shape[0] < 400  # four lines at most
+    assert overlay(film((200, 200)), declined(reason="w" * 5000)).shape[1] == 200
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (17, 16), (3000, 40)])
+def test_odd_films_are_drawn(shape):
+    mask = np.ones(shape, bool)
+    for size in (None, 16, 128):
+        picture = overlay(film(shape), positive(mask), mask, size)
+        assert picture.ndim == 3
+        assert picture.shape[1] == (
+            shape[1] if size is None else max(1, round(size * shape[1] / max(shape)))
+        )
+        # a single pixel is all outline, and half hidden by its rim
+        assert where(picture, FINDING, 80).any() or shape == (1, 1)
+
+
+def test_what_does_not_belong_to_the_film():
+    other = np.ones((5, 5), bool)
+    with pytest.raises(ValueError, match="finding's mask"):
+        overlay(film(), positive(other))
+    with pytest.raises(ValueError, match="labelled mask"):
+        overlay(film(), negative(), other)
+    with pytest.raises(ValueError, match="probability map"):
+        overlay(film(), negative(probability_map=other.astype(np.float32)))
+    with pytest.raises(ValueError, match="at least 16 px"):
+        overlay(film(), negative(), size=15)
+
+
+def test_a_contour_is_anti_aliased_and_drawn_in_place():
+    picture = np.zeros((64, 64, 3), np.uint8)
+    rows, columns = np.mgrid[:64, :64]
+    draw_contour(picture, (rows - 32) ** 2 + (columns - 32) ** 2 < 400, (255, 255, 255), 2.0)
+    levels = np.unique(picture[..., 0])
+    assert levels.max() == 255
+    assert len(levels) > 8
+
+
+def test_a_sheet_has_a_tile_for_each_picture():
+    tiles = [np.full((50, 50), 40 * n, np.uint8) for n in range(1, 6)]
+    sheet = contact_sheet(tiles, 3)
+    gap = 2
+    assert sheet.shape == (2 * 52 + gap, 3 * 52 + gap, 3)
+    for n in range(5):
+        y, x = gap + n // 3 * 52 + 25, gap + n % 3 * 52 + 25
+        assert (sheet[y, x] == 40 * (n + 1)).all()
+    assert (sheet[gap + 77, gap + 129] == module._STRIP).all()  # the sixth place is empty
+
+
+def test_a_sheet_fits_pictures_of_any_shape():
+    wide, tall = np.full((20, 100, 3), 200, np.uint8), np.full((100, 20), 100, np.uint8)
+    sheet = contact_sheet([wide, tall], 9, tile=50)
+    assert sheet.shape == (54, 106, 3)
+    assert (sheet[27, 5] == 200).all()
+    assert (sheet[5, 27] == module._STRIP).all()
+    assert (sheet[5, 79] == 100).all()
+
+
+def test_captions_make_room_for_themselves():
+    tiles = [np.zeros((100, 100), np.uint8)] * 2
+    plain = contact_sheet(tiles, 2)
+    named = contact_sheet(tiles, 2, ["one", "two words that take more than a line of their tile"])
+    assert named.shape[0] > plain.shape[0] + 20
+    assert named.shape[1] == plain.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("images", "columns", "captions", "says"),
+    [
+        ([], 3, (), "needs a picture"),
+        ([np.zeros((20, 20), np.uint8)], 0, (), "0 columns"),
+        ([np.zeros((20, 20), np.uint8)], 1, ("a", "b"), "2 captions"),
+        ([np.zeros((20, 20))], 1, (), "uint8"),
+        ([np.zeros((20, 20, 4), np.uint8)], 1, (), "uint8"),
+        ([np.zeros((4, 4), np.uint8)], 1, (), "at least 16 px"),
+    ],
+)
+def test_what_is_no_sheet(images, columns, captions, says):
+    with pytest.raises(ValueError, match=says):
+        contact_sheet(images, columns, captions)
