@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from findings import box_mask, declined, negative, positive
+from made_up_findings import box_mask, declined, negative, positive
 
 from pleura.errors import EvaluationError
 from pleura.outputs.table import (

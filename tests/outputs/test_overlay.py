@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from findings import box_mask, declined, film, negative, positive
+from made_up_findings import box_mask, declined, film, negative, positive
 
 from pleura.outputs import overlay as module
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet, draw_contour, overlay
