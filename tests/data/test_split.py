@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.random import default_rng
 from synthetic import cohort, dataset, film
 
@@ -318,3 +320,72 @@ def test_share_out_by_hand() -> None:
     dealt = share_out(groups, [0.5, 0.3, 0.2], default_rng(0))
     assert np.bincount(dealt).tolist() == [5, 3, 2]
     assert share_out([], [0.5, 0.5], default_rng(0)).tolist() == []
+
+
+def test_near_copies_stay_together_and_their_leak_is_seen() -> None:
+    rng = default_rng(0)
+    levels = rng.integers(0, 255, (40, 256)).astype(np.uint8)
+    films = [
+        film(f"{n:02d}", str(n), n % 2, 0.1 * (n % 2), thumbnail=levels[n].tobytes().hex())
+        for n in range(40)
+    ]
+    before = make_split(dataset(*films), seed=0)
+    a, b = before.test[0], before.train[0]
+    twin = np.clip(levels[int(a)].astype(int) + 1, 0, 255).astype(np.uint8).tobytes().hex()
+    copied = dataset(*(replace(f, thumbnail=twin) if f.film_id == b else f for f in films))
+    with pytest.raises(LeakError, match=r"\(train\) and .* \(test\): copies of one film"):
+        before.check(copied)
+    sides = make_split(copied, seed=0).sides()
+    assert sides[a] == sides[b]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(0, 8),
+            st.sampled_from([0, 1, None]),
+            st.sampled_from(["expert", "silver"]),
+            st.sampled_from(["a", "b"]),
+            st.floats(0.0, 0.5),
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    options=st.fixed_dictionaries(
+        {
+            "seed": st.integers(0, 3),
+            "test_fraction": st.sampled_from([0.0, 0.2, 0.9]),
+            "folds": st.sampled_from([None, None, 2]),
+            "balanced_tuning": st.booleans(),
+            "test_corpora": st.sampled_from([None, ["a"]]),
+        }
+    ),
+)
+def test_whatever_is_split_nothing_leaks_and_nothing_is_lost(
+    rows: list[tuple[int, int | None, str, str, float]], options: dict[str, object]
+) -> None:
+    films = [
+        film(str(n), f"p{p}", label, area if label else 0.0, corpus=corpus)
+        if label is None
+        else film(
+            str(n), f"p{p}", label, area if label else 0.0, corpus=corpus, label_quality=quality
+        )
+        for n, (p, label, quality, corpus, area) in enumerate(rows)
+    ]
+    data = dataset(*films)
+    try:
+        split = make_split(data, **options)
+    except (DatasetError, UnknownName):
+        return  # refused by name: too few patients, folds with balance, no such corpus
+    assert sorted(everything(split)) == sorted(data.by_id)
+    split.check(data)
+    allowed = options["test_corpora"] or ["a", "b"]
+    for part in (split.test, split.tune, *split.folds):
+        for film_id in part:
+            assert data.by_id[film_id].label_quality == "expert"
+            assert data.by_id[film_id].corpus in allowed
+    if options["balanced_tuning"]:
+        labels = [data.by_id[film_id].label for film_id in split.tune]
+        assert 2 * sum(labels) == len(labels)
+    assert make_split(data, **options, frozen=split).test == split.test

@@ -80,7 +80,7 @@ def _parts(made: Split) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "test", made.test
     for number, (film_ids, companions) in enumerate(zip(made.folds, made.companions, strict=True)):
         yield f"fold {number}", film_ids
-        yield f"  trains with fold {number}", companions
+        yield f"  kept with fold {number}", companions
     yield "tune", made.tune
     yield "train in every fold" if made.folds else "train", made.train
     yield "unlabelled", made.unlabelled

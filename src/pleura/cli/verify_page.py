@@ -141,16 +141,14 @@ def _views(films: Iterable[Film]) -> list[dict[str, Any]]:
     return rows
 
 
-def _gallery(found: Verification, dataset: Dataset) -> list[dict[str, str]]:
+def _gallery(found: Verification, dataset: Dataset) -> list[dict[str, Any]]:
     """Films to look at, taken in turn from each kind of problem, with all that is odd about each."""
     why: dict[str, list[str]] = {}
     queues = []
     for problem in found.problems:
         if problem.films and problem.code != "unknown-patients":
             for film_id, detail in zip(problem.films, problem.details, strict=True):
-                why.setdefault(film_id, []).append(
-                    f"{problem.code}: {detail}" if detail else problem.code
-                )
+                why.setdefault(film_id, []).append(detail or problem.message)
             queues.append(_strangest_first(problem.films, found))
     chosen: dict[str, None] = {}
     for turn in range(max(map(len, queues), default=0)):
@@ -167,7 +165,7 @@ def _gallery(found: Verification, dataset: Dataset) -> list[dict[str, str]]:
                     "film_id": film_id,
                     "image": jpeg_uri(image, quality=80),
                     "kind": _kind(film),
-                    "why": "; ".join(why[film_id]),
+                    "why": why[film_id],
                 }
             )
     return shown
@@ -201,7 +199,9 @@ def _thumbnail(dataset: Dataset, film: Film) -> NDArray[np.uint8] | None:
     if mask is not None and mask.any():
         shares = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         outlines, _ = cv2.findContours(
-            (shares > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+            (shares > min(0.5, shares.max() / 2)).astype(np.uint8),
+            cv2.RETR_EXTERNAL,
+            cv2.CHAIN_APPROX_NONE,
         )
         cv2.drawContours(image, outlines, -1, _OUTLINE, 1)
     return image

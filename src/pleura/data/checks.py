@@ -52,16 +52,18 @@ def check_labels(films: Sequence[Film], problems: Problems) -> None:
         if film.label == 1 and film.mask is None:
             problems.add("positive-without-mask", name)
         if film.label == 0 and (film.mask is not None or film.mask_area_px):
-            problems.add("negative-with-mask", name, f"{area:.2%} of the image")
+            problems.add("negative-with-mask", name, f"the mask covers {area:.2%} of the image")
         if film.label is None and film.mask is not None:
             problems.add("unlabelled-with-mask", name)
         if film.label == 1 and area > HUGE_FRACTION:
-            problems.add("mask-huge", name, f"{area:.0%} of the image")
+            problems.add("mask-huge", name, f"the mask covers {area:.0%} of the image")
         if film.label == 1 and 0 < area < TINY_FRACTION:
-            problems.add("mask-tiny", name, f"{film.mask_area_px} px, {area:.3%} of the image")
+            problems.add(
+                "mask-tiny", name, f"mask of {film.mask_area_px} px, {area:.3%} of the image"
+            )
         low, high = PLAUSIBLE_AGE_YEARS
         if film.age_years is not None and not low <= film.age_years <= high:
-            problems.add("implausible-age", name, f"{film.age_years:g} years")
+            problems.add("implausible-age", name, f"aged {film.age_years:g} years")
         if film.spacing_basis == "implausible":
             problems.add("implausible-spacing", name)
         if not PLAUSIBLE_ASPECT[0] <= film.rows / max(film.columns, 1) <= PLAUSIBLE_ASPECT[1]:

@@ -86,15 +86,15 @@ def odd_poses(films: Sequence[Film]) -> dict[str, list[tuple[Film, str]]]:
     upright = (units * median).sum(axis=(1, 2))
     turned = (units * median[::-1]).sum(axis=(1, 2))
     for film, fit, other in zip(films, upright, turned, strict=True):
-        detail = f"fits the median film with r = {fit:.2f}"
+        detail = f"r = {fit:.2f} with the median film"
         if other - fit > TURNED_BETTER and other > TURNED_ABOVE:
             found.setdefault("looks-turned", []).append(
-                (film, f"{detail}, upside down {other:.2f}")
+                (film, f"turned? {detail}, upside down {other:.2f}")
             )
         elif fit < INVERTED_BELOW:
-            found.setdefault("looks-inverted", []).append((film, detail))
+            found.setdefault("looks-inverted", []).append((film, f"inverted? {detail}"))
         elif fit < UNLIKE_BELOW:
-            found.setdefault("unlike-the-rest", []).append((film, detail))
+            found.setdefault("unlike-the-rest", []).append((film, f"unlike the rest: {detail}"))
     return found
 
 

@@ -192,7 +192,7 @@ def _check_looks(
     scores = looks_scores({name: looks[name] for name in SCORED}, corpora)
     for name, z in scores.items():
         for index in np.flatnonzero(np.abs(z) > Z_LIMIT):
-            detail = f"{name} {looks[name][index]:.3g}, z = {z[index]:+.1f}"
+            detail = f"{name} {looks[name][index]:.3g} (z = {z[index]:+.1f})"
             problems.add(f"odd-{name}", dataset.films[index].film_id, detail)
     for code, odd in odd_poses(dataset.films).items():
         for film, detail in odd:
