@@ -75,7 +75,7 @@ class Canvas:
     def stroke(
         self, layer: NDArray[np.uint8], lines: Sequence[Points], width_mm: float, value: float
     ) -> None:
-        """Draws lines into an 8-bit layer, as `strokes` does."""
+        """Draws lines into an 8-bit layer; those thinner than a pixel get fainter instead."""
         width = width_mm / self.px_mm
         level = round(255 * value * min(1.0, width))
         paths = [self.pixel(line) for line in lines]
