@@ -126,7 +126,9 @@ def _columns(given: list[str]) -> dict[str, str]:
 
 def _table(dataset: Dataset) -> Table:
     """Counts a corpus and label quality."""
-    table = Table("corpus", "labels", title=str(dataset.root), title_justify="left")
+    table = Table(title=str(dataset.root), title_justify="left")
+    table.add_column("corpus", overflow="fold")
+    table.add_column("labels")
     for heading in ("films", dataset.target.name.lower(), "share", "patients", "met again"):
         table.add_column(heading, justify="right")
     groups = dict.fromkeys((film.corpus, film.label_quality) for film in dataset.films)

@@ -26,7 +26,8 @@ _PNG_FILM = (
     cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,
     cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP,
 )  # fmt: skip
-_PNG_MASK = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+# For masks no filter and level 1: 6 kB, read in 1.2 ms where the default takes 8.6.
+_PNG_MASK = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
 _EIGHT_BIT = 1e-4  # grey levels that pixels * 255 may be off a whole number
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 
 from pleura.data.convert import Converted, convert
@@ -83,8 +84,8 @@ def prepare(
         if progress and not todo:
             progress(len(jobs), len(jobs))
         work = partial(_convert_job, out=out, size=size)
-        count = processes or max(1, min(usable_cores(), len(todo) // _FILMS_A_PROCESS))
-        for job, converted in each(work, todo, count):
+        workers = processes or max(1, min(usable_cores(), len(todo) // _FILMS_A_PROCESS))
+        for job, converted in each(work, todo, workers):
             if converted is None:
                 reason = "the process that read it died, twice; a decoder crashes on this file"
                 converted = Converted(None, reason=reason)
@@ -165,11 +166,12 @@ def _film_id(case: Case, taken: set[str]) -> str:
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", case.key).strip("._") or "film"
     if len(plain) > MAX_NAME:
         plain = f"{plain[: MAX_NAME - 13]}-{hashlib.sha256(plain.encode()).hexdigest()[:12]}"
-    names = [plain, f"{case.corpus}_{plain}"]
-    number = 2
-    while (name := names.pop(0)).lower() in taken:
-        names = names or [f"{case.corpus}_{plain}_{number}"]
-        number += 1
+    place = f"{case.corpus}:{case.path}".encode()
+    names = chain(
+        (plain, f"{case.corpus}_{plain}"),
+        (f"{plain}-{hashlib.sha256(place + b'%d' % n).hexdigest()[:12]}" for n in count()),
+    )
+    name = next(name for name in names if name.lower() not in taken)
     taken.add(name.lower())
     return name
 
