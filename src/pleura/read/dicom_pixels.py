@@ -1,5 +1,7 @@
 """Decoding the Pixel Data of one frame, whatever its transfer syntax (PS3.5 8 and A.4)."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -181,7 +183,7 @@ def _decode_grey_jpeg(frame: bytes, ds: Dataset) -> NDArray[np.uint8] | None:
     OpenCV fills what is missing of a cut file with grey and says nothing, so the end marker must be there.
     """
     whole = frame.rstrip(b"\0").endswith(b"\xff\xd9")
-    if not whole or int(ds.BitsAllocated) != 8 or int(ds.BitsStored) != 8:
+    if not whole or int(ds.BitsStored) != 8:  # 16 allocated bits are wrong here, but harmless
         return None
     decoded = cv2.imdecode(np.frombuffer(frame, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.shape != (int(ds.Rows), int(ds.Columns)):
@@ -202,9 +204,13 @@ def _decode_by_pydicom(ds: Dataset, syntax: UID) -> NDArray[np.generic]:
         plugin = "pylibjpeg"  # also does 12 bits, where the user has installed it
     if plugin not in decoder.available_plugins:
         plugin = ""  # whichever there is
-    is_grey = int(ds.SamplesPerPixel) == 1
+    options: dict[str, Any] = {
+        "raw": int(ds.SamplesPerPixel) == 1,
+        "decoding_plugin": plugin,
+        "correct_unused_bits": False,  # it takes High Bit for Bits Stored - 1; `display` does not
+    }
     try:
-        decoded, _ = decoder.as_array(ds, index=0, raw=is_grey, decoding_plugin=plugin)
+        decoded, _ = decoder.as_array(ds, index=0, **options)
     except Exception:  # its plugins raise whatever their libraries do
         raise DecodeError(
             f"its pixels ({syntax.name}) cannot be decoded; the file is damaged or cut short"
