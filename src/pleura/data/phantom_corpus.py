@@ -213,7 +213,7 @@ def _made(out: Path, plans: list[_Plan], processes: int | None) -> Iterator[_Row
         yield from pool.map(_make, jobs, chunksize=4)
     except BrokenProcessPool as error:
         raise CorpusError(
-            f"a worker died while writing {out} ({error}); is memory short? "
+            f"a worker died while writing {out}; is memory short? "
             "Try fewer processes; the same folder may be used again"
         ) from error
     finally:
