@@ -105,7 +105,7 @@ def test_the_seed_decides_and_the_order_does_not():
 
 
 def test_patients_are_drawn_whole_and_with_replacement():
-    blocks = list(_patient_weights(7, 2_000_000, 5, seed=0))
+    blocks = list(_patient_weights(7, 500_000, 5, seed=0))
     assert [b.shape for b in blocks] == [(2, 7), (2, 7), (1, 7)]
     weights = np.concatenate(blocks)
     assert (weights.sum(axis=1) == 7).all()

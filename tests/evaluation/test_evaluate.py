@@ -12,8 +12,9 @@ from made_up_scores import MODEL, finding, random_scores, score
 
 from pleura.data.manifest import Dataset, Film, dataset_description, write_manifest
 from pleura.errors import EvaluationError
+from pleura.evaluation.metrics import roc_curve
 from pleura.evaluation.operating_point import sweep
-from pleura.evaluation.page import choose
+from pleura.evaluation.page import _corners, choose
 from pleura.evaluation.report import evaluate
 from pleura.evaluation.run import Run, score_films
 from pleura.evaluation.run import count_openings as openings
@@ -327,3 +328,14 @@ def test_galleries_show_each_film_in_its_place():
         "Best outlines": ["f5", "f6"],
         "Declined": ["f7"],
     }
+
+
+def test_a_curve_of_fewer_points_is_the_same_curve():
+    films = random_scores(400)
+    fpr, tpr, _ = roc_curve([f.presence_score for f in films], [f.label for f in films])
+    x, y = _corners(fpr, tpr)
+    assert len(x) < 0.7 * len(fpr)
+    at = fpr + tpr  # rises strictly along the curve
+    assert (np.diff(at) > 0).all()
+    np.testing.assert_allclose(np.interp(at, x + y, x), fpr, atol=1e-12)
+    np.testing.assert_allclose(np.interp(at, x + y, y), tpr, atol=1e-12)

@@ -1,6 +1,7 @@
 """The house page: escaping, inlined pictures, whole files."""
 
 import base64
+import os
 
 import cv2
 import jinja2
@@ -98,3 +99,13 @@ def test_pages_are_written_whole(tmp_path, monkeypatch):
         write_page(path, "second")
     assert path.read_text(encoding="utf-8") == "ä – ✓"
     assert [p.name for p in path.parent.iterdir()] == ["page.html"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_the_umask_decides_who_reads_a_page(tmp_path):
+    before = os.umask(0o077)
+    try:
+        write_page(tmp_path / "page.html", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o600

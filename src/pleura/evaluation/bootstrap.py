@@ -19,7 +19,7 @@ from pleura.evaluation.scores import ScoreTable
 
 Z = 1.959963984540054  # of a two-sided 95 % interval
 RESAMPLES = 2000
-_CELLS = 4_000_000  # resamples x films held at once, 32 MB of float64
+_CELLS = 1_000_000  # resamples x films held at once, 8 MB of float64 an array
 _MIN_SHARE = 0.5  # of the resamples in which a metric must exist to be given an interval
 
 Method = Literal["patient bootstrap", "cluster-adjusted Wilson", "none"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pleura.data.manifest import Dataset
 from pleura.evaluation.metrics import roc_curve
@@ -108,7 +109,7 @@ def _charts(evaluation: Evaluation) -> list[str]:
             fpr, tpr, _ = roc_curve(
                 [s.presence_score or 0.0 for s in chosen], [s.label for s in chosen]
             )
-            curves[f"{name}, AUC {value:.3f}"] = (fpr, tpr)
+            curves[f"{name}, AUC {value:.3f}"] = _corners(fpr, tpr)
     charts = []
     if curves:
         charts.append(roc(curves, points=_operating_point(evaluation.numbers)))
@@ -138,6 +139,16 @@ def _charts(evaluation: Evaluation) -> list[str]:
             )
         )
     return list(charts)
+
+
+def _corners(
+    fpr: NDArray[np.float64], tpr: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The points where a curve turns: the same picture from far fewer points."""
+    along, up = np.diff(fpr), np.diff(tpr)
+    turns = ~np.isclose(along[:-1] * up[1:], along[1:] * up[:-1], rtol=1e-9, atol=0.0)
+    keep = np.concatenate([[True], turns, [True]])
+    return fpr[keep], tpr[keep]
 
 
 def _presence(scores: Sequence[FilmScore], label: int) -> list[float]:

@@ -8,7 +8,6 @@ data URIs, charts are inline SVG (`pleura.outputs.charts`). A new page is one te
 import base64
 import math
 import os
-import tempfile
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -114,16 +113,11 @@ def write_page(path: Path | str, html: str) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
-    )
+    # Made by `open`, so the umask decides who may read a page with films of patients on it.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(html)
-        Path(temporary).chmod(
-            0o644
-        )  # mkstemp gives 0600; a page is for whoever may read the folder
+        temporary.write_text(html, encoding="utf-8")
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
