@@ -207,6 +207,8 @@ def test_unknown_corpora_and_datasets_without_expert_labels_are_refused() -> Non
         make_split(dataset(film("a", "a", None)), seed=0)
     with pytest.raises(DatasetError, match="nothing"):
         make_split(dataset(), seed=0)
+    with pytest.raises(DatasetError, match=r"1 film\(s\) stand in the manifest twice: a"):
+        make_split(dataset(film("a", "p"), film("a", "q")), seed=0)
 
 
 def test_parts_by_name_and_fold() -> None:
@@ -230,6 +232,10 @@ def test_saving_and_loading_give_the_same_split(tmp_path: Path) -> None:
         split.save(tmp_path / "deep" / "split.json")
         assert Split.load(tmp_path / "deep" / "split.json") == split
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["split.json"]
+    (tmp_path / "folder").mkdir()
+    for nowhere in (tmp_path / "folder", tmp_path / "deep/split.json/below.json"):
+        with pytest.raises(DatasetError, match="cannot be written"):
+            split.save(nowhere)
 
 
 def test_a_file_edited_by_hand_is_refused(tmp_path: Path) -> None:

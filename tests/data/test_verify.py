@@ -2,6 +2,8 @@
 
 import csv
 import json
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,6 +199,29 @@ def test_paths_out_of_the_dataset_are_not_followed(
     result = measure(Dataset.open(root), replace(films[1], image=path))
     assert result.faults == (("path-outside", path),)
     assert result.looks is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 500), (500, 1)])
+def test_films_of_any_size_are_measured(tmp_path: Path, shape: tuple[int, int]) -> None:
+    image = np.arange(shape[0] * shape[1], dtype=np.uint16).reshape(shape) * 60
+    write_png(tmp_path / "images/a.png", image)
+    entry = film("a", "a", rows=shape[0], columns=shape[1])
+    result = measure(write_dataset(tmp_path, [entry]), entry)
+    assert result.looks is not None
+    assert all(np.isfinite(value) for value in vars(result.looks).values())
+    wrong = measure(Dataset.open(tmp_path), replace(entry, rows=0, columns=0))
+    assert [code for code, _ in wrong.faults] == ["image-size"]
+
+
+def test_a_header_that_claims_too_large_a_picture_is_a_fault(tmp_path: Path) -> None:
+    write_png(tmp_path / "images/a.png", picture(0))
+    data = bytearray((tmp_path / "images/a.png").read_bytes())
+    data[16:24] = struct.pack(">II", 100_000, 100_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    (tmp_path / "images/a.png").write_bytes(data)
+    entry = film("a", "a")
+    (fault,) = measure(write_dataset(tmp_path, [entry]), entry).faults
+    assert fault[0] == "image-unreadable"
 
 
 def test_copies_and_contradictions(broken: tuple[Path, list[Film]]) -> None:

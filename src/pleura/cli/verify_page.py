@@ -178,7 +178,7 @@ def _strangest_first(film_ids: tuple[str, ...], found: Verification) -> list[str
 
 
 def _kind(film: Film) -> str:
-    label = {1: "positive", 0: "negative", None: "unlabelled"}[film.label]
+    label = "unlabelled" if film.label is None else ("positive" if film.label else "negative")
     return ", ".join(filter(None, (film.corpus, label, film.view)))
 
 

@@ -115,8 +115,9 @@ def _read(
     else:
         try:
             return reader()
-        except DatasetError as error:
-            faults.add(f"{kind}-unreadable", str(error))
+        except (DatasetError, cv2.error, MemoryError) as error:
+            # cv2.error and MemoryError: a header that claims a picture too large to hold.
+            faults.add(f"{kind}-unreadable", str(error).strip())
     return None
 
 
@@ -138,6 +139,8 @@ def _same_aspect(stored: tuple[int, int], source: tuple[int, int]) -> bool:
     """Whether `stored` is `source`, or a reduction of it with each side rounded."""
     if stored == source:
         return True
+    if min(source) < 1:
+        return False
     scale = max(stored) / max(source)
     return scale < 1 and all(
         abs(n - full * scale) < 1.01 for n, full in zip(stored, source, strict=True)
@@ -183,5 +186,5 @@ def _looks(film: Film, pixels: NDArray[np.float32]) -> Looks:
         noise=255 * immerkaer_noise(np.ascontiguousarray(middle)) if min(middle.shape) > 2 else 0.0,
         sharpness=float(cv2.Laplacian(compared * 255, cv2.CV_32F).var(dtype=np.float64)),
         clipped=float(((pixels <= 0) | (pixels >= 1)).mean()),
-        aspect=film.rows / film.columns,
+        aspect=film.rows / max(film.columns, 1),
     )

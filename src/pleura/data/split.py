@@ -1,5 +1,6 @@
 """`make_split`: draws a frozen test part, then tuning films or folds, by patient and stratified."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -49,6 +50,8 @@ def make_split(
             is missing or changed.
         UnknownName: a corpus is not in the dataset.
     """
+    repeated = [i for i, count in Counter(f.film_id for f in dataset.films).items() if count > 1]
+    refuse_films(repeated, "stand in the manifest twice", "Prepare the dataset again")
     _check_options(seed, test_fraction, folds, tune_fraction, balanced_tuning)
     if test_corpora is None and frozen is not None:
         test_corpora = frozen.test_corpora

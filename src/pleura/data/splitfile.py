@@ -5,8 +5,6 @@ Made by `make_split` (split.py); training and evaluation call `Split.check` befo
 
 import hashlib
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -14,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from pleura.data.jsonfile import write_json
 from pleura.data.linked import straddling, why_linked
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import DatasetError, LeakError, UnknownName
@@ -160,23 +159,18 @@ class Split:
             yield f"fold {number}", ids + companions
 
     def save(self, path: Path) -> None:
-        """Writes the split to `path` as JSON, whole or not at all."""
+        """Writes the split to `path` as JSON, whole or not at all.
+
+        Raises:
+            DatasetError: it cannot be written there.
+        """
         content = {
             "format_version": SPLIT_FORMAT_VERSION,
             "sha256": self.sha256,
             "test_sha256": self.test_sha256,
             **asdict(self),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(content, file, indent=1)
-            os.chmod(partial, 0o644)
-            os.replace(partial, path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        write_json(path, content)
 
     @classmethod
     def load(cls, path: Path | str) -> "Split":

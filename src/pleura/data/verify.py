@@ -1,8 +1,5 @@
 """`verify`: whether a prepared dataset is safe to train on, and what in it deserves a look."""
 
-import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -24,6 +21,7 @@ from pleura.data.checks import (
     check_tables,
     corpus_rows,
 )
+from pleura.data.jsonfile import write_json
 from pleura.data.manifest import Dataset
 from pleura.data.measure import Looks, Measured, measure
 from pleura.data.outliers import Z_LIMIT, looks_scores, odd_poses
@@ -93,17 +91,12 @@ class Verification:
         }
 
     def save(self, path: Path) -> None:
-        """Writes `facts` to `path` as JSON, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(self.facts(), file, indent=1, allow_nan=False)
-            os.chmod(partial_name, 0o644)
-            os.replace(partial_name, path)
-        except BaseException:
-            Path(partial_name).unlink(missing_ok=True)
-            raise
+        """Writes `facts` to `path` as JSON, whole or not at all.
+
+        Raises:
+            DatasetError: it cannot be written there.
+        """
+        write_json(path, self.facts())
 
 
 def verify(
@@ -192,7 +185,7 @@ def _check_looks(
     scores = looks_scores({name: looks[name] for name in SCORED}, corpora)
     for name, z in scores.items():
         for index in np.flatnonzero(np.abs(z) > Z_LIMIT):
-            detail = f"{name} {looks[name][index]:.3g} (z = {z[index]:+.1f})"
+            detail = f"{name} {looks[name][index]:.3g} (z {z[index]:+.1f})"
             problems.add(f"odd-{name}", dataset.films[index].film_id, detail)
     for code, odd in odd_poses(dataset.films).items():
         for film, detail in odd:
