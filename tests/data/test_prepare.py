@@ -459,3 +459,13 @@ def test_real_films_of_four_sources(real_data: Path, tmp_path: Path) -> None:
     (row,) = prepare(specs, tmp_path / "out", processes=1).films
     assert (row.corpus, row.label) == ("siim-positives", 1)
     assert row.also_in == ("siim-stage2:images/ID_6cb7a16ef.webp",)
+
+
+def test_two_runs_never_write_into_one_folder(siim: Path, tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    out = tmp_path / "out"
+    prepare([CorpusSpec(siim)], out, processes=1)
+    with (out / "journal.jsonl").open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DatasetError, match="being prepared by another process"):
+            prepare([CorpusSpec(siim)], out, processes=1)

@@ -137,3 +137,16 @@ def test_the_real_corpus(real_data: Path) -> None:
     first = next(c for c in cases if c.key.endswith("8323329.1000.1517875165.878027"))
     assert first.patient_id == "00002563"
     assert first.corrections.field_mm == pytest.approx((344.064, 420.0))
+
+
+def test_a_ragged_mask_may_be_longer_than_csv_likes(tmp_path: Path) -> None:
+    text = "0 1 " + "1 1 " * 50_000
+    root = write_siim(tmp_path, FILMS, f"ImageId,EncodedPixels\n1.2.3,{text}\n")
+    assert by_key(CorpusSpec(root))["1.2.3"].annotations == (text.strip(),)
+
+
+def test_films_may_lie_outside_the_root(tmp_path: Path) -> None:
+    root = write_siim(tmp_path / "in", {}, "ImageId,EncodedPixels\n1.2.3,-1\n")
+    write_dicom(tmp_path / "elsewhere/1.2.3.dcm", film(1))
+    case = by_key(CorpusSpec(root, images=str(tmp_path / "elsewhere")))["1.2.3"]
+    assert case.path == (tmp_path / "elsewhere/1.2.3.dcm").as_posix()

@@ -44,6 +44,7 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 def write_siim(root: Path, films: dict[str, NDArray[np.uint8]], rle: str, /, **tables: str) -> Path:
     """The SIIM layout: `films` by ImageId, the text of train-rle.csv, further tables by stem."""
+    root.mkdir(parents=True, exist_ok=True)
     for number, (image_id, pixels) in enumerate(films.items()):
         write_dicom(root / f"dicom-images-train/study{number}/series/{image_id}.dcm", pixels)
     for name, text in {"train-rle": rle, **tables}.items():

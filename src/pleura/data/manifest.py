@@ -7,6 +7,7 @@ DIR/
   failures.csv      source,reason: every file that could not be prepared
   images/ID.png     the Radiograph's pixels, grey, 8 or 16 bit
   masks/ID.png      0 or 255, always on the source matrix; positive films only
+  journal.jsonl     what `pleura prepare` has finished, so that it can go on; readers need it not
 """
 
 import csv

@@ -7,6 +7,7 @@ known by name and all others get their result.
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -77,6 +78,8 @@ def _until_a_death(
                 try:
                     future = pool.submit(task, waiting[0])
                 except BrokenProcessPool:
+                    if not under_way:  # it died idle: no task is to blame
+                        return []
                     break
                 under_way[future] = waiting.popleft()
             done, _ = wait(under_way, return_when=FIRST_COMPLETED)
@@ -96,8 +99,9 @@ def _until_a_death(
 
 
 def _start() -> None:
-    """One thread a worker, and none that outlives a killed parent (it would wait for tasks forever)."""
+    """One thread a worker; Ctrl-C is the parent's; none outlives a killed parent, to wait forever."""
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()

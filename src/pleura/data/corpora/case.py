@@ -153,7 +153,7 @@ class CorpusSpec:
             _check_type(key, value)
         if not values.get("root"):
             raise CorpusError("a corpus lacks its root; add 'root: FOLDER'")
-        values["root"] = base / values["root"]
+        values["root"] = base / Path(values["root"]).expanduser()
         values = {key: value for key, value in values.items() if value is not None}
         if "tables" in values:
             values["tables"] = tuple(values["tables"])

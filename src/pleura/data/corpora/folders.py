@@ -10,7 +10,7 @@ table says so (or with `unmasked: negative`), else unlabelled.
 from pathlib import Path, PurePosixPath
 
 from pleura.data.corpora.case import Case, CorpusSpec
-from pleura.data.corpora.listing import DICOM, IMAGES, files, first_named
+from pleura.data.corpora.listing import DICOM, IMAGES, files, first_named, place
 from pleura.data.corpora.tables import Known, Table, known_about, read_table
 from pleura.data.manifest import LabelQuality
 from pleura.errors import CorpusError
@@ -87,7 +87,7 @@ def _case(
     return Case(
         corpus=spec.name,
         file=file,
-        path=_relative(spec, file),
+        path=place(file, spec.root),
         key=known.key or PurePosixPath(file.name).stem,
         label_quality="none" if unlabelled else _quality(spec, tables),
         label=label,
@@ -107,9 +107,5 @@ def _quality(spec: CorpusSpec, tables: list[Table]) -> LabelQuality:
     return "silver" if named_silver else "expert"
 
 
-def _relative(spec: CorpusSpec, file: Path) -> str:
-    return file.relative_to(spec.root).as_posix() if file.is_relative_to(spec.root) else str(file)
-
-
 def _place(spec: CorpusSpec, file: Path) -> str:
-    return f"{spec.name}:{_relative(spec, file)}"
+    return f"{spec.name}:{place(file, spec.root)}"

@@ -21,6 +21,11 @@ def files(root: Path, suffixes: Collection[str]) -> Iterator[tuple[Path, str]]:
                 yield path, path.relative_to(root).as_posix()
 
 
+def place(file: Path, root: Path) -> str:
+    """`file` as the manifest names it: relative to `root` with `/`, or whole where it lies elsewhere."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
+
+
 def first_named(root: Path, names: tuple[str, ...]) -> str | None:
     """The first of `names` that exists in `root`, or None."""
     return next((name for name in names if (root / name).exists()), None)

@@ -18,7 +18,7 @@ gives the film's true one.
 from pathlib import PurePosixPath
 
 from pleura.data.corpora.case import Case, CorpusSpec
-from pleura.data.corpora.listing import DICOM, files, first_named
+from pleura.data.corpora.listing import DICOM, files, first_named, place
 from pleura.data.corpora.tables import known_about, read_run_lengths, read_table
 from pleura.errors import CorpusError
 
@@ -48,7 +48,7 @@ def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
             Case(
                 corpus=spec.name,
                 file=file,
-                path=file.relative_to(spec.root).as_posix(),
+                path=place(file, spec.root),
                 key=image_id,
                 label_quality=(spec.quality or "expert") if labelled else "none",
                 annotations=tuple(rows.get(image_id, ())),

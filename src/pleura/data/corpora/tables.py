@@ -8,6 +8,7 @@ import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pleura.data.corpora.case import Corrections
@@ -15,6 +16,7 @@ from pleura.errors import CorpusError
 from pleura.radiograph import View
 
 MAX_TABLE_BYTES = 1 << 30
+_MAX_CELL = 1 << 24  # characters; the run lengths of a ragged mask pass csv's own limit of 131,072
 _MAX_FACT = 500  # characters; longer cells are data, not facts
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -79,6 +81,7 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     Raises:
         CorpusError: the file is missing, too large, not UTF-8 or not a table.
     """
+    former = csv.field_size_limit(_MAX_CELL)
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise CorpusError(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB; split the table")
@@ -104,6 +107,8 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
         raise CorpusError(f"{path} cannot be read: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path} is no CSV table in UTF-8: {error}") from error
+    finally:
+        csv.field_size_limit(former)
     return names, rows
 
 
@@ -192,6 +197,7 @@ def known_about(tables: Sequence[Table], keys: Iterable[str], spacing_matrix: in
     )
 
 
+@lru_cache(maxsize=4096)
 def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).lower()
 
