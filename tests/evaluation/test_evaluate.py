@@ -204,6 +204,13 @@ def test_a_folder_holds_one_evaluation(dataset, tmp_path):
         score_films(Perfect(), dataset, IDS, part="tune", out=out)
 
 
+def test_an_output_that_is_no_folder(dataset, tmp_path):
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(EvaluationError, match="cannot be made a folder"):
+        score_films(Perfect(), dataset, IDS, part="test", out=tmp_path / "file")
+    assert openings(dataset.root) == 0
+
+
 def test_openings_of_the_test_part_are_counted(dataset, tmp_path):
     evaluate(Perfect(), dataset, IDS, part="tune", resamples=100)
     assert openings(dataset.root) == 0

@@ -165,7 +165,12 @@ def _scores(
 
 def _known(out: Path, run: Run) -> dict[str, FilmScore] | None:
     """The scores of `run` already in `out`; None where the run has not begun."""
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(
+            f"{out} cannot be made a folder ({error}); evaluate into a new folder"
+        ) from error
     path, films = out / RUN_FILE, out / FILMS_FILE
     if not path.exists():
         if films.exists():
