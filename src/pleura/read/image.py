@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pleura.errors import DecodeError, FilmTooLarge, UnrecognisedFormat, UnsupportedFilm
 from pleura.radiograph import Radiograph
@@ -71,7 +71,15 @@ def radiograph(data: bytes, kind: str, source: str, limits: Limits) -> Radiograp
         image = Image.open(BytesIO(data), formats=(kind.upper(),))
         limits.check_pixels(image.height, image.width)
         _refuse_sequences(image, kind, notes)
-        grey = _grey(_upright(image, notes), data, kind, notes)
+        tags = _tiff_tags(image)
+        grey = _grey(_upright(image, notes), tags, notes)
+        if kind == "png" and data[24] == 16 and not image.mode.startswith("I"):
+            notes.append("16-bit samples in colour or with transparency are read with 8 bits.")
+    except UnidentifiedImageError:
+        raise DecodeError(
+            f"this {kind.upper()} file is damaged, or of a variant that cannot be read; "
+            "export it again as a grey PNG"
+        ) from None
     except Image.DecompressionBombError:
         raise FilmTooLarge("its size is beyond what Pillow opens; reduce it first") from None
     except (OSError, SyntaxError, EOFError, struct.error) as error:  # Pillow's ways to say: damaged
@@ -106,20 +114,31 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
     return ImageOps.exif_transpose(image)
 
 
-def _grey(image: Image.Image, data: bytes, kind: str, notes: list[str]) -> _Grey:
+class _Tiff(NamedTuple):
+    bits: int = 16
+    white_is_zero: bool = False
+
+
+def _tiff_tags(image: Image.Image) -> _Tiff:
+    """Bits a sample and photometric interpretation, which Pillow keeps to itself for deep samples."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return _Tiff()
+    return _Tiff(int(tags.get(_BITS_PER_SAMPLE, (1,))[0]), tags.get(_PHOTOMETRIC) == 0)
+
+
+def _grey(image: Image.Image, tiff: _Tiff, notes: list[str]) -> _Grey:
     mode = image.mode
     if mode == "1":
         return _Grey(np.ascontiguousarray(image, dtype=np.float32), 1)
     if mode == "L" and "transparency" not in image.info:
         return _Grey(np.asarray(image, dtype=np.float32) / np.float32(255), 8)
     if mode.startswith("I"):
-        return _deep_grey(image, notes)
+        return _deep_grey(image, tiff, notes)
     if mode == "F":
         raise UnsupportedFilm(
             "its samples are floating point, of which nothing says what is white; save it with 16 bits"
         )
-    if kind == "png" and data[24:25] == b"\x10":
-        notes.append("16-bit samples in colour or with transparency are read with 8 bits.")
     return _Grey(_coloured(image, notes), 8)
 
 
@@ -134,11 +153,10 @@ def _coloured(image: Image.Image, notes: list[str]) -> NDArray[np.float32]:
     return luminance(np.asarray(image.convert("RGB")), 255)
 
 
-def _deep_grey(image: Image.Image, notes: list[str]) -> _Grey:
+def _deep_grey(image: Image.Image, tiff: _Tiff, notes: list[str]) -> _Grey:
     """16-bit grey, which Pillow calls `I;16` (its variants give the byte order) or `I`."""
     samples = np.asarray(image)
-    tags = getattr(image, "tag_v2", {})
-    depth = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+    depth = tiff.bits
     low, high = int(samples.min()), int(samples.max())
     if depth > 16 or low < 0 or high > 2**16 - 1:
         raise UnsupportedFilm(
@@ -151,7 +169,7 @@ def _deep_grey(image: Image.Image, notes: list[str]) -> _Grey:
                 f"Its 16-bit samples use {depth} bits; full scale is taken as {2**depth - 1}."
             )
     grey = samples.astype(np.float32) / np.float32(2**depth - 1)
-    if tags.get(_PHOTOMETRIC) == 0:
+    if tiff.white_is_zero:
         notes.append("Inverted for display (TIFF WhiteIsZero).")
         grey = np.float32(1) - grey
     return _Grey(np.ascontiguousarray(grey), depth)
