@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +15,7 @@ from pleura.data.split import SPLIT_FILE, Split
 from pleura.data.verify import MEASURES, Verification
 
 STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "info": "dim"}
-_NAMED = 3
+_NAMED = 2
 
 
 def verify(
@@ -75,8 +76,8 @@ def _say(found: Verification) -> None:
 
 
 def _corpora(found: Verification) -> Table:
-    table = Table("corpus", "labels")
-    for name in ("films", "positive", "negative", "unlabelled", "share", "patients"):
+    table = Table("corpus", "labels", box=SIMPLE_HEAD)
+    for name in ("films", "positive", "negative", "no label", "share", "patients"):
         table.add_column(name, justify="right")
     for row in found.corpora:
         table.add_row(
@@ -90,7 +91,7 @@ def _corpora(found: Verification) -> Table:
 
 
 def _looks(found: Verification) -> Table:
-    table = Table("looks")
+    table = Table("looks", box=SIMPLE_HEAD)
     for name in ("5 %", "median", "95 %"):
         table.add_column(name, justify="right")
     quantiles = found.facts()["looks"]
@@ -101,7 +102,7 @@ def _looks(found: Verification) -> Table:
 
 
 def _problems(problems: tuple[Problem, ...]) -> Table:
-    table = Table("", "what", "which")
+    table = Table("", "what", "which", box=SIMPLE_HEAD)
     table.add_column("count", justify="right")
     for problem in problems:
         named = problem.films or tuple(detail for detail in problem.details if detail)

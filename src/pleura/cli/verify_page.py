@@ -119,6 +119,7 @@ def _chart(
         title=title,
         xlabel=xlabel,
         limits=limits,
+        bins=int(np.clip(2 * np.sqrt(len(values)), 8, 40)),
     )
 
 

@@ -111,7 +111,7 @@ def _read(
     if not stays_inside(path):
         faults.add("path-outside", path)
     elif not (dataset.root / path).is_file():
-        faults.add(f"{kind}-missing", path)
+        faults.add(f"{kind}-missing", f"{path} is missing")
     else:
         try:
             return reader()
