@@ -14,8 +14,8 @@ films of five sources (16.6 million pairs) and on copies made of 1,084 of them:
     copy cropped by 2 % a side, or histogram-equalised           not told apart
 
 `NEAR` stands between: 3.5 times the worst copy, 3.4 times below the nearest other film. Finer thumbnails
-have a narrower margin (32x32: 0.0012 against 0.0106), because resampling differs more there. One true
-copy was known to nobody: a film of the challenge's training set that is also in its stage-2 test set.
+have a narrower margin (32x32: 0.0012 against 0.0106), because resampling differs more there. The
+search also met one true copy that no table names: a training film of the challenge in its stage-2 test set.
 """
 
 from collections.abc import Sequence
