@@ -14,10 +14,12 @@ from synthetic import film, write_dataset, write_png
 from typer.testing import CliRunner
 
 from pleura.cli import app
+from pleura.data.corpora import CorpusSpec
 from pleura.data.duplicates import thumbnail
 from pleura.data.manifest import Dataset, Film
 from pleura.data.measure import immerkaer_noise, measure, stays_inside
 from pleura.data.outliers import MIN_COMPARED, odd_poses, robust_z
+from pleura.data.prepare import prepare
 from pleura.data.problems import CODES, Problems
 from pleura.data.split import Split, make_split
 from pleura.data.verify import Verification, verify
@@ -452,3 +454,21 @@ def test_the_split_verb_keeps_the_test_part_unless_told(whole: tuple[Path, list[
     third, said = run("--seed", "2", "--refreeze")
     assert third.test != first.test
     assert "had before" not in said
+
+
+def test_real_films_are_safe_and_one_turned_about_is_found(real_data: Path, tmp_path: Path) -> None:
+    root = real_data / "siim" / "png"
+    data = prepare([CorpusSpec(root)], tmp_path / "data", size=512, processes=1)
+    split = make_split(data, seed=0, folds=3)
+    result = verify(data, split, processes=1)
+    assert result.safe_to_train, result.problems
+    assert result.corpora[0].positive == 39
+    assert not {"looks-inverted", "looks-turned", "near-copies"} & set(codes(result))
+    inverted = 1 - data.pixels(data.films[0])
+    turned = np.ascontiguousarray(data.pixels(data.films[1])[::-1])
+    films = list(data.films)
+    for n, pixels in enumerate((inverted, turned)):
+        films[n] = replace(films[n], thumbnail=thumbnail(pixels))
+    odd = odd_poses(films)
+    assert [f.film_id for f, _ in odd["looks-inverted"]] == [films[0].film_id]
+    assert [f.film_id for f, _ in odd["looks-turned"]] == [films[1].film_id]
