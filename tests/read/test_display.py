@@ -82,6 +82,15 @@ def test_first_of_several_windows(make_dicom: MakeDicom) -> None:
     assert "Window 1 of 2" in film.notes[0]
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DS")
+def test_first_window_counts_even_beside_an_empty_one(make_dicom: MakeDicom) -> None:
+    data = make_dicom(column(0, 100, 200), WindowCenter="100.5", WindowWidth="201")
+    data = data.replace(b"DS\x06\x00100.5 ", b"DS\x06\x00100.5\\")
+    film = read(data)
+    np.testing.assert_allclose(film.pixels, [[0, 0.5, 1]], **EXACT)
+    assert "center 100.5, width 201" in film.notes[0]
+
+
 @pytest.mark.parametrize("width", [0, -5, 0.5])
 def test_impossible_windows_are_ignored_and_noted(make_dicom: MakeDicom, width: float) -> None:
     film = read(make_dicom(column(0, 100, 200), WindowCenter=7, WindowWidth=width))

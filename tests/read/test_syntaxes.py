@@ -260,6 +260,12 @@ def test_deflated_bomb(make_dicom: MakeDicom) -> None:
         read(data, limits=Limits(max_bytes=1_000_000))
 
 
+def test_the_deflated_syntax_may_be_mentioned(make_dicom: MakeDicom) -> None:
+    samples = waves(bits=8)
+    film = read(make_dicom(samples, ImageComments=str(DeflatedExplicitVRLittleEndian)))
+    np.testing.assert_allclose(film.pixels, samples / 255, atol=1e-6)
+
+
 def test_video_is_no_film(make_dicom: MakeDicom) -> None:
     with pytest.raises(DecodeError, match="MPEG2"):
         read(make_dicom(waves(), syntax=MPEG2MPML, frame=b"\0\0\1\xb3"))

@@ -45,6 +45,9 @@ _SOP_CLASSES = frozenset(
         *(f"1.2.840.10008.5.1.4.1.1.7.{n}" for n in (1, 2, 3, 4)),  # multi-frame secondary captures
     }
 )
+_DEFLATED = re.compile(  # Transfer Syntax UID, explicit or (against the rules) implicit VR
+    rb"\x02\0\x10\0(UI..|....)" + re.escape(DeflatedExplicitVRLittleEndian.encode()), re.DOTALL
+)
 _SUBTRACTED = re.compile(
     r"(dual|two|multi).?energ.*(subtract|soft|tissue|bone)|(soft|tissue|bone).*(dual|two).?energ"
     r"|energy.?subtract|(bone|rib).?suppress|soft.?tissue.?image",
@@ -152,7 +155,7 @@ def _parse(data: bytes, limits: Limits) -> pydicom.FileDataset:
 
 def _bound_inflation(data: bytes, limits: Limits) -> None:
     """Measures a deflated data set piece by piece, so that none inflates beyond the limit."""
-    if DeflatedExplicitVRLittleEndian.encode() not in data[:2048]:
+    if not _DEFLATED.search(data, 128, 4096):
         return
     if data[132:138] != b"\x02\0\0\0UL":
         raise DecodeError("its deflated data set has no File Meta Information Group Length")

@@ -107,21 +107,21 @@ def _voi(modality: Values, ds: Dataset, notes: list[str]) -> Values | None:
     if lut is not None:
         notes.append(f"VOI LUT 1 of {count(ds, 'VOILUTSequence')} applied.")
         return np.asarray(lut(modality) / (2**lut.bits - 1))
-    centers, widths = numbers(ds, "WindowCenter"), numbers(ds, "WindowWidth")
-    if not centers or not widths:
+    center, width = number(ds, "WindowCenter"), number(ds, "WindowWidth")
+    if center is None or width is None:
         return None
     kind = text(ds, "VOILUTFunction") or "LINEAR"
     if kind not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         notes.append("The VOI LUT function is unknown and taken as LINEAR.")
         kind = "LINEAR"
-    if widths[0] <= 0 or (kind == "LINEAR" and widths[0] < 1):
-        notes.append(f"A window of width {widths[0]:g} is ignored.")
+    if width <= 0 or (kind == "LINEAR" and width < 1):
+        notes.append(f"A window of width {width:g} is ignored.")
         return None
     notes.append(
-        f"Window 1 of {min(len(centers), len(widths))} applied ({kind}, "
-        f"center {centers[0]:g}, width {widths[0]:g})."
+        f"Window 1 of {count(ds, 'WindowCenter')} applied ({kind}, "
+        f"center {center:g}, width {width:g})."
     )
-    return window(modality, centers[0], widths[0], kind)
+    return window(modality, center, width, kind)
 
 
 def window(values: Values, center: float, width: float, kind: str = "LINEAR") -> Values:

@@ -53,9 +53,12 @@ def numbers(ds: Dataset, keyword: str) -> list[float]:
 
 
 def number(ds: Dataset, keyword: str) -> float | None:
-    """The element's first value as a finite number."""
-    found = numbers(ds, keyword)
-    return found[0] if found else None
+    """The element's first value as a finite number, whatever the others are."""
+    try:
+        found = float(text(ds, keyword) or "")
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def integer(ds: Dataset, keyword: str) -> int | None:
