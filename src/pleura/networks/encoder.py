@@ -36,6 +36,10 @@ def timm_encoder(name: str, *, channels: int, **options: Any) -> nn.Module:
         )
     except (RuntimeError, TypeError, AttributeError) as error:
         raise RecipeError(f"timm's {name} cannot serve as an encoder: {error}") from error
+    if len(set(encoder.feature_info.reduction())) < 3:  # type: ignore[operator, union-attr]
+        raise RecipeError(
+            f"timm's {name} cannot serve as an encoder: it gives no maps of several sizes"
+        )
     return encoder
 
 

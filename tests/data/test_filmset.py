@@ -1,0 +1,62 @@
+"""The film cache: what training sees is what the detector sees."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pleura.data.dataset import FilmSet
+from pleura.data.manifest import Dataset
+from pleura.errors import DatasetError
+from pleura.inference.preprocess import squeeze
+
+IDS = ("film-00", "film-04", "film-11")
+
+
+def test_films_are_what_serving_resizes_them_to(blocks: Dataset) -> None:
+    films = FilmSet(blocks, IDS, 64, squeeze)
+    assert films.labels == (1, 0, 1)
+    for i, film_id in enumerate(IDS):
+        image, mask = films.get(i)
+        film = blocks.by_id[film_id]
+        served = squeeze(blocks.radiograph(film).pixels, 64)
+        assert np.abs(image - served).max() <= 0.5 / 255 + 1e-6
+        share = (mask > 0).mean()
+        assert share == pytest.approx(film.mask_area_fraction, abs=0.01)
+
+
+def test_the_cache_is_made_once_and_told_apart(blocks: Dataset) -> None:
+    calls: list[int] = []
+
+    def counting(pixels: np.ndarray, size: int) -> np.ndarray:
+        calls.append(size)
+        return squeeze(pixels, size)
+
+    FilmSet(blocks, IDS, 48, counting)
+    assert len(calls) == 3
+    FilmSet(blocks, IDS, 48, counting)
+    assert len(calls) == 3
+    FilmSet(blocks, IDS[:2], 48, counting)
+    FilmSet(blocks, IDS, 40, counting)
+    assert len(calls) == 8
+    assert not list(Path(blocks.root / "cache").glob("*.partial"))
+
+
+def test_a_worker_gets_the_file_not_its_contents(blocks: Dataset) -> None:
+    films = FilmSet(blocks, IDS, 64, squeeze)
+    sent = pickle.dumps(films)
+    assert len(sent) < 3 * 64 * 64
+    np.testing.assert_array_equal(pickle.loads(sent).get(1)[0], films.get(1)[0])
+
+
+def test_augmentation_is_seeded_by_film_and_epoch(blocks: Dataset) -> None:
+    films = FilmSet(blocks, IDS, 64, squeeze)
+    first = films.augmented(0, "light", (1, 0))[0]
+    np.testing.assert_array_equal(first, films.augmented(0, "light", (1, 0))[0])
+    assert not np.array_equal(first, films.augmented(0, "light", (1, 1))[0])
+
+
+def test_films_that_are_not_there_are_named(blocks: Dataset) -> None:
+    with pytest.raises(DatasetError, match="film-99"):
+        FilmSet(blocks, ("film-00", "film-99"), 64, squeeze)

@@ -1,0 +1,137 @@
+"""The contract every network keeps, and the pieces they are made of."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pleura.errors import RecipeError, UnknownName
+from pleura.networks import NETWORKS, create, parameter_count
+from pleura.networks.decoder import UNetDecoder
+from pleura.networks.encoder import load_encoder, read_weights, timm_encoder
+from pleura.networks.torchvision_ops import compiled_operators_load, declare_missing
+
+SIZES = {"swin_unet": 224, "unet_timm": 64}
+FIXED_SIZE = {"swin_unet"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_forward_and_backward(name: str, channels: int) -> None:
+    torch.manual_seed(0)
+    size = SIZES[name]
+    network = create(name, channels=channels, size=size)
+    images = torch.randn(2, channels, size, size)
+    logits = network(images).mask_logits
+    assert logits.shape == (2, 1, size, size)
+    assert logits.dtype == torch.float32
+    logits.mean().backward()
+    gradients = [p.grad for p in network.parameters() if p.requires_grad]
+    assert all(g is not None and g.isfinite().all() for g in gradients)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_starts_near_the_prior_of_the_background(name: str) -> None:
+    torch.manual_seed(0)
+    size = SIZES[name]
+    network = create(name, channels=1, size=size).eval()
+    with torch.inference_mode():
+        probability = network(torch.rand(1, 1, size, size)).mask_logits.sigmoid().mean()
+    assert 0.0005 < float(probability) < 0.2
+
+
+@pytest.mark.parametrize("name", set(NETWORKS) - FIXED_SIZE)
+def test_odd_sizes(name: str) -> None:
+    network = create(name, channels=1, size=64).eval()
+    with torch.inference_mode():
+        assert network(torch.rand(1, 1, 75, 98)).mask_logits.shape == (1, 1, 75, 98)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_bf16_stays_close_to_float32(name: str) -> None:
+    torch.manual_seed(0)
+    size = SIZES[name]
+    network = create(name, channels=1, size=size).eval()
+    images = torch.rand(1, 1, size, size)
+    with torch.inference_mode():
+        exact = network(images).mask_logits.sigmoid()
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = network(images).mask_logits.float().sigmoid()
+    assert float((exact - rough).abs().max()) < 0.05
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_survive_a_file(name: str, tmp_path) -> None:
+    size = SIZES[name]
+    network = create(name, channels=1, size=size).eval()
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    other = create(name, channels=1, size=size).eval()
+    other.load_state_dict(read_weights(tmp_path / "weights.safetensors"))
+    images = torch.rand(1, 1, size, size)
+    with torch.inference_mode():
+        assert torch.equal(network(images).mask_logits, other(images).mask_logits)
+
+
+def test_swin_unet_is_swin_tiny_with_five_blocks_and_a_1x1_head() -> None:
+    network = create("swin_unet", channels=1, size=224)
+    with torch.inference_mode():
+        maps = network.encoder(torch.rand(1, 1, 224, 224))
+    assert [m.shape[-1] for m in maps] == [96, 192, 384, 768]
+    assert [m.shape[1] for m in maps] == [56, 28, 14, 7]
+    assert len(network.decoder.blocks) == 5
+    assert network.head.kernel_size == (1, 1)
+    assert parameter_count(network) == sum(p.numel() for p in network.parameters())
+
+
+def test_unknown_names_suggest_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'swin_unet'"):
+        create("swinunet", channels=1, size=224)
+    with pytest.raises(UnknownName, match="encoder"):
+        create("unet_timm", channels=1, size=64, encoders="resnet18")
+    with pytest.raises(UnknownName, match="resnet18"):
+        create("unet_timm", channels=1, size=64, encoder="resnet_18")
+
+
+def test_impossible_options_are_recipe_errors() -> None:
+    with pytest.raises(RecipeError, match="unet_timm at 1x64x64"):
+        create("unet_timm", channels=1, size=64, decoder_channels=(8,))
+    with pytest.raises(RecipeError, match="encoder"):
+        create("unet_timm", channels=1, size=64, encoder="mixer_b16_224")
+
+
+def test_decoder_meets_each_finer_map_then_only_doubles() -> None:
+    decoder = UNetDecoder((8, 16, 32), (24, 12, 6, 4))
+    maps = [torch.rand(1, c, s, s) for c, s in ((8, 16), (16, 8), (32, 4))]
+    assert decoder(maps, (64, 64)).shape == (1, 4, 64, 64)
+    assert [block[0].in_channels for block in decoder.blocks] == [32 + 16, 24 + 8, 12, 6]
+
+
+def test_an_encoder_of_three_channels_starts_one_of_a_single_channel() -> None:
+    torch.manual_seed(0)
+    colour = timm_encoder("resnet18", channels=3).eval()
+    grey = timm_encoder("resnet18", channels=1).eval()
+    found = load_encoder(grey, dict(colour.state_dict()), "a test")
+    assert found == len([k for k in grey.state_dict() if not k.endswith("num_batches_tracked")])
+    plane = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        for a, b in zip(grey(plane), colour(plane.expand(1, 3, 64, 64)), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path) -> None:
+    encoder = timm_encoder("resnet18", channels=1)
+    other = timm_encoder("mobilenetv2_100", channels=1)
+    with pytest.raises(RecipeError, match=r"fits \d+ of the encoder's"):
+        load_encoder(encoder, dict(other.state_dict()), "mobilenet.safetensors")
+    with pytest.raises(RecipeError, match="does not exist"):
+        read_weights(tmp_path / "none.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"\x80\x04pickle")
+    with pytest.raises(RecipeError, match="is not a safetensors file"):
+        read_weights(tmp_path / "bad.safetensors")
+
+
+def test_torchvision_imports_whatever_build_it_is() -> None:
+    assert declare_missing() is (not compiled_operators_load())
+    assert declare_missing() is declare_missing()
+    import torchvision
+
+    assert torchvision.__version__

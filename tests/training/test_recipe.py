@@ -1,0 +1,115 @@
+"""Recipes: read, checked, overridden, written; and the films an epoch shows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pleura.data.augment import AUGMENTATIONS
+from pleura.errors import RecipeError, TrainingError, UnknownName
+from pleura.networks import NETWORKS
+from pleura.training.losses import weighted_sum
+from pleura.training.recipe import find_recipe, read_recipe
+from pleura.training.sampling import epoch_order
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_recipe_names_what_there_is(path: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.name == path.stem
+    assert recipe.network.name in NETWORKS
+    assert recipe.augmentation in AUGMENTATIONS
+    weighted_sum(recipe.loss)
+    (tmp_path / "again.yaml").write_text(recipe.to_yaml())
+    assert read_recipe(tmp_path / "again.yaml") == recipe
+
+
+def test_swin_unet_is_its_projects_recipe() -> None:
+    recipe = read_recipe(find_recipe("swin-unet"))
+    assert (recipe.network.name, recipe.input.size, recipe.input.channels) == ("swin_unet", 224, 1)
+    assert (recipe.optimizer.name, recipe.optimizer.learning_rate) == ("adam", 1e-4)
+    assert (recipe.batch_size, recipe.epochs) == (8, 50)
+    assert (recipe.loss[0].name, recipe.loss[0].options) == ("bce_dice", {"alpha": 0.5})
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    return path
+
+
+MINIMAL = "name: x\nnetwork: {name: unet_timm}\ninput: {size: 64}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (MINIMAL + "epoch: 3\n", "did you mean 'epochs'"),
+        (MINIMAL + "optimizer: {learning_rat: 1}\n", "did you mean 'learning_rate'"),
+        (MINIMAL + "epochs: many\n", "epochs"),
+        (MINIMAL + "epochs: 0\n", "epochs is at least 1"),
+        (MINIMAL + "positive_share: 1.5\n", "positive_share lies between 0 and 1"),
+        (MINIMAL + "monitor: accuracy\n", "monitor"),
+        (MINIMAL + "loss: []\n", "at least one term"),
+        ("name: x\nnetwork: {name: unet_timm}\n", "input is missing"),
+        ("name: x\nnetwork: {name: n}\ninput: {size: 5}\n", "32 to 4096"),
+        ("- a\n", "holds no recipe"),
+        ("a: [\n", "is not YAML"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        read_recipe(write(tmp_path, text))
+
+
+def test_overrides_reach_into_sections_and_are_checked(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    recipe = read_recipe(
+        path, ["epochs=3", "optimizer.learning_rate=1e-4", "network.options.encoder=resnet18"]
+    )
+    assert recipe.epochs == 3
+    assert recipe.optimizer.learning_rate == 1e-4
+    assert recipe.network.options == {"encoder": "resnet18"}
+    with pytest.raises(RecipeError, match="did you mean 'epochs'"):
+        read_recipe(path, ["epoch=3"])
+    with pytest.raises(RecipeError, match="write key=value"):
+        read_recipe(path, ["epochs"])
+    with pytest.raises(RecipeError, match="not a section"):
+        read_recipe(path, ["name.x=3"])
+
+
+def test_a_recipe_is_found_by_name_or_path() -> None:
+    assert find_recipe("light").stem == "light"
+    assert find_recipe("some/where.yaml") == Path("some/where.yaml")
+    with pytest.raises(UnknownName, match="Did you mean 'light'"):
+        find_recipe("ligth")
+
+
+def test_an_epoch_without_a_share_shows_every_film_once() -> None:
+    labels = [0, 1, 0, 0, 1, 0]
+    order = epoch_order(labels, seed=1, epoch=0, positive_share=None)
+    assert sorted(order.tolist()) == list(range(6))
+
+
+def test_a_share_takes_all_positives_and_new_negatives_each_epoch() -> None:
+    labels = [1] * 10 + [0] * 90
+    orders = [epoch_order(labels, seed=1, epoch=e, positive_share=0.5) for e in range(2)]
+    for order in orders:
+        assert len(order) == 20
+        assert len(set(order.tolist())) == 20
+        assert set(range(10)) <= set(order.tolist())
+    assert set(orders[0].tolist()) != set(orders[1].tolist())
+    again = epoch_order(labels, seed=1, epoch=1, positive_share=0.5)
+    np.testing.assert_array_equal(again, orders[1])
+
+
+def test_a_share_never_repeats_a_negative() -> None:
+    order = epoch_order([1] * 10 + [0] * 5, seed=0, epoch=0, positive_share=0.1)
+    assert len(order) == 15
+
+
+def test_a_share_needs_both_classes() -> None:
+    with pytest.raises(TrainingError, match="0 positive and 3 negative"):
+        epoch_order([0, 0, 0], seed=0, epoch=0, positive_share=0.5)
