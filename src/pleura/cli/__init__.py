@@ -55,9 +55,15 @@ def _options(
 
 
 def main() -> None:
-    """The console entry point: pleura's own errors end in one line and exit code 1."""
+    """The console entry point: pleura's own errors, and the disk's, end in one line and exit code 1."""
     try:
         app()
     except PleuraError as error:
-        print(f"pleura: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error}; check that the place exists, can be written, and has room")
+
+
+def _fail(message: str) -> None:
+    print(f"pleura: {message}", file=sys.stderr)  # noqa: T201
+    sys.exit(1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pleura.finding import Finding
 from pleura.outputs.overlay import overlay
-from pleura.outputs.table import FindingTable
+from pleura.outputs.table import FindingTable, cell
 from pleura.radiograph import Radiograph
 
 OVERLAY_SIDE = 1024
@@ -60,7 +60,7 @@ class PredictionFolder:
 
     def fail(self, source: str, reason: str) -> None:
         """Takes down a file that could not be read."""
-        self._failures.append((source, reason))
+        self._failures.append((cell(source), cell(reason)))
         self.counts["failed"] += 1
 
     def _name(self, film: Radiograph) -> str:

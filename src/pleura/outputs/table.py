@@ -111,7 +111,7 @@ def write_findings(
 def csv_row(facts: Mapping[str, Any]) -> list[str]:
     """The cells of `COLUMNS` for one `Finding.facts()`, safe to open in a spreadsheet."""
     flat = dict(facts, lesions=len(facts["lesions"]), notes=" | ".join(facts["notes"]))
-    return [_cell(flat[name]) for name in COLUMNS]
+    return [cell(flat[name]) for name in COLUMNS]
 
 
 def read_sample_order(path: Path) -> list[str]:
@@ -215,7 +215,8 @@ def _encoded(finding: Finding, name: str) -> str:
     return encode_rle(finding.mask)
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as a cell of a CSV that is safe to open in a spreadsheet."""
     if value is None:
         return ""
     if isinstance(value, str):

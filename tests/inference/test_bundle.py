@@ -1,0 +1,187 @@
+"""Bundles: whole or not at all, checked before use; and the detector that comes of one."""
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+
+from pleura.errors import BundleError, UnknownName
+from pleura.inference.bundle import BundleManifest, open_bundle, write_bundle
+from pleura.inference.detector import Detector
+from pleura.inference.postprocess import OperatingPoint
+from pleura.inference.preprocess import InputSpec, network_input
+from pleura.networks import create
+from pleura.radiograph import Radiograph
+
+OPTIONS = {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8, 8]}
+MANIFEST = BundleManifest(
+    name="test",
+    version="1",
+    network="unet_timm",
+    network_options=OPTIONS,
+    input=InputSpec(64),
+    operating_point=OperatingPoint(0.5, 0.001, 0.6, "an aim", "some films"),
+)
+
+
+@pytest.fixture(scope="module")
+def weights() -> bytes:
+    torch.manual_seed(0)
+    return save(create("unet_timm", channels=1, size=64, **OPTIONS).state_dict())
+
+
+def film(seed: int = 0, shape: tuple[int, int] = (200, 160), **more) -> Radiograph:
+    pixels = np.random.default_rng(seed).random(shape, dtype=np.float32)
+    return Radiograph(
+        pixels=pixels, source_bits=8, source_format="png", source=f"{seed}.png", **more
+    )
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_written_and_opened(tmp_path: Path, weights: bytes, zipped: bool) -> None:
+    out = tmp_path / ("b.zip" if zipped else "b")
+    identity = write_bundle(out, MANIFEST, weights, zipped=zipped)
+    bundle = open_bundle(out)
+    assert bundle.identity == identity
+    assert bundle.weights == weights
+    assert bundle.manifest.created
+    assert replace(bundle.manifest, created="") == MANIFEST
+    assert [p.name for p in tmp_path.iterdir()] == [out.name]  # nothing left beside it
+
+
+def test_a_zip_with_a_folder_in_it_opens_too(tmp_path: Path, weights: bytes) -> None:
+    write_bundle(tmp_path / "b", MANIFEST, weights)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for path in (tmp_path / "b").iterdir():
+            archive.write(path, f"b/{path.name}")
+    assert open_bundle(tmp_path / "b.zip").weights == weights
+
+
+def test_an_older_bundle_is_replaced_and_nothing_else(tmp_path: Path, weights: bytes) -> None:
+    write_bundle(tmp_path / "b", MANIFEST, weights)
+    second = write_bundle(tmp_path / "b", replace(MANIFEST, version="2"), weights)
+    assert open_bundle(tmp_path / "b").identity == second
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text").write_text("mine")
+    with pytest.raises(BundleError, match="is no bundle"):
+        write_bundle(tmp_path / "thesis", MANIFEST, weights)
+    assert (tmp_path / "thesis" / "text").read_text() == "mine"
+
+
+def test_altered_weights_are_refused(tmp_path: Path, weights: bytes) -> None:
+    write_bundle(tmp_path / "b", MANIFEST, weights)
+    altered = bytearray(weights)
+    altered[-1] ^= 1
+    (tmp_path / "b" / "weights.safetensors").write_bytes(altered)
+    with pytest.raises(BundleError, match="does not match its checksum"):
+        open_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format_version": 99}, "format 99"),
+        ({"calibrator": {"kind": "platt"}}, "calibrator"),
+        ({"presence_score": "other"}, "unknown presence score"),
+        ({"surprise": 1}, "is damaged"),
+        ({"input": {"size": 1}}, "is damaged"),
+        ({"files": {}}, "is damaged"),
+    ],
+)
+def test_manifests_that_cannot_be_trusted(
+    tmp_path: Path, weights: bytes, change: dict, says: str
+) -> None:
+    write_bundle(tmp_path / "b", MANIFEST, weights)
+    path = tmp_path / "b" / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(BundleError, match=says):
+        open_bundle(tmp_path / "b")
+
+
+def test_what_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="does not exist"):
+        open_bundle(tmp_path / "none")
+    with pytest.raises(BundleError, match=r"holds no bundle\.json"):
+        open_bundle(tmp_path)
+    (tmp_path / "f.zip").write_text("no zip")
+    with pytest.raises(BundleError, match="cannot be read"):
+        open_bundle(tmp_path / "f.zip")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "bundle.json").write_bytes(b"\x80\x04.")
+    with pytest.raises(BundleError, match="is damaged"):
+        open_bundle(tmp_path / "b")
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path, weights: bytes) -> None:
+    other = replace(MANIFEST, network_options={**OPTIONS, "decoder_channels": [4] * 5})
+    write_bundle(tmp_path / "b", other, weights)
+    with pytest.raises(BundleError, match="are not those of unet_timm"):
+        Detector.load(tmp_path / "b", device="cpu")
+    write_bundle(tmp_path / "c", replace(MANIFEST, network="unet_tim"), weights)
+    with pytest.raises(UnknownName, match="unet_timm"):
+        Detector.load(tmp_path / "c", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory, weights: bytes) -> Detector:
+    path = tmp_path_factory.mktemp("bundles") / "b"
+    write_bundle(path, MANIFEST, weights)
+    return Detector.load(path, device="cpu")
+
+
+def test_the_detector_computes_what_the_network_does(detector: Detector, weights: bytes) -> None:
+    from safetensors.torch import load
+
+    network = create("unet_timm", channels=1, size=64, **OPTIONS).eval()
+    network.load_state_dict(load(weights))
+    given = film()
+    with torch.inference_mode():
+        images = torch.from_numpy(network_input(given.pixels, MANIFEST.input)[None])
+        expected = network(images).mask_logits.sigmoid()[0, 0].numpy()
+    np.testing.assert_allclose(detector.probability_maps([given])[0], expected, atol=1e-5)
+
+
+def test_findings_do_not_depend_on_the_batch(detector: Detector) -> None:
+    films = [film(0), film(1, (300, 200)), film(2, view="lateral"), film(3)]
+    together = detector.batch(films)
+    for given, finding in zip(films, together, strict=True):
+        alone = detector(given)
+        assert finding.decision == alone.decision
+        assert finding.source == given.source
+        if finding.probability is not None:
+            assert finding.probability == pytest.approx(alone.probability, abs=1e-5)
+            assert finding.probability_map is not None
+            assert finding.probability_map.shape == given.shape
+    assert together[2].decision == "declined"
+    assert together[2].probability is None
+    assert "lateral" in together[2].reason
+
+
+def with_point(detector: Detector, point: OperatingPoint) -> Detector:
+    bundle = replace(detector.bundle, manifest=replace(MANIFEST, operating_point=point))
+    return Detector(bundle, detector.runtime)
+
+
+def test_the_operating_point_decides(detector: Detector) -> None:
+    given = film()
+    score = detector(given).probability
+    assert score is not None
+    called = with_point(detector, OperatingPoint(0.0, 0.0, score * 0.99))(given)
+    assert called.decision == "positive"
+    assert called.mask is not None
+    assert called.mask.all()
+    assert called.side is not None
+    assert "reaches the threshold" in called.reason
+    silent = with_point(detector, OperatingPoint(0.0, 0.0, min(1.0, score * 1.01)))(given)
+    assert silent.decision == "negative"
+    assert not silent.mask.any()
+    assert "below the threshold" in silent.reason
+    nowhere = with_point(detector, OperatingPoint(1.0, 0.0, 0.0))(given)
+    assert nowhere.decision == "negative"
+    assert "no region is large enough" in nowhere.reason
+    assert not called.calibrated

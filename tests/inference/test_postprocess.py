@@ -1,0 +1,142 @@
+"""From maps to decisions, on maps drawn by hand; and the input both training and serving use."""
+
+import numpy as np
+import pytest
+
+from pleura.inference.admission import decline_reason
+from pleura.inference.postprocess import (
+    OperatingPoint,
+    draw_mask,
+    lesions,
+    presence_score,
+    to_source_matrix,
+)
+from pleura.inference.preprocess import InputSpec, network_input, squeeze
+from pleura.radiograph import Radiograph
+
+
+def film(shape: tuple[int, int] = (200, 100), **more) -> Radiograph:
+    pixels = np.random.default_rng(0).random(shape, dtype=np.float32)
+    return Radiograph(pixels=pixels, source_bits=8, source_format="png", source="f.png", **more)
+
+
+def test_presence_score_is_the_mean_of_the_top_tenth_of_a_percent() -> None:
+    values = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(100, 100)
+    assert presence_score(values) == pytest.approx(values.ravel()[-10:].mean(), abs=1e-6)
+    assert presence_score(np.full((3, 3), 0.25, np.float32)) == pytest.approx(0.25)
+    assert presence_score(np.ones((64, 64), np.float32)) == 1.0
+
+
+def test_small_regions_are_dropped_at_exactly_the_smallest_area() -> None:
+    probability = np.zeros((100, 100), np.float32)
+    probability[10:20, 10:20] = 0.9  # 100 px, 1 %
+    probability[50:55, 50:55] = 0.9  # 25 px
+    probability[80, 80] = 0.5
+    assert draw_mask(probability, OperatingPoint(0.5)).sum() == 126
+    assert draw_mask(probability, OperatingPoint(0.6)).sum() == 125
+    assert draw_mask(probability, OperatingPoint(0.5, 0.01)).sum() == 100
+    assert draw_mask(probability, OperatingPoint(0.5, 0.0101)).sum() == 0
+    assert draw_mask(np.zeros((5, 5), np.float32), OperatingPoint(0.5)).sum() == 0
+
+
+def test_diagonal_neighbours_are_one_region() -> None:
+    probability = np.zeros((10, 10), np.float32)
+    probability[2, 2] = probability[3, 3] = 1.0
+    found = lesions(probability > 0.5, probability, film((10, 10)))
+    assert [lesion.area_px for lesion in found] == [2]
+
+
+def test_lesions_largest_first_with_side_box_and_peak() -> None:
+    probability = np.zeros((200, 100), np.float32)
+    probability[20:30, 60:80] = 0.7
+    probability[25, 70] = 0.95
+    probability[100:105, 5:15] = 0.6
+    spacing = (0.5, 2.0)
+    found = lesions(
+        probability > 0.5, probability, film(spacing_mm=spacing, spacing_basis="detector")
+    )
+    assert [lesion.side for lesion in found] == ["left", "right"]
+    assert [lesion.area_px for lesion in found] == [200, 50]
+    assert found[0].box == (20, 60, 30, 80)
+    assert found[0].peak_probability == pytest.approx(0.95)
+    assert found[0].area_fraction == pytest.approx(200 / 20_000)
+    assert found[0].area_mm2 == pytest.approx(200.0)
+
+
+def test_side_goes_by_orientation_and_says_so() -> None:
+    probability = np.zeros((200, 100), np.float32)
+    probability[20:30, 60:80] = 0.7
+    mirrored = film(image_left="left", side_basis="orientation")
+    (lesion,) = lesions(probability > 0.5, probability, mirrored)
+    assert (lesion.side, lesion.side_basis) == ("right", "orientation")
+
+
+@pytest.mark.parametrize("basis", ["implausible", "unknown"])
+def test_no_area_in_mm2_on_a_spacing_that_is_not_believed(basis) -> None:
+    probability = np.zeros((200, 100), np.float32)
+    probability[20:30, 60:80] = 0.7
+    (lesion,) = lesions(
+        probability > 0.5, probability, film(spacing_mm=(0.1, 0.1), spacing_basis=basis)
+    )
+    assert lesion.area_mm2 is None
+
+
+def test_maps_come_back_on_the_films_matrix() -> None:
+    probability = np.random.default_rng(0).random((32, 32), dtype=np.float32)
+    enlarged = to_source_matrix(probability, (200, 100))
+    assert enlarged.shape == (200, 100)
+    assert enlarged.dtype == np.float32
+    assert enlarged.mean() == pytest.approx(probability.mean(), abs=0.01)
+
+
+def test_input_is_squeezed_and_normalised() -> None:
+    pixels = np.zeros((64, 128), np.float32)
+    pixels[:, 64:] = 1.0
+    spec = InputSpec(32, channels=3, mean=0.5, std=0.25)
+    made = network_input(pixels, spec)
+    assert made.shape == (3, 32, 32)
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made[:, :, :16], -2.0)
+    np.testing.assert_allclose(made[:, :, 16:], 2.0)
+    assert squeeze(np.full((20, 20), 0.3, np.float32), 64) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    "values", [{"size": 16}, {"size": 64, "channels": 2}, {"size": 64, "std": 0}]
+)
+def test_impossible_inputs(values) -> None:
+    with pytest.raises(ValueError, match="got"):
+        InputSpec(**values)
+
+
+def test_impossible_operating_points() -> None:
+    with pytest.raises(ValueError, match="pixel_threshold lies in"):
+        OperatingPoint(pixel_threshold=1.5)
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (film(view="lateral"), "view is lateral"),
+        (film((100, 150)), "below 128 px"),
+        (film((500, 200)), "no frontal chest film is that narrow"),
+        (
+            Radiograph(
+                pixels=np.full((256, 256), 0.5, np.float32),
+                source_bits=8,
+                source_format="png",
+                source="",
+            ),
+            "no contrast",
+        ),
+    ],
+)
+def test_what_is_declined(bad: Radiograph, says: str) -> None:
+    reason = decline_reason(bad)
+    assert reason is not None
+    assert says in reason
+
+
+@pytest.mark.parametrize("view", ["PA", "AP", None])
+def test_frontal_films_are_not(view) -> None:
+    assert decline_reason(film((256, 200), view=view)) is None
