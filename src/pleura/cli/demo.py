@@ -1,5 +1,7 @@
 """`pleura demo`: the whole path, from films to findings, ending in one page."""
 
+import csv
+import json
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from pleura.cli.progress import console
+from pleura.data.manifest import Dataset, Film
 from pleura.errors import DatasetError
 
-PATIENTS, FILM_SIZE = 150, 512
+FILM_SIZE = 512
 SETTINGS = ("input.size=192", "epochs=12", "pictures_every=6")
-SHOWN = 12
+SHOWN, PICTURE_PX = 12, 448
 
 
 class _Places:
@@ -31,6 +34,9 @@ def demo(
         Path | None,
         typer.Option(help="Your own folder of films instead of phantoms.", show_default=False),
     ] = None,
+    patients: Annotated[
+        int, typer.Option(help="Imaginary patients, without --data.", min=20)
+    ] = 150,
     recipe: Annotated[str, typer.Option(help="The recipe to train.")] = "light",
     setting: Annotated[
         list[str] | None, typer.Option(help="Changes to it, key=value.", metavar="KEY=VALUE")
@@ -48,7 +54,7 @@ def demo(
     settings = tuple(setting) if setting else SETTINGS
     started = time.monotonic()
     source = data or places.phantoms
-    commands = _films_to_dataset(source, places, own=data is not None)
+    commands = _films_to_dataset(source, places, patients=None if data else patients)
     commands += _dataset_to_model(recipe, settings, init, places)
     commands += _predict(places)
     page = _page(source, commands, places, synthetic=data is None)
@@ -61,16 +67,16 @@ def _say(command: str) -> str:
     return command
 
 
-def _films_to_dataset(source: Path, places: _Places, *, own: bool) -> list[str]:
+def _films_to_dataset(source: Path, places: _Places, *, patients: int | None) -> list[str]:
     from pleura.cli.phantom import phantom
     from pleura.cli.prepare import prepare
     from pleura.cli.split import split
     from pleura.cli.verify import verify
 
     said = []
-    if not own:
-        said.append(_say(f"pleura phantom --out {source} --patients {PATIENTS}"))
-        phantom(source, patients=PATIENTS, size=FILM_SIZE)
+    if patients is not None:
+        said.append(_say(f"pleura phantom --out {source} --patients {patients}"))
+        phantom(source, patients=patients, size=FILM_SIZE)
     said.append(_say(f"pleura prepare {source} --out {places.data}"))
     prepare(places.data, [source])
     said.append(_say(f"pleura split {places.data} --tune-fraction 0.2"))
@@ -112,47 +118,35 @@ def _dataset_to_model(
 
 
 def _predict(places: _Places) -> list[str]:
+    """Predicts on files of test films, as a user would: from the files themselves."""
     from pleura.cli.predict import predict
 
-    films = _test_sources(places)
+    dataset, films = _shown_films(places)
+    roots = {corpus["name"]: Path(corpus["root"]) for corpus in dataset.description["corpora"]}
+    files = [roots[film.corpus] / film.source_path for film in films]
     said = _say(f"pleura predict FILMS --bundle {places.bundle} --out {places.findings}")
-    predict(films, bundle=places.bundle, out=places.findings)
+    predict(files, bundle=places.bundle, out=places.findings)
     return [said]
 
 
-def _test_sources(places: _Places) -> list[Path]:
-    """Files of test films to predict on, half of them positive if there are enough."""
-    from pleura.data.manifest import Dataset
-    from pleura.data.splitfile import SPLIT_FILE, Split
+def _shown_films(places: _Places) -> tuple[Dataset, list[Film]]:
+    """Test films for the page, half of them positive if there are enough."""
+    from pleura.data.split import SPLIT_FILE, Split
 
     dataset = Dataset.open(places.data)
     films = [dataset.by_id[i] for i in Split.load(places.data / SPLIT_FILE).part("test")]
-    roots = {corpus["name"]: Path(corpus["root"]) for corpus in dataset.description["corpora"]}
-    by_label = [[f for f in films if f.label == label] for label in (1, 0)]
-    chosen = by_label[0][: SHOWN // 2]
-    chosen += by_label[1][: SHOWN - len(chosen)]
-    return [roots[film.corpus] / film.source_path for film in chosen]
+    chosen = [film for film in films if film.label == 1][: SHOWN // 2]
+    chosen += [film for film in films if film.label == 0][: SHOWN - len(chosen)]
+    return dataset, chosen
 
 
 def _page(source: Path, commands: list[str], places: _Places, *, synthetic: bool) -> Path:
     """The demo's page: findings on films, numbers, curves, commands."""
-    import csv
-    import json
-
-    import cv2
-    import numpy as np
-
     from pleura.outputs.charts import lines
-    from pleura.outputs.html import jpeg_uri, render, write_page
-
-    def picture(path: Path, side: int) -> str:
-        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), np.uint8)
-        scale = min(1.0, side / max(image.shape[:2]))
-        smaller = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        return jpeg_uri(smaller.astype(np.uint8), 85)
+    from pleura.outputs.html import render, write_page
+    from pleura.outputs.overlay import FINDING, TRUTH
 
     evaluation = json.loads((places.evaluation / "evaluation.json").read_text(encoding="utf-8"))
-    findings = json.loads((places.findings / "findings.json").read_text(encoding="utf-8"))
     with (places.run / "log.csv").open(newline="", encoding="utf-8") as file:
         log: list[dict[str, Any]] = list(csv.DictReader(file))
     epochs = [float(row["epoch"]) for row in log]
@@ -163,7 +157,6 @@ def _page(source: Path, commands: list[str], places: _Places, *, synthetic: bool
             for name in names
         }
 
-    overlays = sorted((places.findings / "overlays").glob("*.png"))
     sheets = sorted(places.run.glob("tuning-*.png"))
     page = render(
         "demo.html.j2",
@@ -171,8 +164,8 @@ def _page(source: Path, commands: list[str], places: _Places, *, synthetic: bool
         synthetic=synthetic,
         commands=commands,
         numbers=evaluation["numbers"],
-        positives=sum(finding["decision"] == "positive" for finding in findings),
-        overlays=[picture(path, 420) for path in overlays],
+        findings=_findings(places),
+        colours=["#{:02x}{:02x}{:02x}".format(*colour) for colour in (TRUTH, FINDING)],
         loss_chart=lines(
             curve("train_loss", "tune_loss"), title="Loss", xlabel="epoch", ylabel="loss"
         ),
@@ -182,10 +175,38 @@ def _page(source: Path, commands: list[str], places: _Places, *, synthetic: bool
             xlabel="epoch",
             ylabel="score",
         ),
-        sheet=picture(sheets[-1], 1200) if sheets else None,
-        preview=picture(places.preview, 1200),
-        report="evaluation/report.html",
-        verification="verify/verify.html",
+        sheet=_jpeg(sheets[-1]) if sheets else None,
+        preview=_jpeg(places.preview),
+        report=places.evaluation.name + "/report.html",
+        verification=places.verify.name + "/verify.html",
     )
     write_page(places.page, page)
     return places.page
+
+
+def _findings(places: _Places) -> list[dict[str, Any]]:
+    """The shown films with their findings: a picture with the outlines of label and finding, and facts."""
+    from pleura.inference.detector import Detector
+    from pleura.outputs.html import jpeg_uri
+    from pleura.outputs.overlay import overlay
+
+    dataset, films = _shown_films(places)
+    detector = Detector.load(places.bundle)
+    shown = []
+    for film in films:
+        radiograph = dataset.radiograph(film)
+        finding = detector(radiograph)
+        picture = overlay(radiograph, finding, dataset.mask(film), PICTURE_PX, caption=False)
+        shown.append({"picture": jpeg_uri(picture), "label": film.label, **finding.facts()})
+    return shown
+
+
+def _jpeg(path: Path) -> str:
+    """A picture file as a smaller one inside a page."""
+    import cv2
+    import numpy as np
+
+    from pleura.outputs.html import jpeg_uri
+
+    image = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), np.uint8)
+    return jpeg_uri(image, 80)
