@@ -147,12 +147,12 @@ class Trainer:
         started = time.monotonic()
         total, shown = 0.0, 0
         self.network.train()
-        loader = self._loader(order)
+        loader = self.loader(order)
         for batch, (images, masks, indices) in enumerate(loader):
             rate = _rate(recipe.optimizer, epoch + batch / len(loader), recipe.epochs)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            total += self._step(images, masks, indices)
+            total += self.step(images, masks, indices)
             shown += len(indices)
             if progress:
                 progress(epoch * len(order) + shown, recipe.epochs * len(order))
@@ -161,7 +161,8 @@ class Trainer:
         self._record(total / max(shown, 1), tuning, seconds, shown)
         return tuning
 
-    def _loader(self, order: NDArray[np.int64]) -> DataLoader[tuple[Tensor, Tensor, int]]:
+    def loader(self, order: NDArray[np.int64]) -> DataLoader[tuple[Tensor, Tensor, int]]:
+        """Batches of augmented films in `order`, on the device."""
         on_gpu = self.fabric.device.type == "cuda"
         loader = DataLoader(
             _Epoch(self.train, self.recipe, self.state.epoch, order),
@@ -173,7 +174,7 @@ class Trainer:
         )
         return self.fabric.setup_dataloaders(loader)  # type: ignore[return-value]
 
-    def _step(self, images: Tensor, masks: Tensor, indices: Tensor) -> float:
+    def step(self, images: Tensor, masks: Tensor, indices: Tensor) -> float:
         """One optimiser step; returns the sum of the films' losses."""
         size = self.recipe.micro_batch or len(images)
         total = torch.zeros((), device=images.device)

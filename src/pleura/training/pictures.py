@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
+from pleura.files import write_bytes
 from pleura.inference.preprocess import squeeze
 from pleura.outputs.curves import save_png, training_curves
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet, draw_contour
@@ -92,9 +93,7 @@ def film_cell(
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Writes RGB uint8 (H, W, 3) to a PNG, whole or not at all."""
     encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(encoded.tobytes())
-    partial.replace(path)
+    write_bytes(path, encoded.data)
 
 
 def _spread(indices: NDArray[np.int64], most: int) -> NDArray[np.int64]:

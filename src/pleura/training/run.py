@@ -14,8 +14,7 @@ RUN/
 
 import csv
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pleura.errors import TrainingError
+from pleura.files import remove_partial, whole, write_bytes, write_json
 from pleura.training.recipe import Recipe, recipe_from
 
 FORMAT_VERSION = 1
@@ -87,8 +87,9 @@ class RunFolder:
                 raise TrainingError(
                     f"{self.root} is not empty and holds no run; choose another folder"
                 )
-            write_whole(self.root / "recipe.yaml", identity.recipe.to_yaml().encode())
-            write_whole(path, json.dumps(described, indent=2).encode())
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.root / "recipe.yaml", identity.recipe.to_yaml().encode(), durable=True)
+            write_json(path, described, durable=True)
             return
         other = self.described()
         differs = [key for key in described if described[key] != other.get(key)]
@@ -98,6 +99,7 @@ class RunFolder:
                 f"{self.root} holds another run (its {', '.join(differs)} differ); "
                 "give the same recipe and data to resume it, or another folder for a new run"
             )
+        remove_partial(self.root)
 
     def described(self) -> dict[str, Any]:
         """What `run.json` says.
@@ -124,7 +126,8 @@ class RunFolder:
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
         """Writes `last.ckpt`; `state` holds tensors and plain Python values only."""
-        _replace(self.last, lambda path: torch.save(dict(state), path))
+        with whole(self.last, durable=True) as temporary:
+            torch.save(dict(state), temporary)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """What `save_checkpoint` wrote last, or None. Nothing in it is unpickled but plain values.
@@ -145,29 +148,15 @@ class RunFolder:
     def save_best(self, weights: Mapping[str, Tensor]) -> None:
         """Writes `best.safetensors`."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        _replace(self.best, lambda path: save_file(tensors, path))
+        with whole(self.best, durable=True) as temporary:
+            save_file(tensors, temporary)
 
     def write_log(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes `log.csv`, one epoch a row."""
-
-        def write(path: Path) -> None:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(history[0]))
-                writer.writeheader()
-                writer.writerows(history)
-
-        _replace(self.log, write)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes `data` to `path`, whole or not at all, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, lambda temporary: temporary.write_bytes(data))
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+        with (
+            whole(self.log, durable=True) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, list(history[0]))
+            writer.writeheader()
+            writer.writerows(history)

@@ -19,6 +19,7 @@ from pleura.data.manifest import Dataset
 from pleura.data.splitfile import Split
 from pleura.errors import TrainingError, UnknownName
 from pleura.evaluation.operating_point import FittedPoint, fit_operating_point, sweep
+from pleura.files import write_json
 from pleura.inference.bundle import Bundle, BundleManifest
 from pleura.inference.detector import Detector
 from pleura.inference.postprocess import OperatingPoint
@@ -30,7 +31,7 @@ from pleura.training.loop import State, Trainer
 from pleura.training.losses import weighted_sum
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.recipe import Recipe
-from pleura.training.run import Identity, RunFolder, write_whole
+from pleura.training.run import Identity, RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def train(
     split.check(dataset)
     _check_names(recipe)
     torch.manual_seed(recipe.seed)
-    fabric = _fabric(recipe, device)
+    fabric = choose_fabric(recipe, device)
     folder = RunFolder(out)
     folder.claim(
         Identity(
@@ -116,7 +117,7 @@ def train(
     _run(trainer, folder, report)
     if not folder.operating_point.exists():
         fitted = _fit(recipe, folder, dataset, parts[1].film_ids, device, report.operating_point)
-        write_whole(folder.operating_point, json.dumps(fitted.facts(), indent=2).encode())
+        write_json(folder.operating_point, fitted.facts(), durable=True)
     return trainer.state
 
 
@@ -197,7 +198,12 @@ def _init_sha256(init: str) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _fabric(recipe: Recipe, device: str) -> Fabric:
+def choose_fabric(recipe: Recipe, device: str) -> Fabric:
+    """Device and precision for a recipe.
+
+    Raises:
+        UnknownName, TrainingError: there is no such device, or no GPU.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise UnknownName.among("device", device, ("auto", "cpu", "cuda"))
     if device == "auto":
