@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pleura.data.corpora.case import Case
 from pleura.data.duplicates import thumbnail
 from pleura.data.manifest import Film, PatientBasis
 from pleura.errors import CorpusError, DatasetError, PleuraError
+from pleura.files import write_bytes
 from pleura.radiograph import Radiograph, SpacingBasis, spacing_is_plausible
 from pleura.read import decode_rle, encode_rle, read
 
@@ -244,10 +244,8 @@ def _write(path: Path, levels: NDArray[Any], options: tuple[int, ...]) -> int:
     done, data = cv2.imencode(".png", levels, options)
     if not done:
         raise DatasetError(f"{path} cannot be encoded as PNG ({levels.dtype} {levels.shape})")
-    temporary = path.with_name(path.name + ".partial")
     try:
-        temporary.write_bytes(data.data)
-        os.replace(temporary, path)
+        write_bytes(path, data.data)
     except OSError as error:
         raise DatasetError(
             f"{path} cannot be written ({error.strerror}); see to the space and rights of the folder, "

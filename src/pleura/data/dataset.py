@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pleura.data.augment import augment
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
+from pleura.files import whole
 
 Squeeze = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
@@ -100,12 +101,8 @@ def _cached(
         if stored.shape == shape and stored.dtype == np.uint8:
             return path
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        _fill(partial, shape, dataset, film_ids, squeeze, progress)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as temporary:
+        _fill(temporary, shape, dataset, film_ids, squeeze, progress)
     return path
 
 

@@ -15,6 +15,7 @@ from typing import IO, Any
 from pleura.data.convert import Converted
 from pleura.data.manifest import FORMAT_VERSION, Film
 from pleura.errors import DatasetError
+from pleura.files import PARTIAL
 
 NAME = "journal.jsonl"
 
@@ -149,7 +150,7 @@ def sweep(folder: Path, keep: frozenset[str]) -> None:
         return
     with os.scandir(folder) as entries:
         stale = [
-            e.path for e in entries if e.name not in keep and e.name.endswith((".png", ".partial"))
+            e.path for e in entries if e.name not in keep and e.name.endswith((".png", PARTIAL))
         ]
     for path in stale:
         os.unlink(path)

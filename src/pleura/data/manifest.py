@@ -8,12 +8,18 @@ DIR/
   images/ID.png     the Radiograph's pixels, grey, 8 or 16 bit
   masks/ID.png      0 or 255, always on the source matrix; positive films only
   journal.jsonl     what `pleura prepare` has finished, so that it can go on; readers need it not
+
+Later verbs add, unless told another place:
+
+  split.json           which films train, tune and test (`pleura split`)
+  verify.json, .html   what `pleura verify` found
+  test-openings.jsonl  each time test films were scored (`pleura evaluate`); never delete it
+  cache/               films at a network's size (`pleura train`); may be deleted at any time
 """
 
 import csv
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -25,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.errors import DatasetError
+from pleura.files import whole
 from pleura.finding import PNEUMOTHORAX, Target
 from pleura.radiograph import Radiograph, Side, SideBasis, SpacingBasis, View
 
@@ -108,8 +115,10 @@ def write_manifest(path: Path, films: Iterable[Film]) -> None:
     """Writes `films` to `path` as CSV, whole or not at all."""
     films = list(films)
     facts = sorted({name for film in films for name in film.facts})
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        whole(path, durable=True) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(_COLUMNS + [FACT_PREFIX + name for name in facts])
         for film in films:
@@ -117,7 +126,6 @@ def write_manifest(path: Path, films: Iterable[Film]) -> None:
             row["also_in"] = "|".join(film.also_in)
             cells = [row[c] for c in _COLUMNS] + [film.facts.get(name, "") for name in facts]
             writer.writerow(["" if c is None else c for c in cells])
-    os.replace(temporary, path)
 
 
 def read_manifest(path: Path) -> Iterator[Film]:
@@ -272,7 +280,13 @@ def _read_png(path: Path) -> NDArray[Any]:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error}); prepare the dataset again") from error
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    except (
+        cv2.error,
+        MemoryError,
+    ):  # the header claims a size beyond OpenCV's limit, or the memory's
+        image = None
     if image is None or image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"{path} is not a grey PNG of 8 or 16 bit; prepare the dataset again")
     return image

@@ -26,6 +26,7 @@ import numpy as np
 from pleura.data.phantom import SIZES, Pneumothorax, phantom
 from pleura.data.phantom_dicom import KINDS, dicom_bytes, uid
 from pleura.errors import CorpusError
+from pleura.files import write_bytes
 from pleura.radiograph import Side
 from pleura.read.rle import encode_rle
 
@@ -279,11 +280,9 @@ def _write_csv(path: Path, header: list[str], rows: Sequence[tuple[str, ...]]) -
 
 def _write(path: Path, data: bytes) -> None:
     """Writes a file, whole or not at all, and the folders it lies in."""
-    temporary = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        write_bytes(path, data)
     except OSError as error:
         raise CorpusError(
             f"{path} cannot be written ({error}); see to room and rights, then say the same again"

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from pleura.data.journal import Journal, forget, sweep
 from pleura.data.manifest import Dataset, Film, dataset_description, write_manifest
 from pleura.data.workers import each, usable_cores
 from pleura.errors import CorpusError, DatasetError
+from pleura.files import remove_partial, whole, write_json
 from pleura.finding import Target
 
 _log = logging.getLogger(__name__)
@@ -243,17 +243,17 @@ def _finish(
         )
     _write_csv(out / "annotations.csv", ("film_id", "number", "rle"), rows)
     write_manifest(out / "manifest.csv", kept)
-    temporary = out / "dataset.json.partial"
-    temporary.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, out / "dataset.json")
+    write_json(out / "dataset.json", description, durable=True)
+    remove_partial(out)
     sweep(out / "images", frozenset(Path(film.image).name for film in kept))
     sweep(out / "masks", frozenset(Path(film.mask).name for film in kept if film.mask))
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    temporary = path.with_name(path.name + ".partial")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        whole(path, durable=True) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
-    os.replace(temporary, path)

@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pleura.data.jsonfile import write_json
 from pleura.data.linked import straddling, why_linked
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import DatasetError, LeakError, UnknownName
+from pleura.files import write_json
 
 SPLIT_FORMAT_VERSION = 1
 SPLIT_FILE = "split.json"
@@ -170,7 +170,13 @@ class Split:
             "test_sha256": self.test_sha256,
             **asdict(self),
         }
-        write_json(path, content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, content, durable=True)
+        except OSError as error:
+            raise DatasetError(
+                f"{path} cannot be written ({error}); choose another place"
+            ) from error
 
     @classmethod
     def load(cls, path: Path | str) -> "Split":

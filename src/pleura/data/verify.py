@@ -21,13 +21,14 @@ from pleura.data.checks import (
     check_tables,
     corpus_rows,
 )
-from pleura.data.jsonfile import write_json
 from pleura.data.manifest import Dataset
 from pleura.data.measure import Looks, Measured, measure
 from pleura.data.outliers import Z_LIMIT, looks_scores, odd_poses
 from pleura.data.problems import Problem, Problems, Severity
 from pleura.data.splitfile import Split
 from pleura.data.workers import each, usable_cores
+from pleura.errors import DatasetError
+from pleura.files import write_json
 
 VERIFICATION_FORMAT_VERSION = 1
 SCORED = ("brightness", "contrast", "noise", "sharpness")
@@ -96,7 +97,13 @@ class Verification:
         Raises:
             DatasetError: it cannot be written there.
         """
-        write_json(path, self.facts())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, self.facts())
+        except OSError as error:
+            raise DatasetError(
+                f"{path} cannot be written ({error}); choose another place"
+            ) from error
 
 
 def verify(

@@ -16,8 +16,9 @@ from pleura.data.manifest import Dataset
 from pleura.evaluation.bootstrap import RESAMPLES
 from pleura.evaluation.operating_point import Detector
 from pleura.evaluation.page import write_report
-from pleura.evaluation.run import count_openings, is_test, score_films, write_json
+from pleura.evaluation.run import count_openings, is_test, score_films
 from pleura.evaluation.summary import Evaluation, summarise
+from pleura.files import write_json
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from pleura.data.manifest import Dataset, Film
 from pleura.errors import EvaluationError
 from pleura.evaluation.operating_point import Detector
 from pleura.evaluation.scores import FilmScore, ScoreWriter, read_scores
+from pleura.files import write_json
 from pleura.finding import Finding, ModelIdentity
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def score_films(
         if is_test(part):
             _record_opening(dataset.root, run)
         if out:
-            write_json(out / RUN_FILE, _described(run))
+            write_json(out / RUN_FILE, _described(run), durable=True)
         known = {}
     if progress:
         progress(len(known), len(films))
@@ -238,11 +239,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise EvaluationError(f"{path} is damaged ({error}); evaluate into a new folder") from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` to `path` as indented JSON, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)

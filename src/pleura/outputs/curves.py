@@ -1,11 +1,11 @@
 """The training curves as a picture. Needs `pleura[train]` (Matplotlib)."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pleura.errors import MissingExtra
+from pleura.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,13 +52,8 @@ def training_curves(
 
 def save_png(figure: "Figure", path: Path | str, dpi: int = 144) -> None:
     """Writes `figure` to `path` as PNG, whole or not at all; the folder must exist."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
+    with whole(Path(path)) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi, facecolor="white")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _panels(rows: Sequence[Mapping[str, Any]], x: str) -> dict[str, list[str]]:

@@ -7,7 +7,6 @@ data URIs, charts are inline SVG (`pleura.outputs.charts`). A new page is one te
 
 import base64
 import math
-import os
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,6 +18,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from numpy.typing import NDArray
 
 import pleura
+from pleura.files import write_bytes
 
 _TEMPLATES = resources.files("pleura.outputs") / "templates"
 
@@ -113,11 +113,4 @@ def write_page(path: Path | str, html: str) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Made by `open`, so the umask decides who may read a page with films of patients on it.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_text(html, encoding="utf-8")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_bytes(path, html.encode())

@@ -1,7 +1,6 @@
 """A folder of predictions: tables, masks and overlays, one film at a time."""
 
 import csv
-import os
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.files import whole, write_bytes
 from pleura.finding import Finding
 from pleura.outputs.overlay import overlay
 from pleura.outputs.table import FindingTable, cell
@@ -79,10 +79,11 @@ class PredictionFolder:
         trace: TracebackType | None,
     ) -> None:
         self._table.__exit__(kind, error, trace)
-        partial = self.root / "failures.csv.partial"
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with (
+            whole(self.root / "failures.csv") as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             csv.writer(file).writerows([("file", "reason"), *self._failures])
-        os.replace(partial, self.root / "failures.csv")
 
 
 _ENDINGS = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
@@ -90,6 +91,4 @@ _ENDINGS = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
 
 def _write_png(path: Path, image: NDArray[np.generic]) -> None:
     encoded = cv2.imencode(".png", np.asarray(image), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(encoded.tobytes())
-    os.replace(partial, path)
+    write_bytes(path, encoded.data)

@@ -1,7 +1,7 @@
 """Findings as tables: CSV for people, JSON for programs, and the SIIM-ACR challenge's submission.
 
-All are written as findings come, to a file beside the target that takes its name only when it is whole; a
-run that breaks off leaves that file, `NAME.partial`, with the rows it had.
+All take their name only when they are whole. CSV and JSON are written as findings come, to a file beside
+the target; a run that breaks off leaves that file, `NAME.partial`, with the rows it had.
 """
 
 import csv
@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from pleura.errors import EvaluationError
+from pleura.files import PARTIAL, whole
 from pleura.finding import Finding
 from pleura.read.rle import encode_rle
 
@@ -185,11 +186,13 @@ def write_siim_submission(
             f"{len(missing)} of the {len(wanted)} images of the sample submission have no finding, the "
             f"first is {missing[0]}; predict those films too"
         )
-    with _partial(path) as file:
+    with (
+        whole(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("ImageId", "EncodedPixels"))
         writer.writerows((name, encoded[name]) for name in sample_order)
-    os.replace(file.name, path)
     return len(sample_order)
 
 
@@ -227,4 +230,4 @@ def cell(value: object) -> str:
 
 
 def _partial(path: Path) -> TextIO:
-    return Path(f"{path}.partial").open("w", newline="", encoding="utf-8")
+    return Path(f"{path}{PARTIAL}").open("w", newline="", encoding="utf-8")

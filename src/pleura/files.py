@@ -1,0 +1,63 @@
+"""Files that are there whole or not at all: written under another name beside the target, then renamed."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+PARTIAL = ".partial"
+
+
+@contextmanager
+def whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Gives a path to write a file to, which takes the name `path` once the block ends well.
+
+    Until then `path` is what it was before. When the block fails, what it wrote is removed and the error
+    passes. The file is the block's own making, so its permissions follow the umask.
+
+    Args:
+        path: the target, in a folder that exists. At most one thread of a process may write it at a time;
+            several processes may, and the last one stays.
+        durable: hand the content to the disk before the renaming (fsync), so that a power cut cannot leave an
+            empty file. A few milliseconds each: for what costs hours to make again, not for pictures.
+
+    Raises:
+        OSError: the file cannot be written or renamed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        yield temporary
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):  # the first error says more
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = False) -> None:
+    """Writes `data` to `path` as `whole` does."""
+    with whole(path, durable=durable) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, content: Any, *, durable: bool = False) -> None:
+    """Writes `content` to `path` as indented JSON, as `whole` does.
+
+    Raises:
+        OSError: the file cannot be written or renamed.
+        ValueError: a number is not finite, which JSON cannot say.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # Half a surrogate pair, from a file name that is no text, becomes what is also JSON's escape for it.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what writers that were killed left in `folder`; nobody else may be writing there."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink(missing_ok=True)
