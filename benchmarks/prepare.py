@@ -23,8 +23,8 @@ import numpy as np
 import pydicom
 from PIL import Image
 
-from pleura.data.convert import convert
 from pleura.data.corpora import Case, CorpusSpec, find_cases
+from pleura.data.prepare.convert import convert
 
 
 def naive_mask(texts: tuple[str, ...], rows: int, columns: int) -> np.ndarray:

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pleura.data import phantom_layers as layers
-from pleura.data.phantom import Phantom, Pneumothorax, phantom
+from pleura.data.phantom import Phantom, Pneumothorax, layers, phantom
 from pleura.errors import CorpusError, UnknownName
 
 

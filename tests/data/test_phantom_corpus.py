@@ -11,8 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pleura.cli import app
-from pleura.data.phantom import phantom
-from pleura.data.phantom_corpus import PhantomCorpus, write_phantoms
+from pleura.data.phantom import PhantomCorpus, phantom, write_phantoms
 from pleura.errors import CorpusError
 from pleura.read import read
 from pleura.read.rle import decode_rle

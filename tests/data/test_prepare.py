@@ -17,10 +17,10 @@ from tiny_corpora import film, write_dicom, write_png, write_siim
 from typer.testing import CliRunner
 
 from pleura.cli import app
-from pleura.data.convert import binary, fitted, pixel_sha256, quantised, reduced
 from pleura.data.corpora import CorpusSpec
 from pleura.data.manifest import Dataset
 from pleura.data.prepare import prepare, read_failures
+from pleura.data.prepare.convert import binary, fitted, pixel_sha256, quantised, reduced
 from pleura.data.workers import each
 from pleura.errors import CorpusError, DatasetError
 from pleura.finding import Target
@@ -261,7 +261,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
 
 
 def _count_conversions(monkeypatch: pytest.MonkeyPatch, done: list[str]) -> None:
-    from pleura.data import prepare as module
+    from pleura.data.prepare import run as module
 
     convert = module.convert
 
@@ -371,7 +371,7 @@ def test_a_film_that_kills_its_worker_is_listed(
         for job in jobs:
             yield job, None if job.film_id == "1.2.4" else task(job)
 
-    monkeypatch.setattr("pleura.data.prepare.each", deadly)
+    monkeypatch.setattr("pleura.data.prepare.run.each", deadly)
     dataset = prepare([CorpusSpec(siim)], tmp_path / "out")
     assert len(dataset.films) == 5
     assert "died, twice" in read_failures(dataset.root)[0][1]

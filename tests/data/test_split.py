@@ -13,7 +13,7 @@ from synthetic import cohort, dataset, film
 
 from pleura.data.manifest import Film
 from pleura.data.split import Split, make_split
-from pleura.data.stratify import share_out
+from pleura.data.split.stratify import share_out
 from pleura.errors import DatasetError, LeakError, UnknownName
 
 FILMS = cohort()

@@ -17,12 +17,12 @@ from pleura.cli import app
 from pleura.data.corpora import CorpusSpec
 from pleura.data.duplicates import thumbnail
 from pleura.data.manifest import Dataset, Film
-from pleura.data.measure import immerkaer_noise, measure, stays_inside
-from pleura.data.outliers import MIN_COMPARED, odd_poses, robust_z
 from pleura.data.prepare import prepare
-from pleura.data.problems import CODES, Problems
 from pleura.data.split import Split, make_split
 from pleura.data.verify import Verification, verify
+from pleura.data.verify.measure import immerkaer_noise, measure, stays_inside
+from pleura.data.verify.outliers import MIN_COMPARED, odd_poses, robust_z
+from pleura.data.verify.problems import CODES, Problems
 
 SIDE = 96
 N = 30

@@ -33,7 +33,7 @@ def evaluate(
     is counted and reported: open it once, for a model that is finished.
     """
     from pleura.data.manifest import Dataset
-    from pleura.data.splitfile import SPLIT_FILE, Split
+    from pleura.data.split import SPLIT_FILE, Split
     from pleura.evaluation.report import NUMBERS_FILE, REPORT_FILE
     from pleura.evaluation.report import evaluate as run
     from pleura.inference.detector import Detector

@@ -31,7 +31,7 @@ def export(
     Every file in it carries a SHA-256, and the bundle is opened again before this says done.
     """
     from pleura.data.manifest import Dataset
-    from pleura.data.splitfile import SPLIT_FILE, Split
+    from pleura.data.split import SPLIT_FILE, Split
     from pleura.training.export import export as write
     from pleura.training.run import RunFolder
 

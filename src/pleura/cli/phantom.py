@@ -31,7 +31,7 @@ def phantom(
 
     For demos and tests only: a score on phantoms says nothing about people.
     """
-    from pleura.data.phantom_corpus import write_phantoms
+    from pleura.data.phantom import write_phantoms
 
     with Bar("Making phantoms") as bar:
         corpus = write_phantoms(

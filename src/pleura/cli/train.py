@@ -39,7 +39,7 @@ def train(
     weights; make a bundle of them with `pleura export`.
     """
     from pleura.data.manifest import Dataset
-    from pleura.data.splitfile import SPLIT_FILE, Split
+    from pleura.data.split import SPLIT_FILE, Split
     from pleura.training.recipe import find_recipe, read_recipe
     from pleura.training.train import Report
     from pleura.training.train import train as run

@@ -10,9 +10,8 @@ from rich.text import Text
 
 from pleura.cli.progress import Bar, console
 from pleura.data.manifest import Dataset
-from pleura.data.problems import Problem, Severity
 from pleura.data.split import SPLIT_FILE, Split
-from pleura.data.verify import MEASURES, Verification
+from pleura.data.verify import MEASURES, Problem, Severity, Verification
 
 STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "info": "dim"}
 _NAMED = 2

@@ -10,8 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pleura.data.manifest import Dataset, Film
-from pleura.data.outliers import Z_LIMIT
-from pleura.data.verify import SCORED, Verification
+from pleura.data.verify import SCORED, Z_LIMIT, Verification
 from pleura.errors import DatasetError
 from pleura.outputs.charts import histogram
 from pleura.outputs.html import jpeg_uri, render

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pleura.data.manifest import Dataset
-from pleura.data.splitfile import Split
+from pleura.data.split import Split
 from pleura.errors import TrainingError
 from pleura.finding import ModelIdentity
 from pleura.inference.bundle import write_bundle

@@ -16,7 +16,7 @@ from torch import nn
 from pleura.data.augment import AUGMENTATIONS
 from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
-from pleura.data.splitfile import Split
+from pleura.data.split import Split
 from pleura.errors import TrainingError, UnknownName
 from pleura.evaluation.operating_point import FittedPoint, fit_operating_point, sweep
 from pleura.files import write_json

@@ -23,8 +23,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pleura.data.phantom import SIZES, Pneumothorax, phantom
-from pleura.data.phantom_dicom import KINDS, dicom_bytes, uid
+from pleura.data.phantom.dicom import KINDS, dicom_bytes, uid
+from pleura.data.phantom.film import SIZES, Pneumothorax, phantom
 from pleura.errors import CorpusError
 from pleura.files import write_bytes
 from pleura.radiograph import Side

@@ -1,6 +1,6 @@
 """`Split`: which films train, which tune, which test, as a file that cannot be changed unseen.
 
-Made by `make_split` (split.py); training and evaluation call `Split.check` before they start.
+Made by `make_split` (draw.py); training and evaluation call `Split.check` before they start.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pleura.data.linked import straddling, why_linked
 from pleura.data.manifest import Dataset, Film
+from pleura.data.split.linked import straddling, why_linked
 from pleura.errors import DatasetError, LeakError, UnknownName
 from pleura.files import write_json
 

@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pleura.data.linked import linked_groups
 from pleura.data.manifest import Dataset, Film
-from pleura.data.splitfile import SPLIT_FILE, Split, fingerprint, refuse_films
-from pleura.data.stratify import Group, share_out
+from pleura.data.split.file import Split, fingerprint, refuse_films
+from pleura.data.split.linked import linked_groups
+from pleura.data.split.stratify import Group, share_out
 from pleura.errors import DatasetError, UnknownName
-
-__all__ = ["SPLIT_FILE", "Split", "make_split"]
 
 
 def make_split(

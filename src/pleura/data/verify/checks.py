@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pleura.data.duplicates import near_duplicates
-from pleura.data.linked import straddling, thumbnail_is_whole, why_linked
 from pleura.data.manifest import Dataset, Film
-from pleura.data.problems import Problems
-from pleura.data.splitfile import Split
+from pleura.data.split.file import Split
+from pleura.data.split.linked import straddling, thumbnail_is_whole, why_linked
+from pleura.data.verify.problems import Problems
 from pleura.errors import DatasetError, LeakError
 
 HUGE_FRACTION, TINY_FRACTION = 0.4, 0.0002

@@ -21,7 +21,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from pleura.data.phantom import Phantom
+from pleura.data.phantom.film import Phantom
 
 
 @dataclass(frozen=True)

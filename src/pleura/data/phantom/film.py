@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.data import phantom_layers as layers
-from pleura.data.phantom_anatomy import LUNG_HEIGHT_MM, LUNG_TOP_MM, Anatomy
-from pleura.data.phantom_layers import Canvas, Layer
+from pleura.data.phantom import layers
+from pleura.data.phantom.anatomy import LUNG_HEIGHT_MM, LUNG_TOP_MM, Anatomy
+from pleura.data.phantom.layers import Canvas, Layer
 from pleura.errors import CorpusError, UnknownName
 from pleura.radiograph import Side, View
 

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pleura
-from pleura.data.checks import (
+from pleura.data.manifest import Dataset
+from pleura.data.split.file import Split
+from pleura.data.verify.checks import (
     CorpusRow,
     check_balance,
     check_copies,
@@ -21,11 +23,9 @@ from pleura.data.checks import (
     check_tables,
     corpus_rows,
 )
-from pleura.data.manifest import Dataset
-from pleura.data.measure import Looks, Measured, measure
-from pleura.data.outliers import Z_LIMIT, looks_scores, odd_poses
-from pleura.data.problems import Problem, Problems, Severity
-from pleura.data.splitfile import Split
+from pleura.data.verify.measure import Looks, Measured, measure
+from pleura.data.verify.outliers import Z_LIMIT, looks_scores, odd_poses
+from pleura.data.verify.problems import Problem, Problems, Severity
 from pleura.data.workers import each, usable_cores
 from pleura.errors import DatasetError
 from pleura.files import write_json

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.data.duplicates import thumbnail
-from pleura.data.linked import thumbnail_is_whole
 from pleura.data.manifest import Dataset, Film
+from pleura.data.split.linked import thumbnail_is_whole
 from pleura.errors import DatasetError
 
 COMPARED_SIDE = 512

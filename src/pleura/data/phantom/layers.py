@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.data.phantom_anatomy import Anatomy, Points
+from pleura.data.phantom.anatomy import Anatomy, Points
 from pleura.radiograph import View
 
 Layer = NDArray[np.float32]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.data.duplicates import SIDE
-from pleura.data.linked import thumbnail_is_whole
 from pleura.data.manifest import Film
+from pleura.data.split.linked import thumbnail_is_whole
 
 Z_LIMIT = 3.5
 """Robust z-score beyond which a film is shown (Iglewicz and Hoaglin 1993): 5 in 10,000 of a normal

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from pleura.data.convert import Converted
 from pleura.data.manifest import FORMAT_VERSION, Film
+from pleura.data.prepare.convert import Converted
 from pleura.errors import DatasetError
 from pleura.files import PARTIAL
 
