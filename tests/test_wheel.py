@@ -1,0 +1,63 @@
+"""The wheel holds what the code opens at run time, and not only the modules."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import pleura
+from pleura.training import recipe
+
+ROOT = Path(__file__).parents[1]
+WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+    "wheel"
+]
+RECIPES = {f"pleura/recipes/{path.name}" for path in (ROOT / "recipes").glob("*.yaml")}
+TEMPLATES = {
+    path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("templates/*")
+}
+
+# Looks from inside the unpacked wheel, with no checkout beside it.
+OPENS = """
+from pleura.outputs.html import _source
+from pleura.training.recipe import find_recipe
+import pleura
+print(pleura.__file__, find_recipe("light"), len(_source("base.html.j2")), sep="\\n")
+"""
+
+
+def test_what_is_opened_at_run_time_is_declared() -> None:
+    assert WHEEL["packages"] == ["src/pleura"]  # templates lie in it, and so come along
+    assert WHEEL["force-include"] == {"recipes": "pleura/recipes"}
+    assert len(RECIPES) >= 2
+    assert "pleura/outputs/templates/base.html.j2" in TEMPLATES
+
+
+def test_recipes_are_looked_for_where_the_wheel_has_them() -> None:
+    inside = Path(pleura.__file__).parent / "recipes"
+    assert recipe._FOLDERS[0] == inside
+
+
+def test_a_built_wheel_works_on_its_own(tmp_path: Path) -> None:
+    backend = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is not installed")
+    built = next(backend.WheelBuilder(str(ROOT)).build(directory=str(tmp_path)))
+    with zipfile.ZipFile(built) as wheel:
+        names = set(wheel.namelist())
+        wheel.extractall(tmp_path / "site")
+    assert names >= RECIPES | TEMPLATES
+    modules = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
+    assert names >= modules
+    assert not [name for name in names if name.startswith("tests/") or name.endswith(".pyc")]
+    said = subprocess.run(
+        [sys.executable, "-c", OPENS],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert [Path(line).is_relative_to(tmp_path / "site") for line in said[:2]] == [True, True]
+    assert int(said[2]) > 100
