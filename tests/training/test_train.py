@@ -74,6 +74,8 @@ def test_a_run_leaves_what_a_person_needs(whole: Path) -> None:
     assert point["point"]["fitted_on"] == "tune"
     assert list((whole / "tensorboard").iterdir())
     assert not list(whole.rglob("*.partial"))
+    modes = {(whole / name).stat().st_mode for name in ("best.safetensors", "last.ckpt", "log.csv")}
+    assert len(modes) == 1  # whoever may read the log may read the weights
 
 
 def test_the_same_seed_gives_the_same_weights(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pleura.errors import TrainingError
@@ -148,8 +148,8 @@ class RunFolder:
     def save_best(self, weights: Mapping[str, Tensor]) -> None:
         """Writes `best.safetensors`."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        with whole(self.best, durable=True) as temporary:
-            save_file(tensors, temporary)
+        # Not `save_file`: what that makes only its owner may read, whatever the umask.
+        write_bytes(self.best, save(tensors), durable=True)
 
     def write_log(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes `log.csv`, one epoch a row."""
