@@ -1,6 +1,6 @@
 """pleura finds pneumothorax on chest radiographs. Research software, not a medical device.
 
-    finding = pleura.Detector.load("bundle")(pleura.read("film.dcm"))
+finding = pleura.Detector.load("bundle")(pleura.read("film.dcm"))
 """
 
 import logging

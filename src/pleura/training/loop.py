@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from pleura.data.dataset import FilmSet
 from pleura.errors import NonFiniteLoss, TrainingError
 from pleura.inference.preprocess import normalise
 from pleura.training.losses import Loss, weighted_sum
+from pleura.training.pictures import sheet_films
 from pleura.training.recipe import OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
 from pleura.training.sampling import epoch_order
@@ -125,6 +126,10 @@ class Trainer:
         waited = state.epoch - state.best_epoch
         return state.epoch >= self.recipe.epochs or (patience is not None and waited >= patience)
 
+    def pictures_due(self, epoch: int) -> bool:
+        """Whether a sheet of tuning films is drawn after this epoch, counted from 1."""
+        return epoch == 1 or epoch % self.recipe.pictures_every == 0
+
     def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Tuning]:
         """Trains until `finished`, yielding each epoch's tuning scores once it is recorded.
 
@@ -157,7 +162,7 @@ class Trainer:
             if progress:
                 progress(epoch * len(order) + shown, recipe.epochs * len(order))
         seconds = time.monotonic() - started
-        tuning = self._tune()
+        tuning = self._tune(sheet_films(self.tuning) if self.pictures_due(epoch + 1) else ())
         self._record(total / max(shown, 1), tuning, seconds, shown)
         return tuning
 
@@ -209,7 +214,7 @@ class Trainer:
             "lower the learning rate, or set precision: 32"
         )
 
-    def _tune(self) -> Tuning:
+    def _tune(self, keep: Collection[int]) -> Tuning:
         """Scores the weights that would be kept, then puts the network's own back."""
         module = self.network.module
         own = (
@@ -227,6 +232,7 @@ class Trainer:
                 self.loss,
                 batch_size=self.recipe.micro_batch or self.recipe.batch_size,
                 device=self.fabric.device,
+                keep=keep,
             )
         finally:
             if own:

@@ -26,18 +26,26 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     save_png(training_curves(history), path)
 
 
-def draw_tuning(films: FilmSet, maps: NDArray[np.float16], path: Path) -> None:
-    """Tuning films with the outlines of truth and of the prediction at 0.5, to a PNG.
-
-    Three in four of the films shown are positives, spread over the part; the same every time.
-    """
+def sheet_films(films: FilmSet) -> list[int]:
+    """Indices of the films a sheet shows: three in four positive, spread over the part, always the same."""
     labels = np.array(films.labels)
     positives = _spread(np.flatnonzero(labels == 1), SHEET_FILMS * 3 // 4)
     negatives = _spread(np.flatnonzero(labels == 0), SHEET_FILMS - len(positives))
+    return [int(i) for i in (*positives, *negatives)]
+
+
+def draw_tuning(films: FilmSet, maps: Mapping[int, NDArray[np.float32]], path: Path) -> None:
+    """Tuning films with the outlines of truth and of the prediction at 0.5, to a PNG.
+
+    Args:
+        films: the tuning part.
+        maps: pixel probabilities (S, S) of the films to show, by their index.
+        path: of the PNG.
+    """
     cells, captions = [], []
-    for i in [*positives, *negatives]:
-        image, mask = films.get(int(i))
-        predicted = maps[i] >= 0.5
+    for i, probability in maps.items():
+        image, mask = films.get(i)
+        predicted = probability >= 0.5
         cells.append(film_cell(image, mask > 127, predicted))
         both = int((predicted & (mask > 127)).sum())
         either = int(predicted.sum() + (mask > 127).sum())

@@ -125,7 +125,7 @@ def _run(trainer: Trainer, folder: RunFolder, report: Report) -> None:
     """The epochs, with their pictures; a Ctrl-C before the first best epoch still leaves weights."""
     from torch.utils.tensorboard import SummaryWriter
 
-    recipe, state = trainer.recipe, trainer.state
+    state = trainer.state
     with SummaryWriter(folder.tensorboard, purge_step=state.epoch + 1) as board:
         try:
             for tuning in trainer.epochs(report.films):
@@ -134,7 +134,7 @@ def _run(trainer: Trainer, folder: RunFolder, report: Report) -> None:
                     if name != "epoch" and value is not None:
                         board.add_scalar(name, value, row["epoch"])
                 draw_curves(trainer.state.history, folder.curves)
-                if row["epoch"] == 1 or row["epoch"] % recipe.pictures_every == 0:
+                if tuning.maps:
                     picture = folder.root / f"tuning-{row['epoch']:04d}.png"
                     draw_tuning(trainer.tuning, tuning.maps, picture)
                 if report.epoch:

@@ -1,6 +1,6 @@
 """What a network does on the tuning films, at its own size: what early stopping goes by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ class Tuning:
         competition_dice: mean Dice of all films, empty/empty = 1.
         all_empty: the same for predicting nothing.
         auc: of the presence score; None with one class only.
-        maps: pixel probabilities of the films, float16 (N, S, S), for pictures.
+        maps: pixel probabilities, float32 (S, S), of the films that were asked for, by their index.
     """
 
     loss: float
@@ -32,7 +32,7 @@ class Tuning:
     competition_dice: float
     all_empty: float
     auc: float | None
-    maps: NDArray[np.float16]
+    maps: Mapping[int, NDArray[np.float32]]
 
 
 def tune(
@@ -43,12 +43,13 @@ def tune(
     *,
     batch_size: int,
     device: torch.device,
+    keep: Collection[int] = (),
 ) -> Tuning:
-    """Scores `network`, in eval mode and float32, on `films`."""
+    """Scores `network`, in eval mode and float32, on `films`; keeps the maps of the indices in `keep`."""
     losses: list[float] = []
     areas: list[tuple[int, int, int]] = []  # predicted, true, shared
     scores: list[float] = []
-    maps = np.empty((len(films), films.size, films.size), np.float16)
+    maps: dict[int, NDArray[np.float32]] = {}
     network.eval()
     with torch.inference_mode():
         for start in range(0, len(films), batch_size):
@@ -56,7 +57,9 @@ def tune(
             pairs = [films.get(i) for i in chosen]
             images = np.stack([normalise(image, spec) for image, _ in pairs])
             masks = np.stack([mask[None] > 127 for _, mask in pairs])
-            batch = torch.from_numpy(images).to(device)
+            batch = (
+                torch.from_numpy(images).to(device).contiguous(memory_format=torch.channels_last)
+            )
             logits = network(batch).mask_logits.float()
             truth = torch.from_numpy(masks.astype(np.float32)).to(device)
             losses += loss(logits, truth).tolist()
@@ -66,7 +69,8 @@ def tune(
                 shared = int((predicted & mask).sum())
                 areas.append((int(predicted.sum()), int(mask.sum()), shared))
                 scores.append(presence_score(probability))
-                maps[i] = probability
+                if i in keep:
+                    maps[i] = probability
     predicted_px, true_px, shared_px = np.array(areas, np.int64).reshape(-1, 3).T
     positive = true_px > 0
     dice = dice_of(predicted_px, true_px, shared_px)
