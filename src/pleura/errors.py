@@ -15,6 +15,7 @@
     ├── TrainingError             training cannot start or go on
     │   └── NonFiniteLoss         the loss became NaN or infinite; names the films of the batch
     ├── EvaluationError           a score that cannot be computed from what was given
+    ├── DeviceUnavailable         the device asked for is not there
     ├── BundleError               a bundle that is missing, damaged, altered or of another version
     └── MissingExtra              a part of pleura whose libraries are not installed
 
@@ -92,6 +93,10 @@ class NonFiniteLoss(TrainingError):
 
 class EvaluationError(PleuraError, ValueError):
     """A score that cannot be computed from what was given."""
+
+
+class DeviceUnavailable(PleuraError, RuntimeError):
+    """The device asked for is not there."""
 
 
 class BundleError(PleuraError, ValueError):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from pleura.errors import BundleError, UnknownName
+from pleura.errors import BundleError, DeviceUnavailable, RecipeError, UnknownName
 from pleura.inference.bundle import BundleManifest, open_bundle, write_bundle
 from pleura.inference.detector import Detector
 from pleura.inference.postprocess import OperatingPoint
@@ -66,11 +66,17 @@ def test_an_older_bundle_is_replaced_and_nothing_else(tmp_path: Path, weights: b
     write_bundle(tmp_path / "b", MANIFEST, weights)
     second = write_bundle(tmp_path / "b", replace(MANIFEST, version="2"), weights)
     assert open_bundle(tmp_path / "b").identity == second
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "text").write_text("mine")
+    for name in ("thesis", "b"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "text").write_text("mine")
+        with pytest.raises(BundleError, match="is no bundle"):
+            write_bundle(tmp_path / name, MANIFEST, weights)
+        assert (tmp_path / name / "text").read_text() == "mine"
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("photo.jpg", b"mine")
     with pytest.raises(BundleError, match="is no bundle"):
-        write_bundle(tmp_path / "thesis", MANIFEST, weights)
-    assert (tmp_path / "thesis" / "text").read_text() == "mine"
+        write_bundle(tmp_path / "photos.zip", MANIFEST, weights, zipped=True)
+    assert zipfile.ZipFile(tmp_path / "photos.zip").namelist() == ["photo.jpg"]
 
 
 def test_altered_weights_are_refused(tmp_path: Path, weights: bytes) -> None:
@@ -88,9 +94,14 @@ def test_altered_weights_are_refused(tmp_path: Path, weights: bytes) -> None:
         ({"format_version": 99}, "format 99"),
         ({"calibrator": {"kind": "platt"}}, "calibrator"),
         ({"presence_score": "other"}, "unknown presence score"),
-        ({"surprise": 1}, "is damaged"),
-        ({"input": {"size": 1}}, "is damaged"),
-        ({"files": {}}, "is damaged"),
+        ({"surprise": 1}, "cannot be used"),
+        ({"input": {"size": 1}}, "cannot be used"),
+        ({"input": {"size": 64, "mean": "a"}}, "cannot be used"),
+        ({"input": None}, "cannot be used"),
+        ({"files": {}}, "cannot be used"),
+        ({"network": []}, "network is a text"),
+        ({"network_options": [1]}, "network_options is a mapping"),
+        ({"operating_point": {"pixel_threshold": "x"}}, "cannot be used"),
     ],
 )
 def test_manifests_that_cannot_be_trusted(
@@ -112,9 +123,37 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot be read"):
         open_bundle(tmp_path / "f.zip")
     (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "bundle.json").write_bytes(b"\x80\x04.")
-    with pytest.raises(BundleError, match="is damaged"):
-        open_bundle(tmp_path / "b")
+    for content in (b"\x80\x04.", b"null", b"[]", b"[" * 100_000, b'{"format_version": 1}'):
+        (tmp_path / "b" / "bundle.json").write_bytes(content)
+        with pytest.raises(BundleError, match="cannot be used"):
+            open_bundle(tmp_path / "b")
+
+
+def test_a_zip_with_flipped_bytes(tmp_path: Path, weights: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", b"{}" * 5000)
+    data = bytearray((tmp_path / "b.zip").read_bytes())
+    for position in range(40, 60):
+        data[position] ^= 0xFF
+    (tmp_path / "b.zip").write_bytes(data)
+    with pytest.raises(BundleError):
+        open_bundle(tmp_path / "b.zip")
+
+
+def test_devices_that_are_not_there(tmp_path: Path, weights: bytes) -> None:
+    write_bundle(tmp_path / "b", MANIFEST, weights)
+    with pytest.raises(UnknownName, match="device"):
+        Detector.load(tmp_path / "b", device="gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceUnavailable, match="finds no GPU"):
+            Detector.load(tmp_path / "b", device="cuda")
+
+
+def test_options_no_network_can_have(tmp_path: Path, weights: bytes) -> None:
+    bad = replace(MANIFEST, network_options={**OPTIONS, "decoder_channels": [-1] * 5})
+    write_bundle(tmp_path / "b", bad, weights)
+    with pytest.raises(RecipeError):
+        Detector.load(tmp_path / "b", device="cpu")
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path, weights: bytes) -> None:

@@ -96,6 +96,8 @@ def test_impossible_options_are_recipe_errors() -> None:
         create("unet_timm", channels=1, size=64, decoder_channels=(8,))
     with pytest.raises(RecipeError, match="encoder"):
         create("unet_timm", channels=1, size=64, encoder="mixer_b16_224")
+    with pytest.raises(UnknownName, match="'5' is no known timm architecture"):
+        create("unet_timm", channels=1, size=64, encoder=5)
 
 
 def test_decoder_meets_each_finer_map_then_only_doubles() -> None:

@@ -53,6 +53,9 @@ MINIMAL = "name: x\nnetwork: {name: unet_timm}\ninput: {size: 64}\n"
         (MINIMAL + "positive_share: 1.5\n", "positive_share lies between 0 and 1"),
         (MINIMAL + "monitor: accuracy\n", "monitor"),
         (MINIMAL + "loss: []\n", "at least one term"),
+        (MINIMAL + "seed: -1\n", "seed is not negative"),
+        (MINIMAL + "optimizer: {learning_rate: .inf}\n", "learning_rate is finite"),
+        (MINIMAL + "optimizer: {weight_decay: .nan}\n", "weight_decay is finite"),
         ("name: x\nnetwork: {name: unet_timm}\n", "input is missing"),
         ("name: x\nnetwork: {name: n}\ninput: {size: 5}\n", "32 to 4096"),
         ("- a\n", "holds no recipe"),
@@ -76,6 +79,8 @@ def test_overrides_reach_into_sections_and_are_checked(tmp_path: Path) -> None:
         read_recipe(path, ["epoch=3"])
     with pytest.raises(RecipeError, match="write key=value"):
         read_recipe(path, ["epochs"])
+    with pytest.raises(RecipeError, match="its value is not YAML"):
+        read_recipe(path, ["epochs=["])
     with pytest.raises(RecipeError, match="not a section"):
         read_recipe(path, ["name.x=3"])
 

@@ -12,18 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import LeakError, NonFiniteLoss, RecipeError, TrainingError, UnknownName
-from pleura.inference.preprocess import InputSpec
-from pleura.training.loop import Average
+from pleura.inference.bundle import open_bundle
+from pleura.inference.preprocess import InputSpec, squeeze
+from pleura.networks import Output, create
+from pleura.training.export import export
+from pleura.training.loop import Average, Trainer
 from pleura.training.recipe import LossTerm, NetworkRecipe, OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
-from pleura.training.train import Report, train
+from pleura.training.train import Report, choose_fabric, train
 
 RECIPE = Recipe(
     name="blocks",
@@ -137,23 +142,151 @@ def test_ctrl_c_in_the_first_epoch_leaves_usable_weights(
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
+    out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(RECIPE, blocks, blocks_split, tmp_path / "run", report=Report(films=interrupt))
-    assert all(t.isfinite().all() for t in weights(tmp_path / "run").values())
+        train(RECIPE, blocks, blocks_split, out, report=Report(films=interrupt))
+    assert all(t.isfinite().all() for t in weights(out).values())
+    with pytest.raises(TrainingError, match="--finish"):
+        export(out, blocks, blocks_split, tmp_path / "bundle")
+    train(RECIPE, blocks, blocks_split, out, finish=True)
+    export(out, blocks, blocks_split, tmp_path / "bundle")
+    training = open_bundle(tmp_path / "bundle").manifest.training
+    assert training["start"] == {"encoder": "random", "sha256": None}
+    assert training["parameters"] > 1_000_000
 
 
-def test_micro_batches_give_the_gradient_of_the_whole_batch(
+def test_a_run_finished_early_goes_on_and_ends_the_same(
+    whole: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    def interrupt(row: dict[str, Any]) -> None:
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(RECIPE, blocks, blocks_split, out, report=Report(epoch=interrupt))
+    assert train(RECIPE, blocks, blocks_split, out, finish=True).epoch == 2
+    assert (out / "operating_point.json").exists()
+    assert train(RECIPE, blocks, blocks_split, out).epoch == 4
+    assert same(weights(whole), weights(out))
+    assert (out / "operating_point.json").read_text() == (
+        whole / "operating_point.json"
+    ).read_text()
+
+
+def test_bf16_resumes_exactly_too(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, precision="bf16", epochs=2)
+
+    def interrupt(row: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    train(recipe, blocks, blocks_split, tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, blocks, blocks_split, tmp_path / "b", report=Report(epoch=interrupt))
+    train(recipe, blocks, blocks_split, tmp_path / "b")
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_what_the_network_started_from_is_on_record(
     blocks: Dataset, blocks_split: Split, tmp_path: Path
 ) -> None:
-    # Batch norm sees each micro-batch by itself, so a network without it shows the rest is equal.
-    options = {"encoder": "convnext_atto", "decoder_channels": [8, 8, 8, 8, 8]}
-    recipe = replace(RECIPE, network=NetworkRecipe("unet_timm", options), epochs=1, ema_decay=None)
-    losses = []
-    for micro in (None, 2):
-        out = tmp_path / f"micro-{micro}"
-        state = train(replace(recipe, micro_batch=micro), blocks, blocks_split, out)
-        losses.append(state.history[0]["train_loss"])
-    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    encoder = create("unet_timm", channels=1, size=64, **RECIPE.network.options).encoder
+    recipe = replace(
+        RECIPE,
+        network=replace(RECIPE.network, init=str(tmp_path / "secret" / "e.safetensors")),
+        epochs=1,
+    )
+    out = tmp_path / "run"
+    with pytest.raises(RecipeError, match="does not exist"):
+        train(recipe, blocks, blocks_split, out)
+    assert not out.exists()  # so the same command works once the file is there
+    (tmp_path / "secret").mkdir()
+    save_file(encoder.state_dict(), tmp_path / "secret" / "e.safetensors")
+    train(recipe, blocks, blocks_split, out)
+    (tmp_path / "secret" / "e.safetensors").unlink()  # no longer needed to resume or export
+    train(recipe, blocks, blocks_split, out)
+    export(out, blocks, blocks_split, tmp_path / "bundle")
+    training = open_bundle(tmp_path / "bundle").manifest.training
+    assert training["start"]["encoder"] == "e.safetensors"
+    assert len(training["start"]["sha256"]) == 64
+    assert "secret" not in (tmp_path / "bundle" / "bundle.json").read_text()
+
+
+def test_a_split_with_one_class_to_tune_on_is_refused_at_once(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    negatives = tuple(i for i in blocks_split.tune if blocks.by_id[i].label == 0)
+    positives = tuple(i for i in blocks_split.tune if blocks.by_id[i].label == 1)
+    lame = replace(blocks_split, tune=negatives, aside=(*blocks_split.aside, *positives))
+    with pytest.raises(TrainingError, match="to tune on are 0 positive of"):
+        train(RECIPE, blocks, lame, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_threads_are_told(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> None:
+    recipe, notes = replace(RECIPE, epochs=1), []
+    train(recipe, blocks, blocks_split, tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": 77}))
+    train(recipe, blocks, blocks_split, tmp_path / "run", report=Report(note=notes.append))
+    assert "OMP_NUM_THREADS=77" in notes[0]
+
+
+class Pixelwise(torch.nn.Module):
+    """A network without batch norm, so that a film's gradient does not depend on its batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 1, 1)
+        )
+
+    def forward(self, images: torch.Tensor) -> Output:
+        return Output(self.layers(images))
+
+
+def trainer(recipe: Recipe, blocks: Dataset, split: Split, out: Path) -> Trainer:
+    out.mkdir()
+    films = FilmSet(blocks, split.train, 64, squeeze)
+    return Trainer(recipe, Pixelwise(), films, films, RunFolder(out), choose_fabric(recipe, "cpu"))
+
+
+@pytest.mark.parametrize("micro", [1, 2, 4, 5])
+def test_micro_batches_give_the_gradient_of_the_whole_batch(
+    micro: int,
+    blocks: Dataset,
+    blocks_split: Split,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gradients, totals = [], []
+    for size in (None, micro):
+        recipe = replace(RECIPE, micro_batch=size, clip_norm=None, ema_decay=None)
+        made = trainer(recipe, blocks, blocks_split, tmp_path / f"micro-{size}")
+        batch = next(iter(made.loader(np.arange(6))))
+        monkeypatch.setattr(
+            made.optimizer, "zero_grad", lambda: None
+        )  # leaves them to be looked at
+        totals.append(made.step(*batch))
+        gradients.append([p.grad.clone() for p in made.network.module.parameters()])
+    assert totals[0] == pytest.approx(totals[1], rel=1e-5)
+    for whole_batch, summed in zip(*gradients, strict=True):
+        assert float(whole_batch.abs().max()) > 0
+        torch.testing.assert_close(whole_batch, summed, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights(
+    clip_norm: float | None, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, clip_norm=clip_norm, ema_decay=None)
+    made = trainer(recipe, blocks, blocks_split, tmp_path / "run")
+    made.network.module.layers[2].weight.register_hook(lambda grad: grad * float("nan"))
+    before = {k: v.clone() for k, v in made.network.module.state_dict().items()}
+    with pytest.raises(NonFiniteLoss, match=r"gradient is not finite in epoch 1, step 1; .*film-"):
+        made.step(*next(iter(made.loader(np.arange(6)))))
+    assert same(before, made.network.module.state_dict())
 
 
 def test_early_stopping(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> None:
@@ -222,13 +355,13 @@ def test_names_are_checked_before_any_work(
 def test_without_a_hub_imagenet_becomes_random_and_says_so(
     blocks: Dataset, blocks_split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pleura.training import train as module
+    from pleura.training import start as module
 
     monkeypatch.setattr(module, "imagenet_weights", lambda name: None)
     notes: list[str] = []
     recipe = replace(RECIPE, network=replace(RECIPE.network, init="imagenet"), epochs=1)
     train(recipe, blocks, blocks_split, tmp_path / "run", report=Report(note=notes.append))
-    assert "timm's hub is out of reach" in notes[0]
+    assert "cannot be had from timm's hub" in notes[0]
     assert "--init FILE.safetensors" in notes[0]
 
 

@@ -17,7 +17,7 @@ from pleura.cli.preview import preview
 from pleura.cli.split import split
 from pleura.cli.train import train
 from pleura.cli.verify import verify
-from pleura.errors import PleuraError
+from pleura.errors import MissingExtra, PleuraError
 
 app = typer.Typer(
     name="pleura",
@@ -40,6 +40,18 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("demo", demo),
 )
 
+TRAIN_LIBRARIES = (
+    "lightning_fabric",
+    "matplotlib",
+    "pydantic",
+    "safetensors",
+    "tensorboard",
+    "timm",
+    "torch",
+    "torchvision",
+)
+"""What `pleura[train]` brings; a verb that misses one of them says so in a line."""
+
 for _name, _verb in VERBS:
     app.command(_name, no_args_is_help=False)(_verb)
 
@@ -60,6 +72,10 @@ def main() -> None:
         app()
     except PleuraError as error:
         _fail(str(error))
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in TRAIN_LIBRARIES:
+            raise
+        _fail(str(MissingExtra.needing("this verb", "train", error)))
     except OSError as error:
         _fail(f"{error}; check that the place exists, can be written, and has room")
 

@@ -47,5 +47,6 @@ def export(
     )
     console.print(
         f"{out}: {identity.name} {identity.version}, SHA-256 {identity.sha256[:16]}..., checked. "
-        "Research software, not a medical device."
+        "Research software, not a medical device.",
+        markup=False,
     )

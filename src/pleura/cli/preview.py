@@ -15,7 +15,9 @@ def preview(
     data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)] = ...,  # type: ignore[assignment]
     out: Annotated[Path, typer.Option(help="The picture, a PNG.")] = Path("preview.png"),
     films: Annotated[int, typer.Option(help="How many films, a row each.", min=1, max=64)] = 6,
-    seed: Annotated[int, typer.Option(help="Decides which films, and how they are changed.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Decides which films, and how they are changed.", min=0)
+    ] = 0,
 ) -> None:
     """Draw films as a recipe shows them to its network: each as it is, then five times augmented."""
     from pleura.data.manifest import Dataset
@@ -25,4 +27,6 @@ def preview(
     dataset = Dataset.open(data)
     with Bar("Reading films") as bar:
         shown = draw_augmented(read_recipe(find_recipe(recipe)), dataset, out, films, seed, bar)
-    console.print(f"{shown} films, each as it is and augmented, with their masks: {out}")
+    console.print(
+        f"{shown} films, each as it is and augmented, with their masks: {out}", markup=False
+    )

@@ -32,6 +32,10 @@ def train(
         typer.Option(help="What the encoder starts from: imagenet, random, or a safetensors file."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    finish: Annotated[
+        bool,
+        typer.Option("--finish", help="Train no further: make the best weights so far exportable."),
+    ] = False,
 ) -> None:
     """Train a recipe; the same command resumes a run that was interrupted.
 
@@ -63,17 +67,23 @@ def train(
                 folder,
                 fold=fold,
                 device=device,
+                finish=finish,
                 report=report,
             )
         except KeyboardInterrupt:
             console.print(
-                f"Interrupted. The same command resumes {folder} after its last whole epoch."
+                f"Interrupted. The same command resumes {folder} after its last whole epoch; with "
+                "--finish it makes the best weights so far exportable.",
+                markup=False,
             )
             raise typer.Exit(130) from None
-    console.print(
-        f"{state.epoch} epochs; the best was {state.best_epoch} ({chosen.monitor} {state.best:.3f} on the "
-        f"tuning films). The run is in {folder}, its curves in {folder / 'curves.png'}."
-    )
+    best = ""
+    if state.best is not None:
+        value = abs(state.best)  # a loss is kept with its sign turned, so that higher is better
+        best = (
+            f"; the best was {state.best_epoch} ({chosen.monitor} {value:.3f} on the tuning films)"
+        )
+    console.print(f"{state.epoch} epochs{best}. The run is in {folder}.", markup=False)
 
 
 def _epoch_line(row: dict[str, Any]) -> None:
@@ -89,4 +99,4 @@ def _epoch_line(row: dict[str, Any]) -> None:
 
 
 def _note(text: str) -> None:
-    console.print(f"[yellow]Note:[/yellow] {text}")
+    console.print(f"Note: {text}", style="yellow", markup=False)

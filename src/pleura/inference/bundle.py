@@ -10,9 +10,9 @@ Nothing in it is ever unpickled, and every file is checked against its SHA-256 b
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,9 @@ INTENDED_USE = (
     "Research on frontal chest radiographs of adults. Not a medical device: "
     "never use it to diagnose, treat or triage a patient."
 )
+CARD_HASH_CHARACTERS = 16
+"""Of each training film's `pixel_sha256` in the data card: enough to know the film again."""
+
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_FILE_BYTES = 4 << 30
 
@@ -69,6 +72,18 @@ class BundleManifest:
     intended_use: str = INTENDED_USE
     licence: str = "unstated"
     created: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("name", "version", "network", "intended_use", "licence", "created"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} is a text; got {getattr(self, name)!r}")
+        for name in ("network_options", "metrics", "data_card", "training"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise TypeError(f"{name} is a mapping; got {getattr(self, name)!r}")
+        if self.calibrator is not None:
+            raise ValueError("it has a calibrator, which this pleura cannot apply: update pleura")
+        if self.presence_score != PRESENCE_SCORE:
+            raise ValueError(f"unknown presence score {self.presence_score!r}: update pleura")
 
 
 @dataclass(frozen=True)
@@ -119,8 +134,8 @@ def write_bundle(
             whole.mkdir()
             (whole / MANIFEST).write_bytes(text)
             (whole / WEIGHTS).write_bytes(weights)
-        if out.is_dir():
-            shutil.rmtree(out)
+        if out.is_dir():  # a folder cannot be replaced in one step: the old one steps aside first
+            os.replace(out, Path(scratch) / "former")
         os.replace(whole, out)
     return ModelIdentity(manifest.name, manifest.version, hashlib.sha256(text).hexdigest())
 
@@ -135,18 +150,15 @@ def open_bundle(path: Path | str) -> Bundle:
     text = _file(path, MANIFEST, MAX_MANIFEST_BYTES)
     try:
         described = json.loads(text)
-        version, files = described.pop("format_version"), described.pop("files")
-        if version != FORMAT_VERSION:
-            raise BundleError(
-                f"{path} is a bundle of format {version}; this pleura reads {FORMAT_VERSION}: "
-                "install the pleura it was made with, or export it again"
-            )
-        manifest = _manifest(described)
-        expected = files[WEIGHTS]
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, BundleError):
-            raise
-        raise BundleError(f"{path}: its {MANIFEST} is damaged ({error!r})") from error
+        version, expected = described.pop("format_version"), described.pop("files")[WEIGHTS]
+        manifest = _manifest(described) if version == FORMAT_VERSION else None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{path}: its {MANIFEST} cannot be used: {error}") from error
+    if manifest is None:
+        raise BundleError(
+            f"{path} is a bundle of format {version}; this pleura reads {FORMAT_VERSION}: "
+            "install the pleura it was made with, or export it again"
+        )
     weights = _file(path, WEIGHTS, MAX_FILE_BYTES)
     if hashlib.sha256(weights).hexdigest() != expected:
         raise BundleError(f"{path}: {WEIGHTS} does not match its checksum; get the bundle again")
@@ -155,12 +167,6 @@ def open_bundle(path: Path | str) -> Bundle:
 
 
 def _manifest(described: dict[str, Any]) -> BundleManifest:
-    if described["calibrator"] is not None:
-        raise BundleError(
-            "the bundle has a calibrator, which this pleura cannot apply: update pleura"
-        )
-    if described["presence_score"] != PRESENCE_SCORE:
-        raise BundleError(f"unknown presence score {described['presence_score']!r}: update pleura")
     return BundleManifest(
         **described
         | {
@@ -184,7 +190,7 @@ def _file(bundle: Path, name: str, limit: int) -> bytes:
             raise BundleError(f"{bundle} does not exist; make a bundle with `pleura export`")
     except (FileNotFoundError, KeyError):
         raise BundleError(f"{bundle} is no bundle: it holds no {name}") from None
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"{bundle}: {name} cannot be read ({error})") from error
     if len(data) > limit:
         raise BundleError(f"{bundle}: {name} is larger than {limit} bytes, which no bundle needs")
@@ -200,6 +206,11 @@ def _member(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _looks_like_bundle(path: Path) -> bool:
+    """Whether nothing but a bundle would be lost with `path`."""
     if path.is_dir():
-        return (path / MANIFEST).is_file() or not any(path.iterdir())
-    return zipfile.is_zipfile(path)
+        return {entry.name for entry in path.iterdir()} <= {MANIFEST, WEIGHTS}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(archive.namelist()) == {MANIFEST, WEIGHTS}
+    except (OSError, zipfile.BadZipFile):
+        return False

@@ -35,8 +35,9 @@ class OperatingPoint:
 
     def __post_init__(self) -> None:
         for name in ("pixel_threshold", "min_area_fraction", "presence_threshold"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} lies in [0, 1]; got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} lies in [0, 1]; got {value!r}")
 
 
 def presence_score(probability_map: NDArray[np.float32]) -> float:

@@ -1,5 +1,6 @@
 """From a film's pixels to a network's input. Training and serving both come through here."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,12 +28,19 @@ class InputSpec:
     std: float = 0.25
 
     def __post_init__(self) -> None:
-        if not 32 <= self.size <= 4096:
+        numbers = (self.size, self.channels, self.mean, self.std)
+        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            raise ValueError(f"size, channels, mean and std are numbers; got {numbers}")
+        if int(self.size) != self.size or not 32 <= self.size <= 4096:
             raise ValueError(f"input size is 32 to 4096 px; got {self.size}")
         if self.channels not in (1, 3):
             raise ValueError(f"a network takes 1 or 3 channels; got {self.channels}")
         if not self.std > 0:
             raise ValueError(f"std must be positive; got {self.std}")
+
+
+PREPROCESS_VERSION = 1
+"""Raised whenever `squeeze` gives other pixels, so that films cached for training are made again."""
 
 
 def squeeze(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.errors import BundleError, MissingExtra
+from pleura.errors import BundleError, DeviceUnavailable, MissingExtra, UnknownName
 from pleura.inference.bundle import Bundle
 
 
@@ -20,15 +20,38 @@ class Runtime(Protocol):
         ...
 
 
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def choose_device(device: str) -> str:
+    """`cpu` or `cuda` for one of `DEVICES`; `auto` takes a GPU where torch finds one.
+
+    Raises:
+        UnknownName: it is none of them.
+        DeviceUnavailable: a GPU is asked for, and torch finds none.
+    """
+    if device not in DEVICES:
+        raise UnknownName.among("device", device, DEVICES)
+    import torch
+
+    found = torch.cuda.is_available()
+    if device == "cuda" and not found:
+        raise DeviceUnavailable(
+            "device cuda was asked for, but torch finds no GPU; use cpu or auto"
+        )
+    return "cuda" if found and device != "cpu" else "cpu"
+
+
 class TorchRuntime:
     """PyTorch, in float32, on a GPU where there is one.
 
     Args:
         bundle: whose network is run.
-        device: `auto`, `cpu`, or torch's name of a device.
+        device: `auto`, `cpu` or `cuda`.
 
     Raises:
         MissingExtra: torch is not installed.
+        UnknownName, DeviceUnavailable: there is no such device, or not here.
         BundleError: the weights are not those of the network the bundle names.
     """
 
@@ -56,8 +79,7 @@ class TorchRuntime:
             raise BundleError(
                 f"the weights of {manifest.name} are not those of {manifest.network}: {error}"
             ) from error
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = choose_device(device)
         self.name = f"torch on {device}"
         self._torch = torch
         self._device = torch.device(device)

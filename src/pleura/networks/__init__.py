@@ -35,7 +35,7 @@ def create(name: str, *, channels: int, size: int, **options: Any) -> nn.Module:
             raise UnknownName.among(f"option of network {name}", option, known)
     try:
         return NETWORKS[name](channels=channels, size=size, **options)
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, RuntimeError, AttributeError) as error:
         raise RecipeError(f"network {name} at {channels}x{size}x{size}: {error}") from error
 
 

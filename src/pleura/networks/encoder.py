@@ -28,8 +28,8 @@ def timm_encoder(name: str, *, channels: int, **options: Any) -> nn.Module:
     declare_missing()
     import timm
 
-    if not timm.is_model(name):
-        raise UnknownName.among("timm architecture", name, timm.list_models())
+    if not isinstance(name, str) or not timm.is_model(name):
+        raise UnknownName.among("timm architecture", str(name), timm.list_models())
     try:
         encoder: nn.Module = timm.create_model(
             name, pretrained=False, features_only=True, in_chans=channels, **options

@@ -28,7 +28,7 @@ class UNetTimm(nn.Module):
     ) -> None:
         super().__init__()
         # Symmetric padding, so that weights carried over from TensorFlow see what they were trained on.
-        options = {"pad_type": "same"} if encoder.startswith("mobilenetv2") else {}
+        options = {"pad_type": "same"} if str(encoder).startswith("mobilenetv2") else {}
         self.encoder_name = encoder
         self.encoder = timm_encoder(encoder, channels=channels, **options)
         self.decoder = UNetDecoder(self.encoder.feature_info.channels(), decoder_channels)  # type: ignore

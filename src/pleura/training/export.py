@@ -32,8 +32,8 @@ def export(
 ) -> ModelIdentity:
     """Writes the run's best weights, its operating point and its data card as a bundle.
 
-    A path that ends in `.zip` becomes a zip, any other a directory. The bundle is opened again and run
-    once before this returns.
+    A path that ends in `.zip` becomes a zip, any other a directory. The bundle is opened again, and its
+    network made, before this returns.
 
     Args:
         run: the folder of a finished training run.
@@ -56,23 +56,28 @@ def export(
             )
     try:
         fitted = json.loads(folder.operating_point.read_text(encoding="utf-8"))
+        point = OperatingPoint(**fitted["point"])
         weights = folder.best.read_bytes()
     except FileNotFoundError as error:
         raise TrainingError(
-            f"{run} is not finished ({Path(error.filename).name} is missing); "
-            "run `pleura train` again to go on"
+            f"{run} is not finished ({Path(error.filename).name} is missing); run the same `pleura train` "
+            "again to go on, or with --finish to take the best weights so far"
         ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{folder.operating_point} is damaged ({error!r}); remove it and run `pleura train` again"
+        ) from error
+    recipe = folder.recipe()
     manifest = bundle_manifest(
-        folder.recipe(),
+        recipe,
         dataset,
         version=version,
-        point=OperatingPoint(**fitted["point"]),
+        point=point,
         licence=licence,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics={"tune": {k: v for k, v in fitted.items() if k != "point"}, **(metrics or {})},
         data_card=_data_card(dataset, split, described["fold"]),
-        training={key: described[key] for key in ("recipe", "fold", "device", "precision")}
-        | {"init_sha256": described["init_sha256"]},
+        training=_training(described),
         **({"name": name} if name else {}),
     )
     identity = write_bundle(out, manifest, weights, zipped=out.suffix == ".zip")
@@ -80,10 +85,24 @@ def export(
     return identity
 
 
+def _training(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle says of its training; places on the disk stay behind."""
+    keys = ("recipe", "fold", "device", "precision", "start", "threads", "parameters", "versions")
+    training = {key: described[key] for key in keys}
+    network = training["recipe"]["network"]
+    training["recipe"] = training["recipe"] | {
+        "network": network | {"init": Path(network["init"]).name}
+    }
+    return training
+
+
 def _data_card(dataset: Dataset, split: Split, fold: int | None) -> dict[str, Any]:
     """Which films made the model: corpora, counts, patients, and their pixels' hashes."""
     card: dict[str, Any] = {
-        "corpora": dataset.description["corpora"],
+        "corpora": [
+            {key: corpus.get(key) for key in ("name", "layout", "quality")}
+            for corpus in dataset.description["corpora"]
+        ],
         "dataset_sha256": dataset.sha256,
         "split_sha256": split.sha256,
         "test_sha256": split.test_sha256,

@@ -153,6 +153,7 @@ class Trainer:
         total, shown = 0.0, 0
         self.network.train()
         loader = self.loader(order)
+        films = len(loader) * recipe.batch_size if len(order) > recipe.batch_size else len(order)
         for batch, (images, masks, indices) in enumerate(loader):
             rate = _rate(recipe.optimizer, epoch + batch / len(loader), recipe.epochs)
             for group in self.optimizer.param_groups:
@@ -160,7 +161,7 @@ class Trainer:
             total += self.step(images, masks, indices)
             shown += len(indices)
             if progress:
-                progress(epoch * len(order) + shown, recipe.epochs * len(order))
+                progress(epoch * films + shown, recipe.epochs * films)
         seconds = time.monotonic() - started
         tuning = self._tune(sheet_films(self.tuning) if self.pictures_due(epoch + 1) else ())
         self._record(total / max(shown, 1), tuning, seconds, shown)
@@ -188,16 +189,17 @@ class Trainer:
             inputs = images[window].contiguous(memory_format=torch.channels_last)
             losses = self.loss(self.network(inputs).mask_logits.float(), masks[window])
             if not bool(losses.isfinite().all()):
-                self._stop(losses, indices[window])
+                self._stop("loss", indices[window], losses)
             self.fabric.backward(losses.sum() / len(images))
             total += losses.detach().sum()
-        if self.recipe.clip_norm is not None:
-            self.fabric.clip_gradients(
-                self.network,
-                self.optimizer,
-                max_norm=self.recipe.clip_norm,
-                error_if_nonfinite=False,
-            )
+        norm = self.fabric.clip_gradients(
+            self.network,
+            self.optimizer,
+            max_norm=self.recipe.clip_norm or math.inf,
+            error_if_nonfinite=False,
+        )
+        if norm is not None and not bool(norm.isfinite()):  # before it reaches the weights
+            self._stop("gradient", indices)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.state.step += 1
@@ -205,13 +207,18 @@ class Trainer:
             self.average.update(self.network.module, self.state.step)
         return float(total)
 
-    def _stop(self, losses: Tensor, indices: Tensor) -> None:
-        values = zip(indices.tolist(), losses.tolist(), strict=True)
-        named = ", ".join(f"{self.train.film_ids[i]} ({value:.3g})" for i, value in values)
+    def _stop(self, what: str, indices: Tensor, losses: Tensor | None = None) -> None:
+        values = [""] * len(indices)
+        if losses is not None:
+            values = [f" ({value:.3g})" for value in losses.tolist()]
+        named = ", ".join(
+            f"{self.train.film_ids[i]}{value}"
+            for i, value in zip(indices.tolist(), values, strict=True)
+        )
         raise NonFiniteLoss(
-            f"the loss is not finite in epoch {self.state.epoch + 1}, step {self.state.step + 1}; "
-            f"films of the batch and their losses: {named}. Look at these films (`pleura verify`), "
-            "lower the learning rate, or set precision: 32"
+            f"the {what} is not finite in epoch {self.state.epoch + 1}, step {self.state.step + 1}; "
+            f"films of the batch: {named}. Look at these films (`pleura verify`), lower the learning "
+            "rate, or set precision: 32"
         )
 
     def _tune(self, keep: Collection[int]) -> Tuning:

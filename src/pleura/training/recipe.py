@@ -1,6 +1,7 @@
 """`Recipe`: everything that decides a training run, as frozen dataclasses and as one YAML file."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -63,10 +64,10 @@ class OptimizerRecipe:
     warmup_epochs: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.learning_rate > 0 or self.weight_decay < 0 or self.warmup_epochs < 0:
-            raise ValueError(
-                "learning_rate is positive; weight_decay, warmup_epochs are not negative"
-            )
+        for name in ("learning_rate", "weight_decay", "warmup_epochs"):
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < 0 or (name == "learning_rate" and value == 0):
+                raise ValueError(f"{name} is finite and not negative, a rate not zero; got {value}")
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ class Recipe:
         for name in ("positive_share", "ema_decay"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} lies between 0 and 1; got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed is not negative; got {self.seed}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is positive or absent; got {self.clip_norm}")
         if not self.loss:
@@ -160,7 +163,11 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         key, equals, value = override.partition("=")
         if not equals:
             raise RecipeError(f"{override!r} is no override; write key=value, such as epochs=3")
-        _set(given, key.strip().split("."), yaml.safe_load(value), override)
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{override!r}: its value is not YAML ({error})") from error
+        _set(given, key.strip().split("."), parsed, override)
     return parse(Recipe, given, str(path), RecipeError)
 
 

@@ -1,7 +1,7 @@
 """The folder of a training run: what is in it, written whole or not at all, and found again.
 
 RUN/
-  run.json              the recipe, dataset, split and start this run belongs to
+  run.json              the recipe, dataset and split this run is of, what it started from, and where
   recipe.yaml           the recipe, for people
   last.ckpt             everything needed to go on after the last completed epoch
   best.safetensors      the weights of the best epoch so far
@@ -16,16 +16,19 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from pleura.errors import TrainingError
 from pleura.files import remove_partial, whole, write_bytes, write_json
+from pleura.networks import parameter_count
 from pleura.training.recipe import Recipe, recipe_from
+from pleura.training.start import Start
 
 FORMAT_VERSION = 1
 
@@ -38,7 +41,6 @@ class Identity:
         recipe: of the run.
         dataset, dataset_sha256: the prepared dataset's path and hash.
         split_sha256, fold: of the split file, and which fold is tuned on.
-        init_sha256: of the file the encoder starts from, if it is a file.
         device: the kind of device, `cpu` or `cuda`.
         precision: what `auto` came to.
     """
@@ -48,7 +50,6 @@ class Identity:
     dataset_sha256: str
     split_sha256: str
     fold: int | None
-    init_sha256: str | None
     device: str
     precision: str
 
@@ -74,24 +75,19 @@ class RunFolder:
         self.tensorboard = root / "tensorboard"
         self.operating_point = root / "operating_point.json"
 
-    def claim(self, identity: Identity) -> None:
-        """Marks the folder as `identity`'s.
+    def holds(self, identity: Identity) -> bool:
+        """Whether the folder holds a completed epoch of this very run.
 
         Raises:
-            TrainingError: it holds another run; says in what they differ.
+            TrainingError: it holds another run (says in what they differ), or something else.
         """
-        path = self.root / "run.json"
-        described = identity.as_json()
-        if not path.exists():
+        if not (self.root / "run.json").exists():
             if self.root.is_dir() and any(self.root.iterdir()):
                 raise TrainingError(
                     f"{self.root} is not empty and holds no run; choose another folder"
                 )
-            self.root.mkdir(parents=True, exist_ok=True)
-            write_bytes(self.root / "recipe.yaml", identity.recipe.to_yaml().encode(), durable=True)
-            write_json(path, described, durable=True)
-            return
-        other = self.described()
+            return False
+        described, other = identity.as_json(), self.described()
         differs = [key for key in described if described[key] != other.get(key)]
         differs = [key for key in differs if key != "dataset"]  # the folder may have moved
         if differs:
@@ -99,7 +95,28 @@ class RunFolder:
                 f"{self.root} holds another run (its {', '.join(differs)} differ); "
                 "give the same recipe and data to resume it, or another folder for a new run"
             )
+        return self.last.exists()
+
+    def claim(self, identity: Identity, began: Start | None, network: nn.Module) -> dict[str, Any]:
+        """Marks the folder as `identity`'s, and gives what `run.json` then says.
+
+        Args:
+            identity: of a run that `holds` did not refuse.
+            began: what the network starts from; None where the run goes on.
+            network: of the run.
+        """
+        if began is not None:
+            self.root.mkdir(parents=True, exist_ok=True)
+            recorded = {
+                "start": asdict(began),
+                "threads": torch.get_num_threads(),
+                "parameters": parameter_count(network),
+                "versions": {"pleura": version("pleura"), "torch": torch.__version__},
+            }
+            write_json(self.root / "run.json", identity.as_json() | recorded, durable=True)
+            write_bytes(self.root / "recipe.yaml", identity.recipe.to_yaml().encode())
         remove_partial(self.root)
+        return self.described()
 
     def described(self) -> dict[str, Any]:
         """What `run.json` says.

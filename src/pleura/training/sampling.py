@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from pleura.errors import TrainingError
 
+ORDER_STREAM = 0x0D  # keeps these draws apart from the augmentations', which use the same seed
+
 
 def epoch_order(
     labels: Sequence[int], *, seed: int, epoch: int, positive_share: float | None
@@ -20,7 +22,7 @@ def epoch_order(
         TrainingError: a share is asked for, but one class is missing.
     """
     given = np.asarray(labels)
-    rng = np.random.default_rng([seed, epoch])
+    rng = np.random.default_rng([ORDER_STREAM, seed, epoch])
     if positive_share is None:
         return rng.permutation(len(given)).astype(np.int64)
     positives, negatives = np.flatnonzero(given == 1), np.flatnonzero(given == 0)

@@ -1,17 +1,14 @@
 """`train`: a recipe, a dataset and a split to a finished run."""
 
-import hashlib
-import json
 import logging
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
 
 from pleura.data.augment import AUGMENTATIONS
 from pleura.data.dataset import FilmSet
@@ -24,14 +21,13 @@ from pleura.inference.bundle import Bundle, BundleManifest
 from pleura.inference.detector import Detector
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import squeeze
-from pleura.inference.runtime import TorchRuntime
-from pleura.networks import create
-from pleura.networks.encoder import imagenet_weights, load_encoder, read_weights
+from pleura.inference.runtime import TorchRuntime, choose_device
 from pleura.training.loop import State, Trainer
 from pleura.training.losses import weighted_sum
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.recipe import Recipe
 from pleura.training.run import Identity, RunFolder
+from pleura.training.start import build, start
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +60,7 @@ def train(
     *,
     fold: int | None = None,
     device: str = "auto",
+    finish: bool = False,
     report: Report | None = None,
 ) -> State:
     """Trains `recipe` on the split's training films, or resumes where `out` holds an unfinished run.
@@ -80,6 +77,8 @@ def train(
         out: the run's folder.
         fold: which fold tunes, where the split has folds.
         device: `auto`, `cpu` or `cuda`.
+        finish: train no further, but fit the operating point of the best weights so far, so that an
+            interrupted run can be exported.
         report: whom to tell.
 
     Raises:
@@ -96,27 +95,27 @@ def train(
     torch.manual_seed(recipe.seed)
     fabric = choose_fabric(recipe, device)
     folder = RunFolder(out)
-    folder.claim(
-        Identity(
-            recipe=recipe,
-            dataset=str(dataset.root),
-            dataset_sha256=dataset.sha256,
-            split_sha256=split.sha256,
-            fold=fold,
-            init_sha256=_init_sha256(recipe.network.init),
-            device=fabric.device.type,
-            precision=str(fabric._precision.precision),
-        )
+    identity = Identity(
+        recipe=recipe,
+        dataset=str(dataset.root),
+        dataset_sha256=dataset.sha256,
+        split_sha256=split.sha256,
+        fold=fold,
+        device=fabric.device.type,
+        precision=str(fabric._precision.precision),
     )
-    parts = [
-        FilmSet(dataset, _some(split, part, fold), recipe.input.size, squeeze, report.cache)
-        for part in ("train", "tune")
-    ]
-    network = _network(recipe, report, resumed=folder.last.exists())
-    trainer = Trainer(recipe, network, parts[0], parts[1], folder, fabric)
-    _run(trainer, folder, report)
+    resumed = folder.holds(identity)
+    network, began = (build(recipe), None) if resumed else start(recipe, report.note)
+    films = _film_sets(recipe, dataset, split, fold, report.cache)
+    _say_threads(folder.claim(identity, began, network), report)
+    trainer = Trainer(recipe, network, films[0], films[1], folder, fabric)
+    if not finish and not trainer.finished:
+        folder.operating_point.unlink(missing_ok=True)  # it would be of an earlier epoch
+        _run(trainer, folder, report)
+    if not folder.best.exists():
+        raise TrainingError(f"{out} has no weights yet to finish with; train an epoch first")
     if not folder.operating_point.exists():
-        fitted = _fit(recipe, folder, dataset, parts[1].film_ids, device, report.operating_point)
+        fitted = _fit(recipe, folder, dataset, films[1].film_ids, device, report.operating_point)
         write_json(folder.operating_point, fitted.facts(), durable=True)
     return trainer.state
 
@@ -145,6 +144,19 @@ def _run(trainer: Trainer, folder: RunFolder, report: Report) -> None:
             raise
 
 
+def _say_threads(recorded: Mapping[str, Any], report: Report) -> None:
+    """A run goes on exactly only with the number of threads it began with."""
+    before, now = recorded["threads"], torch.get_num_threads()
+    if before != now:
+        message = (
+            f"this run began with {before} threads and goes on with {now}: its numbers will differ a "
+            f"little from those of one that never stopped. OMP_NUM_THREADS={before} keeps them equal"
+        )
+        log.warning(message)
+        if report.note:
+            report.note(message)
+
+
 def _check_names(recipe: Recipe) -> None:
     """Everything a recipe names must exist, before any time is spent."""
     weighted_sum(recipe.loss)
@@ -152,64 +164,28 @@ def _check_names(recipe: Recipe) -> None:
         raise UnknownName.among("augmentation set", recipe.augmentation, AUGMENTATIONS)
 
 
-def _some(split: Split, part: str, fold: int | None) -> tuple[str, ...]:
-    film_ids = split.part(part, fold)
-    if not film_ids:
-        raise TrainingError(
-            f"the split has no films to {part} on; make another with `pleura split`"
-        )
-    return film_ids
-
-
-def _network(recipe: Recipe, report: Report, *, resumed: bool) -> nn.Module:
-    network = create(
-        recipe.network.name,
-        channels=recipe.input.channels,
-        size=recipe.input.size,
-        **recipe.network.options,
-    )
-    init = recipe.network.init
-    if init == "random" or resumed:
-        return network
-    encoder = network.encoder
-    assert isinstance(encoder, nn.Module)
-    if init == "imagenet":
-        name = str(network.encoder_name)
-        weights = imagenet_weights(name)
-        if weights is None:
-            message = (
-                f"ImageNet weights of {name} cannot be had: timm's hub is out of reach. Starting from "
-                "random weights, which costs accuracy; `--init FILE.safetensors` starts from a file"
+def _film_sets(
+    recipe: Recipe, dataset: Dataset, split: Split, fold: int | None, progress: Progress | None
+) -> list[FilmSet]:
+    """The training and the tuning films, after a look at whether anything can come of them."""
+    parts = [split.part(part, fold) for part in ("train", "tune")]
+    for part, film_ids in zip(("train", "tune"), parts, strict=True):
+        positives = sum(dataset.by_id[film_id].label == 1 for film_id in film_ids)
+        if not 0 < positives < len(film_ids):
+            raise TrainingError(
+                f"the split's films to {part} on are {positives} positive of {len(film_ids)}; both kinds "
+                "are needed: make another with `pleura split`"
             )
-            log.warning(message)
-            if report.note:
-                report.note(message)
-            return network
-        load_encoder(encoder, weights, f"timm's {name}")
-    else:
-        load_encoder(encoder, read_weights(Path(init)), init)
-    return network
-
-
-def _init_sha256(init: str) -> str | None:
-    path = Path(init)
-    if init in ("random", "imagenet") or not path.is_file():
-        return None
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return [FilmSet(dataset, film_ids, recipe.input.size, squeeze, progress) for film_ids in parts]
 
 
 def choose_fabric(recipe: Recipe, device: str) -> Fabric:
     """Device and precision for a recipe.
 
     Raises:
-        UnknownName, TrainingError: there is no such device, or no GPU.
+        UnknownName, DeviceUnavailable: there is no such device, or not here.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise UnknownName.among("device", device, ("auto", "cpu", "cuda"))
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("device cuda was asked for, but torch finds no GPU; use --device cpu")
+    device = choose_device(device)
     bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and _computes_bf16(device))
     torch.backends.cudnn.deterministic = True
     with warnings.catch_warnings():
@@ -258,7 +234,6 @@ def bundle_manifest(
             "input": recipe.input,
             "target": dataset.target,
             "operating_point": point,
-            "training": {"recipe": json.loads(json.dumps(asdict(recipe)))},
             **more,
         }
     )
