@@ -8,7 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from pleura.data.manifest import Dataset, Film, dataset_description, write_manifest
+from pleura.data.manifest import (
+    Dataset,
+    Film,
+    dataset_description,
+    mask_sha256,
+    write_manifest,
+)
 from pleura.data.split import Split, make_split
 from pleura.finding import PNEUMOTHORAX
 
@@ -53,11 +59,14 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
                 patient_basis="table",
                 rows=160,
                 columns=160,
+                stored_rows=160,
+                stored_columns=160,
                 bits=8,
                 pixel_sha256=f"{number:064x}",
                 thumbnail=bytes(rng.integers(0, 256, 256, np.uint8)).hex(),
                 image=f"images/{film_id}.png",
                 mask=f"masks/{film_id}.png" if label else None,
+                mask_sha256=mask_sha256(mask > 0) if label else None,
                 mask_area_px=area,
                 mask_area_fraction=area / 160**2,
             )

@@ -32,7 +32,9 @@ def film(film_id: str, patient: str, label: int | None = 0, area: float = 0.0, *
         "mask_area_px": None if label is None else round(area * 10_000),
         "mask_area_fraction": None if label is None else area,
     }
-    return Film(**(values | more))
+    values |= more
+    values = {"stored_rows": values["rows"], "stored_columns": values["columns"]} | values
+    return Film(**values)
 
 
 def dataset(*films: Film, root: Path = Path("memory")) -> Dataset:

@@ -22,6 +22,8 @@ def row(name: str, pixels: np.ndarray, corpus: str = "a", quality: str = "expert
         patient_basis="film",
         rows=1,
         columns=1,
+        stored_rows=1,
+        stored_columns=1,
         bits=8,
         pixel_sha256=name,
         thumbnail=thumbnail(pixels.astype(np.float32) / np.float32(255)),

@@ -1,6 +1,7 @@
 """The film cache: what training sees is what the detector sees."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ def test_the_cache_is_made_once_and_told_apart(blocks: Dataset) -> None:
     FilmSet(blocks, IDS[:2], 48, counting)
     FilmSet(blocks, IDS, 40, counting)
     assert len(calls) == 8
+    FilmSet(blocks, IDS, 48, counting, squeeze_version=2)
+    assert len(calls) == 11
     assert not list(Path(blocks.root / "cache").glob("*.partial"))
 
 
@@ -60,3 +63,11 @@ def test_augmentation_is_seeded_by_film_and_epoch(blocks: Dataset) -> None:
 def test_films_that_are_not_there_are_named(blocks: Dataset) -> None:
     with pytest.raises(DatasetError, match="film-99"):
         FilmSet(blocks, ("film-00", "film-99"), 64, squeeze)
+
+
+def test_a_positive_film_without_a_mask_is_not_learnt_as_negative(blocks: Dataset) -> None:
+    films = tuple(replace(f, mask=None) if f.film_id == "film-01" else f for f in blocks.films)
+    unmasked = replace(blocks, films=films)
+    assert unmasked.by_id["film-01"].label == 1
+    with pytest.raises(DatasetError, match=r"positive and have no mask.*film-01"):
+        FilmSet(unmasked, ("film-00", "film-01"), 32, squeeze)

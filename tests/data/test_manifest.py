@@ -1,13 +1,16 @@
 """A damaged picture in a dataset is named, however it is damaged."""
 
+import json
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import film, write_dataset, write_png
+from synthetic import dataset, film, write_dataset, write_png
 
+from pleura.data.manifest import Dataset, mask_sha256
 from pleura.errors import DatasetError
 
 
@@ -56,3 +59,25 @@ def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
     data = write_dataset(tmp_path, [film("a", "p")])
     with pytest.raises(DatasetError, match=r"a\.png cannot be read"):
         data.pixels(data.by_id["a"])
+
+
+def test_a_masks_hash_tells_shape_and_place_apart() -> None:
+    masks = [np.zeros((4, 16), np.bool_) for _ in range(3)]
+    masks[1][0, 3] = masks[2][3, 0] = True
+    masks += [np.zeros((16, 4), np.bool_), np.zeros((4, 15), np.bool_)]
+    assert len({mask_sha256(mask) for mask in masks}) == 5
+    assert mask_sha256(masks[1].T) == mask_sha256(np.ascontiguousarray(masks[1].T))
+
+
+def test_the_datasets_hash_covers_masks_and_stored_size() -> None:
+    plain = film("a", "p", 1, 0.1, mask_sha256="1" * 64)
+    changed = [replace(plain, **c) for c in ({"mask_sha256": "2" * 64}, {"stored_rows": 50})]
+    assert len({dataset(f).sha256 for f in (plain, *changed)}) == 3
+
+
+def test_a_dataset_of_the_former_format_is_refused(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [film("a", "p")])
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 1}))
+    with pytest.raises(DatasetError, match=r"is of format 1; .*prepare it again"):
+        Dataset.open(tmp_path)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from pleura.cli import app
 from pleura.data.corpora import CorpusSpec
-from pleura.data.manifest import Dataset
+from pleura.data.manifest import Dataset, mask_sha256
 from pleura.data.prepare import prepare, read_failures
 from pleura.data.prepare.convert import binary, fitted, pixel_sha256, quantised, reduced
 from pleura.data.workers import each
@@ -49,6 +49,8 @@ def test_images_masks_and_rows(siim: Path, tmp_path: Path) -> None:
     expected[0:3, 0] = expected[0:2, 1] = True
     assert np.array_equal(dataset.mask(first), expected)
     assert (first.mask_area_px, first.mask_area_fraction) == (5, 5 / 1920)
+    assert first.mask_sha256 == mask_sha256(expected)
+    assert [f.mask_sha256 is None for f in dataset.films] == [f.mask is None for f in dataset.films]
     assert dataset.mask(dataset.films[2])[39, 47]
     assert (last.label_quality, last.mask, last.mask_area_px) == ("none", None, None)
     for (
@@ -151,7 +153,10 @@ def test_size_reduces_the_image_and_never_the_mask(siim: Path, tmp_path: Path) -
     blocks = FILMS["1.2.3"].reshape(20, 2, 24, 2).mean(axis=(1, 3))
     assert np.abs(dataset.pixels(first) * 255 - blocks).max() <= 0.5 + 1e-3
     assert dataset.mask(first).sum() == 5
+    assert (first.stored_rows, first.stored_columns) == (20, 24)
     large = prepare([CorpusSpec(siim)], tmp_path / "large", size=4000, processes=1)
+    assert (large.films[0].stored_rows, large.films[0].stored_columns) == (40, 48)
+    assert large.sha256 != dataset.sha256
     assert large.pixels(large.films[0]).shape == (40, 48)
     assert large.films[0].pixel_sha256 == first.pixel_sha256  # of the source, whatever is stored
 
@@ -291,7 +296,7 @@ def test_what_changed_is_done_again_and_what_went_is_removed(
 def test_other_options_are_refused_unless_fresh(siim: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     prepare([CorpusSpec(siim)], out, processes=1)
-    with pytest.raises(DatasetError, match=r"begun with format 1, size native.* size 32"):
+    with pytest.raises(DatasetError, match=r"begun with format 2, size native.* size 32"):
         prepare([CorpusSpec(siim)], out, size=32, processes=1)
     dataset = prepare([CorpusSpec(siim)], out, size=32, fresh=True, processes=1)
     assert max(dataset.pixels(dataset.films[0]).shape) == 32

@@ -161,9 +161,10 @@ def test_a_frozen_test_film_that_is_gone_or_changed_is_named() -> None:
     without = dataset(*(f for f in FILMS if f.film_id != gone))
     with pytest.raises(DatasetError, match=f"{gone}.*refreeze"):
         make_split(without, seed=0, frozen=first)
-    changed = dataset(*(replace(f, pixel_sha256="0") if f.film_id == gone else f for f in FILMS))
-    with pytest.raises(DatasetError, match=f"changed.*{gone}"):
-        make_split(changed, seed=0, frozen=first)
+    for change in ({"pixel_sha256": "0"}, {"mask_sha256": "0"}, {"stored_rows": 50}):
+        changed = dataset(*(replace(f, **change) if f.film_id == gone else f for f in FILMS))
+        with pytest.raises(DatasetError, match=f"changed.*{gone}"):
+            make_split(changed, seed=0, frozen=first)
 
 
 def test_test_corpora_are_inherited_from_the_frozen_split() -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from pleura.cli import app
 from pleura.data.corpora import CorpusSpec
 from pleura.data.duplicates import thumbnail
-from pleura.data.manifest import Dataset, Film
+from pleura.data.manifest import Dataset, Film, mask_sha256
 from pleura.data.prepare import prepare
 from pleura.data.split import Split, make_split
 from pleura.data.verify import Verification, verify
@@ -68,6 +68,7 @@ def build(root: Path) -> list[Film]:
                 rows=SIDE,
                 columns=SIDE,
                 mask_area_px=area,
+                mask_sha256=mask_sha256(square(area) > 0) if label else None,
                 thumbnail=thumb(image),
                 annotations=label,
             )
@@ -155,8 +156,10 @@ def test_images_that_are_not_the_films_are_errors(broken: tuple[Path, list[Film]
     write_png(root / "images/f04.png", 255 - picture(4))
     half = cv2.resize(picture(5), (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA)
     write_png(root / "images/f05.png", half)  # a dataset prepared at a reduced size: not wrong
+    films[5] = replace(films[5], stored_rows=SIDE // 2, stored_columns=SIDE // 2)
+    write_png(root / "images/f07.png", half)  # but of this one the manifest says otherwise
     found_codes = codes(found(root, films))
-    assert found_codes.pop("image-size") == ("f01",)
+    assert found_codes.pop("image-size") == ("f01", "f07")
     assert found_codes.pop("image-blank") == ("f02",)
     assert found_codes.pop("image-changed") == ("f04",)
     assert set(found_codes) <= {"odd-brightness", "odd-contrast", "odd-noise", "odd-sharpness"}
@@ -171,10 +174,20 @@ def test_masks_that_do_not_match_are_errors(broken: tuple[Path, list[Film]]) -> 
     films[8] = replace(films[8], label=None, label_quality="none", mask="masks/f06.png")
     result = codes(found(root, films))
     assert result["mask-area"] == ("f00", "f03")
+    assert result["mask-changed"] == ("f07",)  # a negative film has none
     assert result["mask-empty"] == ("f03",)
     assert result["positive-without-mask"] == ("f06",)
     assert result["negative-with-mask"] == ("f07",)
     assert result["unlabelled-with-mask"] == ("f08",)
+
+
+def test_a_mask_of_the_same_area_elsewhere_is_an_error(broken: tuple[Path, list[Film]]) -> None:
+    root, films = broken
+    write_png(root / "masks/f03.png", np.ascontiguousarray(square(93)[::-1]))
+    assert films[3].mask_area_px == 93
+    result = found(root, films)
+    assert codes(result) == {"mask-changed": ("f03",)}
+    assert not result.safe_to_train
 
 
 def test_mask_sizes_and_masks_on_black(broken: tuple[Path, list[Film]]) -> None:

@@ -55,6 +55,8 @@ def dataset(tmp_path):
                 patient_basis="table",
                 rows=SHAPE[0],
                 columns=SHAPE[1],
+                stored_rows=SHAPE[0],
+                stored_columns=SHAPE[1],
                 bits=8,
                 pixel_sha256=f"{n:064x}",
                 thumbnail="0" * 512,

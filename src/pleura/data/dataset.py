@@ -23,8 +23,9 @@ Squeeze = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 class FilmSet:
     """Films squeezed to one size, as uint8, read from a memory-mapped cache made on first use.
 
-    The cache lies in `DATASET/cache`, named for the films, their pixels and masks and the size, so that
-    another selection or a changed dataset makes another file. It may be deleted at any time.
+    The cache lies in `DATASET/cache`, named for the films, their pixels and masks, the size and the way of
+    resizing, so that another selection or a changed dataset makes another file. It may be deleted at any
+    time.
 
     Args:
         dataset: prepared, with these films labelled.
@@ -32,9 +33,11 @@ class FilmSet:
         size: of the network's input.
         squeeze: the serving path's resizing: float32 (H, W) in [0, 1] to (size, size).
         progress: called with (films done, films in all) while the cache is made.
+        squeeze_version: of `squeeze`: another number is another cache.
 
     Raises:
-        DatasetError: a film is not in the dataset, is unlabelled, or cannot be read.
+        DatasetError: a film is not in the dataset, is unlabelled, is labelled positive without a mask, or
+            cannot be read.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class FilmSet:
         size: int,
         squeeze: Squeeze,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        squeeze_version: int = 1,
     ) -> None:
         unknown = [i for i in film_ids if i not in dataset.by_id]
         if unknown:
@@ -53,9 +58,15 @@ class FilmSet:
         unlabelled = [f.film_id for f in films if f.label is None]
         if unlabelled:
             raise DatasetError(f"{len(unlabelled)} films are unlabelled: {unlabelled[0]}, ...")
+        unmasked = [f.film_id for f in films if f.label == 1 and f.mask is None]
+        if unmasked:
+            raise DatasetError(
+                f"{len(unmasked)} films are labelled positive and have no mask, so they would be learnt as "
+                f"negative: {unmasked[0]}, ...; give their masks, or leave these films out"
+            )
         self.labels = tuple(int(f.label or 0) for f in films)
         self.size = size
-        self._path = _cached(dataset, self.film_ids, size, squeeze, progress)
+        self._path = _cached(dataset, self.film_ids, size, squeeze, progress, squeeze_version)
         self._open()
 
     def _open(self) -> None:
@@ -91,9 +102,11 @@ def _cached(
     size: int,
     squeeze: Squeeze,
     progress: Callable[[int, int], None] | None,
+    squeeze_version: int,
 ) -> Path:
     """A file of uint8 (N, 2, S, S): each film, and the area its mask covers of each pixel."""
-    key = hashlib.sha256(f"{dataset.sha256} {size} {' '.join(film_ids)}".encode()).hexdigest()[:16]
+    told = f"{dataset.sha256} {size} v{squeeze_version} {' '.join(film_ids)}"
+    key = hashlib.sha256(told.encode()).hexdigest()[:16]
     path = dataset.root / "cache" / f"films-{size}-{key}.npy"
     shape = (len(film_ids), 2, size, size)
     if path.exists():

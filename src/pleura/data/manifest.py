@@ -35,7 +35,7 @@ from pleura.files import whole
 from pleura.finding import PNEUMOTHORAX, Target
 from pleura.radiograph import Radiograph, Side, SideBasis, SpacingBasis, View
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LabelQuality = Literal["expert", "silver", "none"]
 PatientBasis = Literal["table", "header", "film"]
 FACT_PREFIX = "fact:"
@@ -56,8 +56,10 @@ class Film:
         patient_basis: `table` (a table of the corpus says so), `header` (PatientID), `film` (unknown: the
             film stands for a patient of its own, and leaks cannot be excluded).
         rows, columns: of the source matrix.
+        stored_rows, stored_columns: of the image in the dataset, which may be smaller.
         bits: of the source's samples.
         mask_area_px, mask_area_fraction: on the source matrix; 0 on negatives, None when unlabelled.
+        mask_sha256: of the mask's shape and pixels, hex; None on films without one.
         annotations: rows of annotation merged into the mask.
         view, sex, age_years, sop_instance_uid: as `Radiograph` has them, or as a table corrects them.
         row_spacing_mm, column_spacing_mm, spacing_basis: likewise.
@@ -78,11 +80,14 @@ class Film:
     patient_basis: PatientBasis
     rows: int
     columns: int
+    stored_rows: int
+    stored_columns: int
     bits: int
     pixel_sha256: str
     thumbnail: str
     image: str
     mask: str | None = None
+    mask_sha256: str | None = None
     mask_area_px: int | None = None
     mask_area_fraction: float | None = None
     annotations: int = 0
@@ -99,7 +104,9 @@ class Film:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-_INTEGERS = {"label", "rows", "columns", "bits", "mask_area_px", "annotations"}
+_INTEGERS = {
+    "label", "rows", "columns", "stored_rows", "stored_columns", "bits", "mask_area_px", "annotations",
+}  # fmt: skip
 _FLOATS = {"mask_area_fraction", "age_years", "row_spacing_mm", "column_spacing_mm"}
 _CHOICES = {
     "label_quality": get_args(LabelQuality),
@@ -210,9 +217,11 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """A hash over which films the dataset holds, their pixels, labels and patients (hex)."""
+        """A hash over which films the dataset holds, their pixels and stored size, labels, masks and
+        patients (hex)."""
         lines = sorted(
-            f"{f.film_id} {f.pixel_sha256} {f.label} {f.mask_area_px} {f.patient_id}"
+            f"{f.film_id} {f.pixel_sha256} {f.stored_rows}x{f.stored_columns} {f.label} "
+            f"{f.mask_area_px} {f.mask_sha256} {f.patient_id}"
             for f in self.films
         )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -274,6 +283,12 @@ class Dataset:
         )
 
 
+def mask_sha256(mask: NDArray[np.bool_]) -> str:
+    """A hash of the shape and pixels of a mask, bool (H, W), hex."""
+    head = f"{mask.shape[0]}x{mask.shape[1]}:"
+    return hashlib.sha256(head.encode() + np.packbits(mask).tobytes()).hexdigest()
+
+
 def _read_png(path: Path) -> NDArray[Any]:
     """A grey PNG of 8 or 16 bit as its unsigned integers (H, W)."""
     try:
@@ -303,6 +318,7 @@ __all__ = [
     "Dataset",
     "Film",
     "dataset_description",
+    "mask_sha256",
     "read_manifest",
     "write_manifest",
 ]

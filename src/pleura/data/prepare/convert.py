@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pleura.data.corpora.case import Case
 from pleura.data.duplicates import thumbnail
-from pleura.data.manifest import Film, PatientBasis
+from pleura.data.manifest import Film, PatientBasis, mask_sha256
 from pleura.errors import CorpusError, DatasetError, PleuraError
 from pleura.files import write_bytes
 from pleura.radiograph import Radiograph, SpacingBasis, spacing_is_plausible
@@ -60,8 +60,10 @@ def convert(case: Case, film_id: str, out: Path, size: int | None) -> Converted:
         film = read(case.file)
         mask = _mask(case, film.shape)
         _check_label(case, mask)
-        stored = quantised(film.pixels)
-        row, annotations = _describe(case, film_id, film, stored, mask)
+        whole = quantised(film.pixels)
+        stored = reduced(whole, size)
+        row, annotations = _describe(case, film_id, film, whole, mask)
+        row = replace(row, stored_rows=stored.shape[0], stored_columns=stored.shape[1])
     except DatasetError:
         raise
     except (PleuraError, OSError) as error:
@@ -69,7 +71,7 @@ def convert(case: Case, film_id: str, out: Path, size: int | None) -> Converted:
     except Exception as error:  # a fault of ours or of a decoder: name it and go on with the rest
         _log.exception("%s could not be prepared", case.file)
         return Converted(None, reason=f"unexpected {type(error).__name__}: {error}")
-    sizes = [(row.image, _write(out / row.image, reduced(stored, size), _PNG_FILM))]
+    sizes = [(row.image, _write(out / row.image, stored, _PNG_FILM))]
     if row.mask is not None and mask is not None:
         levels = mask.astype(np.uint8) * np.uint8(255)
         sizes.append((row.mask, _write(out / row.mask, levels, _PNG_MASK)))
@@ -174,7 +176,7 @@ def _describe(
     case: Case,
     film_id: str,
     film: Radiograph,
-    stored: NDArray[Any],
+    whole: NDArray[Any],
     mask: NDArray[np.bool_] | None,
 ) -> tuple[Film, tuple[str, ...]]:
     area = None if mask is None else int(mask.sum())
@@ -195,11 +197,14 @@ def _describe(
         patient_basis=patient_basis,
         rows=film.shape[0],
         columns=film.shape[1],
+        stored_rows=film.shape[0],
+        stored_columns=film.shape[1],
         bits=film.source_bits,
-        pixel_sha256=pixel_sha256(stored),
+        pixel_sha256=pixel_sha256(whole),
         thumbnail=thumbnail(film.pixels),
         image=f"images/{film_id}.png",
         mask=f"masks/{film_id}.png" if area else None,
+        mask_sha256=mask_sha256(mask) if mask is not None and area else None,
         mask_area_px=area,
         mask_area_fraction=None if area is None else area / film.pixels.size,
         annotations=sum(text.strip() != "-1" for text in annotations),

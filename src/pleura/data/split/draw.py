@@ -156,7 +156,7 @@ def _keep_test(
     test = set(frozen.test)
     refuse_films(test - here.keys(), "of the frozen test part are not in the dataset", again)
     changed = (i for i in test if fingerprint(here[i]) != frozen.fingerprints[i])
-    refuse_films(changed, "of the frozen test part changed in pixels or label", again)
+    refuse_films(changed, "of the frozen test part changed in pixels, size, label or mask", again)
     rest = []
     for index, group in enumerate(groups):
         tested = [film for film in group if film.film_id in test]

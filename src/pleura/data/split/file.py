@@ -44,7 +44,7 @@ class Split:
             corpora): they train in the other folds.
         unlabelled: films without a label, of no patient that is tested or tuned on.
         aside: films used for nothing: of a tested or tuned patient, but not fit for that part.
-        fingerprints: of each film's pixels and label, so that a changed film is named.
+        fingerprints: of each film's pixels, label and mask, so that a changed film is named.
         notes: what the split cannot promise, one sentence each.
     """
 
@@ -82,7 +82,7 @@ class Split:
 
     @cached_property
     def test_sha256(self) -> str:
-        """A hash over the test films, their pixels and labels (hex): equal exactly when the test is."""
+        """A hash over the test films, their pixels, labels, masks (hex): equal exactly when the test is."""
         test = {film_id: self.fingerprints[film_id] for film_id in self.test}
         return hashlib.sha256(_canonical(test).encode()).hexdigest()
 
@@ -130,7 +130,7 @@ class Split:
             here.keys() - self.fingerprints.keys(), "stand in the dataset, not in the split"
         )
         changed = (film_id for film_id, was in self.fingerprints.items() if here[film_id] != was)
-        refuse_films(changed, "changed in pixels or label since the split was made")
+        refuse_films(changed, "changed in pixels, size, label or mask since the split was made")
         leaks = straddling(dataset.films, self.sides())
         if leaks:
             shown = "; ".join(
@@ -202,8 +202,11 @@ class Split:
 
 
 def fingerprint(film: Film) -> str:
-    """What must not change about a film in a split: pixels, label, its quality and mask area (hex, 16)."""
-    text = f"{film.pixel_sha256} {film.label} {film.label_quality} {film.mask_area_px}"
+    """What must not change about a film in a split: pixels, stored size, label, quality, mask (hex, 16)."""
+    text = (
+        f"{film.pixel_sha256} {film.stored_rows}x{film.stored_columns} {film.label} "
+        f"{film.label_quality} {film.mask_area_px} {film.mask_sha256}"
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.data.duplicates import thumbnail
-from pleura.data.manifest import Dataset, Film
+from pleura.data.manifest import Dataset, Film, mask_sha256
 from pleura.data.split.linked import thumbnail_is_whole
 from pleura.errors import DatasetError
 
@@ -124,6 +124,9 @@ def _check_image(film: Film, pixels: NDArray[np.float32], faults: _Faults) -> No
     rows, columns = pixels.shape
     if not _same_aspect((rows, columns), (film.rows, film.columns)):
         faults.add("image-size", f"{rows}x{columns} for a source of {film.rows}x{film.columns}")
+    elif (rows, columns) != (film.stored_rows, film.stored_columns):
+        told = f"{film.stored_rows}x{film.stored_columns}"
+        faults.add("image-size", f"{rows}x{columns}, the manifest says {told}")
     elif float(pixels.max() - pixels.min()) <= BLANK_RANGE:
         faults.add("image-blank", f"all pixels are {float(pixels.mean()):.3f}")
     elif thumbnail_is_whole(film):
@@ -155,6 +158,8 @@ def _check_mask(
     area = int(mask.sum())
     if area != film.mask_area_px:
         faults.add("mask-area", f"{area} px, the manifest says {film.mask_area_px}")
+    elif mask_sha256(mask) != film.mask_sha256:
+        faults.add("mask-changed", f"{film.mask} is of the same area, but another mask")
     if film.label == 1 and area == 0:
         faults.add("mask-empty", "the mask file is all zero")
     if area and pixels is not None:

@@ -16,6 +16,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "mask-missing": ("error", "The mask file is missing: prepare the dataset again."),
     "mask-unreadable": ("error", "The mask is damaged or of another size: prepare it again."),
     "mask-area": ("error", "The mask's area is not what the manifest says: prepare it again."),
+    "mask-changed": ("error", "The mask is not the one that was prepared: prepare it again."),
     "mask-on-blank": ("warning", "Most of the mask lies on black: does it belong to this film?"),
     "path-outside": ("error", "The manifest names a file outside of the dataset."),
     "not-prepared": ("warning", "Source files could not be prepared; see failures.csv."),
