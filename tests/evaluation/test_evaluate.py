@@ -15,6 +15,7 @@ from pleura.errors import EvaluationError
 from pleura.evaluation.metrics import roc_curve
 from pleura.evaluation.operating_point import sweep
 from pleura.evaluation.page import _corners, choose
+from pleura.evaluation.provenance import Provenance
 from pleura.evaluation.report import evaluate
 from pleura.evaluation.run import Run, score_films
 from pleura.evaluation.run import count_openings as openings
@@ -158,7 +159,7 @@ def test_what_is_written(dataset, tmp_path):
         assert [row["film_id"] for row in csv.DictReader(file)] == IDS
     facts = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert facts == evaluation.facts()
-    assert facts["format_version"] == 1
+    assert facts["format_version"] == 2
     assert facts["run"]["model"]["sha256"] == MODEL.sha256
     assert seen == [(n, 12) for n in range(13)]
 
@@ -272,7 +273,7 @@ def test_a_sweep_over_a_dataset(dataset):
             sweep(Perfect(), dataset, [film_id], part="tune")
 
 
-RUN = Run("tune", MODEL, "0" * 64, None, "0" * 64, 1)
+RUN = Run("tune", MODEL, "0" * 64, None, "0" * 64, 1, Provenance(0, same_dataset=True))
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -26,6 +26,13 @@ def evaluate(
         int | None, typer.Option(help="Whose tuning films, if there are folds.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    allow_overlap: Annotated[
+        bool,
+        typer.Option(
+            "--allow-overlap",
+            help="Score films that trained or tuned the model all the same; the report says how many.",
+        ),
+    ] = False,
 ) -> None:
     """Score a bundle with the very detector that predicts, on the films' own matrices.
 
@@ -49,6 +56,7 @@ def evaluate(
             part=part,
             out=out,
             split_sha256=drawn.sha256,
+            allow_overlap=allow_overlap,
             command=shlex.join(["pleura", *sys.argv[1:]]),
             progress=bar,
         )

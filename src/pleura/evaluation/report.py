@@ -33,6 +33,7 @@ def evaluate(
     part: str,
     out: Path | None = None,
     split_sha256: str | None = None,
+    allow_overlap: bool = False,
     command: str | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -44,13 +45,13 @@ def evaluate(
     the run can be broken off and taken up again, and the files named above are written.
 
     Args:
-        detector, dataset, film_ids, part, out, split_sha256, progress: as for
+        detector, dataset, film_ids, part, out, split_sha256, allow_overlap, progress: as for
             `pleura.evaluation.run.score_films`.
         command: what was typed, for the report.
         resamples, seed: of the bootstrap.
 
     Raises:
-        EvaluationError: as `score_films` and `bootstrap` say.
+        EvaluationError, LeakError: as `score_films` and `bootstrap` say.
     """
     run, scores = score_films(
         detector,
@@ -59,6 +60,7 @@ def evaluate(
         part=part,
         out=out,
         split_sha256=split_sha256,
+        allow_overlap=allow_overlap,
         progress=progress,
     )
     openings = count_openings(dataset.root) if is_test(part) else None

@@ -13,6 +13,7 @@ from typing import Any
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import EvaluationError
 from pleura.evaluation.operating_point import Detector
+from pleura.evaluation.provenance import UNKNOWN, Provenance, bundle_of, check_provenance
 from pleura.evaluation.scores import FilmScore, ScoreWriter, read_scores
 from pleura.files import write_json
 from pleura.finding import Finding, ModelIdentity
@@ -20,7 +21,7 @@ from pleura.finding import Finding, ModelIdentity
 log = logging.getLogger(__name__)
 
 RUN_FILE, FILMS_FILE, OPENINGS_FILE = "run.json", "films.csv", "test-openings.jsonl"
-RUN_VERSION = 1
+RUN_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Run:
             chosen by one).
         films_sha256: over the films' ids, in any order.
         films: how many.
+        provenance: whether films among them made the model.
     """
 
     part: str
@@ -42,6 +44,7 @@ class Run:
     split_sha256: str | None
     films_sha256: str
     films: int
+    provenance: Provenance = UNKNOWN
 
 
 def score_films(
@@ -52,13 +55,15 @@ def score_films(
     part: str,
     out: Path | None = None,
     split_sha256: str | None = None,
+    allow_overlap: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Run, list[FilmScore]]:
     """Scores `detector` on films of `dataset`, on their source matrices.
 
     With `out`, each score is appended to `out/films.csv` as it comes, and a run that was broken off is taken
     up where it stopped. A run on a test part is put on record in the dataset before the first film is
-    scored; taking it up again is not a new opening.
+    scored; taking it up again is not a new opening. A detector without a bundle judges one film before
+    that, since only a finding of its says which model it is; that finding is scored after the record.
 
     Args:
         detector: to be scored.
@@ -67,6 +72,7 @@ def score_films(
         part: what these films are called; `test` in it makes it a test part.
         out: an empty or new folder, or one with the same run broken off; None keeps nothing.
         split_sha256: of the split that made the part.
+        allow_overlap: score films that made the model all the same; the run says how many.
         progress: called with (films done, films in all).
 
     Returns:
@@ -74,11 +80,18 @@ def score_films(
 
     Raises:
         EvaluationError: a film is unknown, unlabelled or there twice, `out` holds another run, the
-            model changes between films, or a test opening cannot be put on record.
+            model changes between films, looks for another target, or a test opening cannot be put on
+            record.
+        LeakError: films made the model that is to be scored on them (`check_provenance`).
     """
     films = _films(dataset, film_ids)
-    first = detector(dataset.radiograph(films[0]))  # says which model this is
-    run = Run(part, first.model, dataset.sha256, split_sha256, _ids_sha256(film_ids), len(films))
+    provenance = check_provenance(
+        detector, dataset, films, test=is_test(part), allow_overlap=allow_overlap
+    )
+    model, first = _identity(detector, dataset, films[0])
+    run = Run(
+        part, model, dataset.sha256, split_sha256, _ids_sha256(film_ids), len(films), provenance
+    )
     known = _known(out, run) if out else None
     if known is None:
         if is_test(part):
@@ -90,13 +103,13 @@ def score_films(
         progress(len(known), len(films))
     if out:
         with ScoreWriter(out / FILMS_FILE) as writer:
-            for score in _scores(detector, dataset, films, known, first):
+            for score in _scores(detector, dataset, films, known, model, first):
                 writer.write([score])
                 known[score.film_id] = score
                 if progress:
                     progress(len(known), len(films))
     else:
-        for score in _scores(detector, dataset, films, known, first):
+        for score in _scores(detector, dataset, films, known, model, first):
             known[score.film_id] = score
             if progress:
                 progress(len(known), len(films))
@@ -137,21 +150,33 @@ def _films(dataset: Dataset, film_ids: Sequence[str]) -> list[Film]:
     return films
 
 
+def _identity(
+    detector: Detector, dataset: Dataset, film: Film
+) -> tuple[ModelIdentity, Finding | None]:
+    """Which model the detector is, and its finding for `film` where only that could say so."""
+    bundle = bundle_of(detector)
+    if bundle is not None:
+        return bundle.identity, None
+    first = detector(dataset.radiograph(film))
+    return first.model, first
+
+
 def _scores(
     detector: Detector,
     dataset: Dataset,
     films: Sequence[Film],
     known: dict[str, FilmScore],
-    first: Finding,
+    model: ModelIdentity,
+    first: Finding | None,
 ) -> Iterator[FilmScore]:
     for n, film in enumerate(films):
         if film.film_id in known:
             continue
-        finding = first if n == 0 else detector(dataset.radiograph(film))
-        if finding.model != first.model:
+        finding = first if n == 0 and first else detector(dataset.radiograph(film))
+        if finding.model != model:
             raise EvaluationError(
-                f"film {film.film_id} was judged by {finding.model.name} {finding.model.version}, the first "
-                f"by {first.model.name} {first.model.version}; evaluate one model at a time"
+                f"film {film.film_id} was judged by {finding.model.name} {finding.model.version}, the "
+                f"others by {model.name} {model.version}; evaluate one model at a time"
             )
         yield FilmScore.of(
             finding,

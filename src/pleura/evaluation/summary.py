@@ -11,7 +11,7 @@ from pleura.evaluation.metrics import confusion
 from pleura.evaluation.run import Run
 from pleura.evaluation.scores import FilmScore, ScoreTable
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 METRICS: Mapping[str, str] = {
     "competition_dice": "Competition Dice",
@@ -64,7 +64,7 @@ class Evaluation:
         by_corpus: of the films of each corpus, where there are several.
         test_openings: how often test films of this dataset have been opened, this time included; None where
             the part is no test part.
-        caveats: what to know before believing the numbers, a sentence or two each.
+        caveats: what to know before believing the numbers, a sentence or two each, the gravest first.
         command: that made it, or None.
     """
 
@@ -121,7 +121,7 @@ def summarise(
         for name in (corpora if len(corpora) > 1 else ())
     }
     numbers = numbers_of(table, resamples=resamples, seed=seed)
-    caveats = _caveats(table, numbers, corpora, test_openings)
+    caveats = _of_provenance(run) + _caveats(table, numbers, corpora, test_openings)
     return Evaluation(run, table.films, numbers, by_corpus, test_openings, caveats, command)
 
 
@@ -169,6 +169,26 @@ def _all_empty(table: ScoreTable) -> dict[str, float | None]:
         "npv": 1.0 - share,
         "coverage": 1.0,
     }
+
+
+def _of_provenance(run: Run) -> tuple[str, ...]:
+    known = run.provenance
+    if known.overlap is None:
+        return (
+            "The training films of this model are unknown: whether it has seen these films, or others of "
+            "their patients, cannot be told.",
+        )
+    if known.overlap:
+        return (
+            f"{_films(known.overlap)} of {run.films} made this model (trained or tuned it), or belong with "
+            "films that did. These numbers are no estimate for other films.",
+        )
+    if not known.same_dataset:
+        return (
+            "The model was made from another dataset. Its films were looked for by their exact pixels: "
+            "re-encoded copies of them, and other films of their patients, may be among these.",
+        )
+    return ()
 
 
 def _caveats(

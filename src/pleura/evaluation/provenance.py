@@ -1,0 +1,115 @@
+"""What a detector's bundle says of the films that made it, against the films it is to be scored on.
+
+A model that trained on a film, or on another film of its patient, has seen the answer. The same dataset
+under another split is the usual way there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pleura.data.manifest import Dataset, Film
+from pleura.data.split.linked import linked_groups
+from pleura.errors import EvaluationError, LeakError
+from pleura.evaluation.operating_point import Detector
+from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What is known of the films a detector was made from.
+
+    Attributes:
+        overlap: how many of the films to be scored it may not be scored on, because they, copies of them
+            or others of their patients made it; None where its films are unknown.
+        same_dataset: whether it was made from this very dataset, so that nothing can be missed.
+    """
+
+    overlap: int | None = None
+    same_dataset: bool = False
+
+
+UNKNOWN = Provenance()
+
+
+def bundle_of(detector: Detector) -> Bundle | None:
+    """The bundle of a detector that has one."""
+    bundle = getattr(detector, "bundle", None)
+    return bundle if isinstance(bundle, Bundle) else None
+
+
+def check_provenance(
+    detector: Detector,
+    dataset: Dataset,
+    films: Sequence[Film],
+    *,
+    test: bool,
+    allow_overlap: bool = False,
+) -> Provenance:
+    """Refuses to score a bundle on films it was made from.
+
+    Films that trained it are refused on every part, films that tuned it on a test part. They are known by
+    the hashes of their pixels in the data card; with each goes every film of this dataset that belongs with
+    it (`pleura.data.split.linked`).
+
+    Args:
+        detector: to be scored.
+        dataset: where the films are.
+        films: to be scored.
+        test: whether they are a test part.
+        allow_overlap: count the films that overlap instead of refusing.
+
+    Raises:
+        EvaluationError: the bundle looks for something else than the dataset's labels show.
+        LeakError: a film made the model; names some.
+    """
+    bundle = bundle_of(detector)
+    if bundle is None:
+        return UNKNOWN
+    found, labelled = bundle.manifest.target, dataset.target
+    if (found.scheme, found.code) != (labelled.scheme, labelled.code):
+        raise EvaluationError(
+            f"the bundle {bundle.identity.name} looks for {found.name} ({found.scheme} {found.code}), the "
+            f"films of {dataset.root} are labelled for {labelled.name} ({labelled.scheme} {labelled.code}); "
+            "evaluate it on films labelled for what it looks for"
+        )
+    card = bundle.manifest.data_card
+    trained, tuned = (_hashes(card, part) for part in ("train", "tune"))
+    if trained is None or tuned is None:
+        return UNKNOWN
+    leaks = _made_from(dataset, films, trained | tuned if test else trained)
+    if leaks and not allow_overlap:
+        shown = ", ".join(film.film_id for film in leaks[:_NAMED])
+        kind = "trained or tuned" if test else "trained"
+        raise LeakError(
+            f"{len(leaks)} of {len(films)} films to be scored {kind} {bundle.identity.name}, or belong with "
+            f"films that did: {shown}{', ...' if len(leaks) > _NAMED else ''}. Evaluate it under the split "
+            "it was made with; or allow the overlap (--allow-overlap), which the report will say"
+        )
+    return Provenance(len(leaks), card.get("dataset_sha256") == dataset.sha256)
+
+
+def _hashes(card: Any, part: str) -> set[str] | None:
+    """The hashes that a data card lists for a part; None where it lists none as it should."""
+    try:
+        listed = card["parts"][part]["pixel_sha256"]
+    except (KeyError, TypeError, IndexError):
+        return None
+    if not isinstance(listed, list | tuple):
+        return None
+    whole = all(isinstance(text, str) and len(text) >= CARD_HASH_CHARACTERS for text in listed)
+    return {text[:CARD_HASH_CHARACTERS] for text in listed} if whole else None
+
+
+def _made_from(dataset: Dataset, films: Sequence[Film], hashes: set[str]) -> list[Film]:
+    """The films that the hashes name, or that belong with one that they name, in order."""
+    named = {f.film_id for f in dataset.films if f.pixel_sha256[:CARD_HASH_CHARACTERS] in hashes}
+    if not named:
+        return []
+    leaky: set[str] = set()
+    for group in linked_groups(dataset.films):
+        if any(film.film_id in named for film in group):
+            leaky.update(film.film_id for film in group)
+    return [film for film in films if film.film_id in leaky]
