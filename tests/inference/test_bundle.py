@@ -182,7 +182,7 @@ def test_the_detector_computes_what_the_network_does(detector: Detector, weights
     with torch.inference_mode():
         images = torch.from_numpy(network_input(given.pixels, MANIFEST.input)[None])
         expected = network(images).mask_logits.sigmoid()[0, 0].numpy()
-    np.testing.assert_allclose(detector.probability_maps([given])[0], expected, atol=1e-5)
+    np.testing.assert_allclose(detector.probabilities([given])[0][0], expected, atol=1e-5)
 
 
 def test_findings_do_not_depend_on_the_batch(detector: Detector) -> None:

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from pleura.errors import UnknownName
+from pleura.errors import RecipeError, UnknownName
+from pleura.networks import Output
 from pleura.training.losses import bce, bce_dice, dice, weighted_sum
 from pleura.training.recipe import LossTerm
 
@@ -53,7 +54,28 @@ def test_bce_dice_weighs_by_alpha() -> None:
 def test_weighted_sum_of_terms() -> None:
     loss = weighted_sum([LossTerm("bce", 2.0), LossTerm("dice", 0.5, {"smooth": 3.0})])
     expected = 2.0 * bce(LOGITS, MASKS) + 0.5 * dice(LOGITS, MASKS, smooth=3.0)
-    torch.testing.assert_close(loss(LOGITS, MASKS), expected)
+    torch.testing.assert_close(loss(Output(LOGITS), MASKS), expected)
+
+
+def test_presence_is_scored_against_whether_the_mask_is_empty() -> None:
+    loss = weighted_sum([LossTerm("bce", 2.0, on="presence")])
+    output = Output(LOGITS, presence_logits=torch.tensor([0.0, 3.0]))
+    expected = [2 * math.log(2), 2 * (3 + math.log1p(math.exp(-3)))]
+    assert loss(output, MASKS).tolist() == pytest.approx(expected)
+    with pytest.raises(RecipeError, match="has no head for it"):
+        loss(Output(LOGITS), MASKS)
+
+
+def test_deep_supervision_keeps_a_thin_rim_and_averages() -> None:
+    masks = torch.zeros(1, 1, 8, 8)
+    masks[0, 0, 3, :] = 1.0  # one row of eight
+    sure = torch.full((1, 1, 2, 2), -50.0)
+    sure[0, 0, 0] = 50.0  # right at 2x2: the upper patches hold the rim
+    loss = weighted_sum([LossTerm("bce", on="deep")])
+    output = Output(torch.zeros(1, 1, 8, 8), deep_logits=(sure, torch.zeros(1, 1, 4, 4)))
+    assert float(loss(output, masks)) == pytest.approx((0.0 + math.log(2)) / 2, abs=1e-6)
+    with pytest.raises(RecipeError, match="no deep supervision"):
+        loss(Output(LOGITS), MASKS)
 
 
 def test_unknown_loss_and_option() -> None:

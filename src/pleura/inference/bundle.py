@@ -27,7 +27,9 @@ from pleura.inference.preprocess import InputSpec
 FORMAT_VERSION = 1
 MANIFEST = "bundle.json"
 WEIGHTS = "weights.safetensors"
-PRESENCE_SCORE = "mean of the top 0.1 % of pixel probabilities"
+TOP_PIXELS = "mean of the top 0.1 % of pixel probabilities"
+PRESENCE_HEAD = "the presence head's probability"
+PRESENCE_SCORES = (TOP_PIXELS, PRESENCE_HEAD)
 INTENDED_USE = (
     "Research on frontal chest radiographs of adults. Not a medical device: "
     "never use it to diagnose, treat or triage a patient."
@@ -49,7 +51,7 @@ class BundleManifest:
         input: what the network takes.
         target: what is looked for.
         operating_point: decision rule, with the films it was fitted on.
-        presence_score: how a film's score comes from the network's output.
+        presence_score: how a film's score comes from the network's output, one of `PRESENCE_SCORES`.
         calibrator: None: the score is not calibrated.
         metrics: figures by part of the split, as measured; empty where none were.
         data_card: the training films: corpora, counts, split hash, pixel hashes.
@@ -64,7 +66,7 @@ class BundleManifest:
     input: InputSpec
     target: Target = PNEUMOTHORAX
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
-    presence_score: str = PRESENCE_SCORE
+    presence_score: str = TOP_PIXELS
     calibrator: None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data_card: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class BundleManifest:
                 raise TypeError(f"{name} is a mapping; got {getattr(self, name)!r}")
         if self.calibrator is not None:
             raise ValueError("it has a calibrator, which this pleura cannot apply: update pleura")
-        if self.presence_score != PRESENCE_SCORE:
+        if self.presence_score not in PRESENCE_SCORES:
             raise ValueError(f"unknown presence score {self.presence_score!r}: update pleura")
 
 

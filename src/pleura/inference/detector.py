@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.errors import BundleError
 from pleura.finding import Finding
 from pleura.inference.admission import decline_reason
-from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
+from pleura.inference.bundle import TOP_PIXELS, Bundle, BundleManifest, open_bundle
 from pleura.inference.postprocess import draw_mask, lesions, presence_score, to_source_matrix
 from pleura.inference.preprocess import network_input
 from pleura.inference.runtime import Runtime, TorchRuntime
@@ -51,21 +52,38 @@ class Detector:
         """The findings for several films, in their order; the network sees them in one batch."""
         reasons = [decline_reason(film) for film in films]
         judged = [film for film, reason in zip(films, reasons, strict=True) if reason is None]
-        maps = iter(self.probability_maps(judged)) if judged else iter(())
+        maps, scores = self.probabilities(judged) if judged else ((), ())
+        outcomes = iter(zip(maps, scores, strict=True))
         return [
-            self._declined(film, reason) if reason else self._finding(film, next(maps))
+            self._declined(film, reason) if reason else self._finding(film, *next(outcomes))
             for film, reason in zip(films, reasons, strict=True)
         ]
 
-    def probability_maps(self, films: Sequence[Radiograph]) -> NDArray[np.float32]:
-        """Pixel probabilities at the network's resolution, float32 (N, size, size) in [0, 1]."""
+    def probabilities(self, films: Sequence[Radiograph]) -> tuple[NDArray[np.float32], list[float]]:
+        """What the network makes of films, before any decision.
+
+        Returns:
+            Pixel probabilities at the network's resolution, float32 (N, size, size) in [0, 1], and the
+            presence scores, in [0, 1].
+
+        Raises:
+            BundleError: the bundle scores by a presence head, and its network has none.
+        """
         spec = self.manifest.input
         logits = self.runtime(np.stack([network_input(film.pixels, spec) for film in films]))
-        return (1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))).astype(np.float32)
+        maps = _sigmoid(logits.mask)
+        if self.manifest.presence_score == TOP_PIXELS:
+            return maps, [presence_score(probability_map) for probability_map in maps]
+        if logits.presence is None:
+            raise BundleError(
+                f"{self.manifest.name} scores by a presence head, and its network has none"
+            )
+        return maps, [float(p) for p in _sigmoid(logits.presence)]
 
-    def _finding(self, film: Radiograph, probability_map: NDArray[np.float32]) -> Finding:
+    def _finding(
+        self, film: Radiograph, probability_map: NDArray[np.float32], score: float
+    ) -> Finding:
         point = self.manifest.operating_point
-        score = presence_score(probability_map)
         enlarged = to_source_matrix(probability_map, film.shape)
         mask = np.zeros(film.shape, dtype=np.bool_)
         suspected = score >= point.presence_threshold
@@ -101,3 +119,7 @@ class Detector:
             sop_instance_uid=film.sop_instance_uid,
             notes=film.notes,
         )
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))).astype(np.float32)

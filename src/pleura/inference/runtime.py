@@ -1,7 +1,7 @@
 """What runs a bundle's network. torch is imported only when its runtime is chosen."""
 
 import threading
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,25 @@ from pleura.errors import BundleError, DeviceUnavailable, MissingExtra, UnknownN
 from pleura.inference.bundle import Bundle
 
 
+class Logits(NamedTuple):
+    """What a network says of a batch.
+
+    Attributes:
+        mask: float32 (N, size, size).
+        presence: float32 (N,), or None where the network has no head for it.
+    """
+
+    mask: NDArray[np.float32]
+    presence: NDArray[np.float32] | None
+
+
 class Runtime(Protocol):
     """Runs a network; safe to call from several threads."""
 
     name: str
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 (N, channels, size, size), normalised, to mask logits, float32 (N, size, size)."""
+    def __call__(self, batch: NDArray[np.float32]) -> Logits:
+        """Logits of a batch, float32 (N, channels, size, size), normalised."""
         ...
 
 
@@ -86,11 +98,15 @@ class TorchRuntime:
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._lock = threading.Lock()
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, batch: NDArray[np.float32]) -> Logits:
         """See `Runtime`."""
         torch = self._torch
         with self._lock, torch.inference_mode():
             images = torch.from_numpy(np.ascontiguousarray(batch))
             images = images.to(self._device, memory_format=torch.channels_last)
-            logits = self._network(images).mask_logits[:, 0].float().cpu().numpy()
-        return np.asarray(logits, dtype=np.float32)
+            output = self._network(images).float()
+        presence = output.presence_logits
+        return Logits(
+            output.mask_logits[:, 0].cpu().numpy(),
+            None if presence is None else presence.cpu().numpy(),
+        )

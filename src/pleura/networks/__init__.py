@@ -39,9 +39,14 @@ def create(name: str, *, channels: int, size: int, **options: Any) -> nn.Module:
         raise RecipeError(f"network {name} at {channels}x{size}x{size}: {error}") from error
 
 
+def has_presence_head(name: str) -> bool:
+    """Whether the network `name` gives presence logits; its class then says `presence_head = True`."""
+    return bool(getattr(NETWORKS[name], "presence_head", False))
+
+
 def parameter_count(network: nn.Module) -> int:
     """Trainable and frozen parameters together."""
     return sum(p.numel() for p in network.parameters())
 
 
-__all__ = ["NETWORKS", "Output", "create", "parameter_count"]
+__all__ = ["NETWORKS", "Output", "create", "has_presence_head", "parameter_count"]

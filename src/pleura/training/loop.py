@@ -187,7 +187,7 @@ class Trainer:
         for part in range(0, len(images), size):
             window = slice(part, part + size)
             inputs = images[window].contiguous(memory_format=torch.channels_last)
-            losses = self.loss(self.network(inputs).mask_logits.float(), masks[window])
+            losses = self.loss(self.network(inputs).float(), masks[window])
             if not bool(losses.isfinite().all()):
                 self._stop("loss", indices[window], losses)
             self.fabric.backward(losses.sum() / len(images))

@@ -1,4 +1,8 @@
-"""Losses on logits, one value an image: a table of names, and the weighted sum a recipe asks for."""
+"""Losses on logits, one value an image: a table of names, and the weighted sum a recipe asks for.
+
+A loss takes logits and masks of one shape, float (N, 1, H, W), and gives (N,). The presence head is
+scored by the same functions, on (N, 1, 1, 1).
+"""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -6,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from pleura.errors import UnknownName
+from pleura.errors import RecipeError, UnknownName
+from pleura.networks import Output
 from pleura.training.recipe import LossTerm
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Output, Tensor], Tensor]
 
 
 def bce(logits: Tensor, masks: Tensor) -> Tensor:
@@ -54,7 +59,7 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = {"bce": bce, "dice": dice, "bce_di
 
 
 def weighted_sum(terms: Sequence[LossTerm]) -> Loss:
-    """The loss a recipe asks for; (N, 1, H, W) logits and masks to (N,).
+    """The loss a recipe asks for: an `Output` in float32 and masks (N, 1, H, W) to (N,).
 
     Raises:
         UnknownName: a loss, or an option of one, has no such name.
@@ -67,8 +72,28 @@ def weighted_sum(terms: Sequence[LossTerm]) -> Loss:
             if option not in known:
                 raise UnknownName.among(f"option of loss {term.name}", option, known)
 
-    def total(logits: Tensor, masks: Tensor) -> Tensor:
-        parts = [t.weight * LOSSES[t.name](logits, masks, **t.options) for t in terms]
+    def total(output: Output, masks: Tensor) -> Tensor:
+        parts = [term.weight * _term(term, output, masks) for term in terms]
         return sum(parts[1:], start=parts[0])
 
     return total
+
+
+def _term(term: LossTerm, output: Output, masks: Tensor) -> Tensor:
+    loss = LOSSES[term.name]
+    if term.on == "mask":
+        return loss(output.mask_logits, masks, **term.options)
+    if term.on == "presence":
+        if output.presence_logits is None:
+            raise RecipeError(
+                f"loss {term.name} is on presence, but the network has no head for it"
+            )
+        present = masks.amax(dim=(1, 2, 3)).reshape(-1, 1, 1, 1)
+        return loss(output.presence_logits.reshape(-1, 1, 1, 1), present, **term.options)
+    if not output.deep_logits:
+        raise RecipeError(f"loss {term.name} is on deep, but the network has no deep supervision")
+    each = [
+        loss(logits, F.adaptive_max_pool2d(masks, logits.shape[2:]), **term.options)
+        for logits in output.deep_logits
+    ]
+    return sum(each[1:], start=each[0]) / len(each)

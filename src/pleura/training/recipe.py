@@ -39,12 +39,19 @@ class NetworkRecipe:
 
 @dataclass(frozen=True)
 class LossTerm:
-    """One summand of the loss: `weight` times the loss `name` with its `options`."""
+    """One summand of the loss: `weight` times the loss `name` with its `options`.
+
+    Attributes:
+        on: which logits: `mask`; `presence`, against whether the mask is empty; or `deep`, the mean over the
+            maps of deep supervision, against the mask at their size (a thin rim is kept: the largest value of
+            each patch).
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
     name: str
     weight: float = 1.0
     options: dict[str, float] = field(default_factory=dict)
+    on: Literal["mask", "presence", "deep"] = "mask"
 
 
 @dataclass(frozen=True)

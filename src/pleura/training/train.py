@@ -17,11 +17,12 @@ from pleura.data.split import Split
 from pleura.errors import TrainingError, UnknownName
 from pleura.evaluation.operating_point import FittedPoint, fit_operating_point, sweep
 from pleura.files import write_json
-from pleura.inference.bundle import Bundle, BundleManifest
+from pleura.inference.bundle import PRESENCE_HEAD, TOP_PIXELS, Bundle, BundleManifest
 from pleura.inference.detector import Detector
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import squeeze
 from pleura.inference.runtime import TorchRuntime, choose_device
+from pleura.networks import has_presence_head
 from pleura.training.loop import State, Trainer
 from pleura.training.losses import weighted_sum
 from pleura.training.pictures import draw_curves, draw_tuning
@@ -234,6 +235,9 @@ def bundle_manifest(
             "input": recipe.input,
             "target": dataset.target,
             "operating_point": point,
+            "presence_score": PRESENCE_HEAD
+            if has_presence_head(recipe.network.name)
+            else TOP_PIXELS,
             **more,
         }
     )

@@ -1,17 +1,19 @@
 """What a network does on the tuning films, at its own size: what early stopping goes by."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from pleura.data.dataset import FilmSet
 from pleura.evaluation.metrics import all_empty_dice, auc, competition_dice, dice_of
 from pleura.inference.postprocess import presence_score
 from pleura.inference.preprocess import InputSpec, normalise
+from pleura.networks import Output
+from pleura.training.losses import Loss
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def tune(
     network: nn.Module,
     films: FilmSet,
     spec: InputSpec,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss,
     *,
     batch_size: int,
     device: torch.device,
@@ -60,15 +62,15 @@ def tune(
             batch = (
                 torch.from_numpy(images).to(device).contiguous(memory_format=torch.channels_last)
             )
-            logits = network(batch).mask_logits.float()
+            output = network(batch).float()
             truth = torch.from_numpy(masks.astype(np.float32)).to(device)
-            losses += loss(logits, truth).tolist()
-            probabilities = logits.sigmoid()[:, 0].cpu().numpy()
+            losses += loss(output, truth).tolist()
+            probabilities = output.mask_logits.sigmoid()[:, 0].cpu().numpy()
+            scores += _scores(output, probabilities)
             for i, probability, mask in zip(chosen, probabilities, masks[:, 0], strict=True):
                 predicted = probability >= 0.5
                 shared = int((predicted & mask).sum())
                 areas.append((int(predicted.sum()), int(mask.sum()), shared))
-                scores.append(presence_score(probability))
                 if i in keep:
                     maps[i] = probability
     predicted_px, true_px, shared_px = np.array(areas, np.int64).reshape(-1, 3).T
@@ -82,3 +84,10 @@ def tune(
         auc=auc(scores, films.labels) if 0 < sum(films.labels) < len(films) else None,
         maps=maps,
     )
+
+
+def _scores(output: Output, probabilities: NDArray[np.float32]) -> list[float]:
+    """The films' presence scores, as the detector will take them."""
+    if output.presence_logits is not None:
+        return [float(p) for p in output.presence_logits.sigmoid().tolist()]
+    return [presence_score(probability) for probability in probabilities]
