@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: env  ## phantoms (or PLEURA_DATA=DIR) from film to findings, ending in one HTML page
-	$(BIN)/pleura demo --out demo $(if $(PLEURA_DATA),--data "$(PLEURA_DATA)")
+	$(BIN)/pleura demo $(if $(PLEURA_DATA),--data "$(PLEURA_DATA)")
 
 test: env  ## lint, types and tests, as CI runs them
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./check
@@ -26,4 +26,4 @@ test: env  ## lint, types and tests, as CI runs them
 check: test
 
 clean:  ## remove the environment and what demo made
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo demo-own

@@ -302,6 +302,43 @@ def test_other_options_are_refused_unless_fresh(siim: Path, tmp_path: Path) -> N
     assert max(dataset.pixels(dataset.films[0]).shape) == 32
 
 
+def test_corpora_may_be_added_and_not_dropped(siim: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    write_png(other / "images/x.png", film(70))
+    write_png(other / "masks/x.png", film(70) * 0)
+    first = prepare([CorpusSpec(siim)], out, processes=1)
+    with pytest.raises(DatasetError, match=r"prepared from other corpora: siim .*--fresh"):
+        prepare([CorpusSpec(other)], out, processes=1)
+    assert Dataset.open(out).sha256 == first.sha256  # still there
+    both = prepare([CorpusSpec(siim), CorpusSpec(other)], out, processes=1)
+    assert {f.corpus for f in both.films} == {"siim", "other"}
+    with pytest.raises(DatasetError, match=r"other corpora: other "):
+        prepare([CorpusSpec(siim)], out, processes=1)
+    namesake = CorpusSpec(other, name="siim")
+    with pytest.raises(DatasetError, match=r"siim \("):
+        prepare([namesake, CorpusSpec(other)], out, processes=1)
+    fresh = prepare([CorpusSpec(other)], out, fresh=True, processes=1)
+    assert {f.corpus for f in fresh.films} == {"other"}
+
+
+def test_a_corpus_that_gave_no_film_binds_nobody(siim: Path, tmp_path: Path) -> None:
+    (tmp_path / "typo").mkdir()
+    (tmp_path / "typo" / "a.dcm").write_bytes(b"<html>")
+    with pytest.raises(CorpusError, match="not one of 1 films"):
+        prepare([CorpusSpec(tmp_path / "typo")], tmp_path / "out", processes=1)
+    for _ in range(2):
+        assert len(prepare([CorpusSpec(siim)], tmp_path / "out", processes=1).films) == 6
+
+
+def test_the_same_place_by_another_path_is_the_same_corpus(
+    siim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepare([CorpusSpec(siim)], tmp_path / "out", processes=1)
+    monkeypatch.chdir(siim.parent)
+    again = prepare([CorpusSpec(Path("siim"))], tmp_path / "out", processes=1)
+    assert again.sha256 == first.sha256
+
+
 def test_a_folder_of_something_else_is_left_alone(siim: Path, tmp_path: Path) -> None:
     out = tmp_path / "photos"
     write_png(out / "images/holiday.png", film(1))

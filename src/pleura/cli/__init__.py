@@ -1,5 +1,6 @@
 """The `pleura` command: one file a verb, one line in the table below."""
 
+import io
 import logging
 import sys
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+import pleura
 from pleura.cli.demo import demo
 from pleura.cli.evaluate import evaluate
 from pleura.cli.export import export
@@ -56,8 +58,20 @@ for _name, _verb in VERBS:
     app.command(_name, no_args_is_help=False)(_verb)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pleura {pleura.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Say which pleura this is.", callback=_version, is_eager=True
+        ),
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
 ) -> None:
     logging.basicConfig(
@@ -68,6 +82,9 @@ def _options(
 
 def main() -> None:
     """The console entry point: pleura's own errors, and the disk's, end in one line and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):  # a file name need not be text that can be printed
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except PleuraError as error:

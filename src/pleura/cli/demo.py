@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 from pleura.cli.progress import console
 from pleura.data.manifest import Dataset, Film
-from pleura.errors import DatasetError
+from pleura.errors import DatasetError, MissingExtra
 
 FILM_SIZE = 512
 SETTINGS = ("input.size=192", "epochs=12", "pictures_every=6")
@@ -29,7 +30,12 @@ class _Places:
 
 def demo(
     *,
-    out: Annotated[Path, typer.Option(help="Where everything goes; a folder.")] = Path("demo"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where everything goes; a folder.", show_default="demo, or demo-own with --data"
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Your own folder of films instead of phantoms.", show_default=False),
@@ -50,7 +56,8 @@ def demo(
     Each step prints the command that does it. Run again, it resumes where it stopped. What a few minutes on
     phantoms teach a network says nothing about people.
     """
-    places = _Places(out)
+    _need_libraries()
+    places = _Places(out or Path("demo" if data is None else "demo-own"))
     settings = tuple(setting) if setting else SETTINGS
     started = time.monotonic()
     source = data or places.phantoms
@@ -62,8 +69,18 @@ def demo(
     console.print(f"Done in {time.monotonic() - started:.0f} s. Look at the page: {page.resolve()}")
 
 
+def _need_libraries() -> None:
+    """Refuses before any work, rather than after the films are prepared."""
+    from pleura.cli import TRAIN_LIBRARIES
+
+    for name in TRAIN_LIBRARIES:
+        if find_spec(name) is None:
+            error = ImportError(f"No module named {name!r}", name=name)
+            raise MissingExtra.needing("the demo", "train", error)
+
+
 def _say(command: str) -> str:
-    console.print(f"\n[bold cyan]$ {command}[/bold cyan]", highlight=False)
+    console.print(f"\n$ {command}", style="bold cyan", highlight=False)
     return command
 
 

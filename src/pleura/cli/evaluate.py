@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from pleura.cli.progress import Bar, console
 
@@ -72,5 +73,5 @@ def evaluate(
         "Empty truth and empty prediction count as Dice 1."
     )
     for caveat in evaluation.caveats:
-        console.print(f"[yellow]Mind:[/yellow] {caveat}")
+        console.print(Text("Mind:", "yellow"), caveat)
     console.print(f"Report: {out / REPORT_FILE}; numbers: {out / NUMBERS_FILE}")

@@ -83,7 +83,8 @@ def prepare(
     """Bring folders of chest films and masks into one dataset.
 
     Takes the SIIM layout (DICOM tree and train-rle.csv) and folders of images and masks. Run the same command
-    again to go on after an interruption, or to add films.
+    again to go on after an interruption, or to add films or a corpus. Leaving out a corpus that a former run
+    brought is refused: take another folder, or begin anew with --fresh.
     """
     from pleura.data.corpora import CorpusSpec, read_specs
     from pleura.data.prepare import prepare as prepare_corpora

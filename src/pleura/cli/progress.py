@@ -1,8 +1,9 @@
-"""The progress bar of every long verb: done, rate, time left."""
+"""What every verb prints through: the console, and the progress bar with done, rate and time left."""
 
 import sys
 import time
 from types import TracebackType
+from typing import ClassVar
 
 from rich.console import Console
 from rich.progress import (
@@ -11,12 +12,14 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
-console = Console(soft_wrap=True)
+# Paths and messages from outside are printed as they are: "[copy]" in a name is no markup.
+console = Console(soft_wrap=True, markup=False, emoji=False)
 
 
 class _Rate(ProgressColumn):
@@ -32,29 +35,24 @@ class _Rate(ProgressColumn):
 class Bar:
     """A context manager whose call takes (done, total); on a terminal a bar, else a line now and then.
 
-    Library functions take any `Callable[[int, int], None]`; this is the one the CLI hands them.
+    Library functions take any `Callable[[int, int], None]`; this is the one the CLI hands them. The clock
+    starts at the first call, and what was done by then does not count for the rate: a run that is taken up
+    again has not made it. When all is done, the next call begins another series.
+
+    Several may be open at once; the one that was called last is shown.
     """
 
     LINE_SECONDS = 15.0
+    _shown: ClassVar["Bar | None"] = None
 
     def __init__(self, label: str, unit: str = "films") -> None:
         self.label, self.unit = label, unit
-        self._started = self._said = time.monotonic()
-        self._bar: Progress | None = None
-        if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                _Rate(unit),
-                TimeRemainingColumn(),
-                console=console,
-            )
-            self._task = self._bar.add_task(label, total=None)
+        self._running = False
+        self._first = 0
+        self._started = self._said = 0.0
+        self._live: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> "Bar":
-        if self._bar:
-            self._bar.start()
         return self
 
     def __exit__(
@@ -63,19 +61,55 @@ class Bar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar:
-            self._bar.stop()
+        self._stop()
 
     def __call__(self, done: int, total: int) -> None:
-        if self._bar:
-            self._bar.update(self._task, completed=done, total=total)
-            return
-        now = time.monotonic()
-        if now - self._said >= self.LINE_SECONDS or done == total:
-            self._said = now
-            seconds = max(now - self._started, 1e-9)
-            left = (total - done) * seconds / done if done else float("nan")
-            sys.stdout.write(
-                f"{self.label}: {done}/{total} {self.unit}, {done / seconds:.1f}/s, {left:.0f} s left\n"
+        if not self._running:
+            self._running, self._first = True, done
+            self._started = self._said = time.monotonic()
+        if console.is_terminal:
+            self._draw(done, total)
+        else:
+            self._write(done, total)
+        if done >= total:
+            self._stop()
+
+    def _draw(self, done: int, total: int) -> None:
+        if self._live is None:
+            if Bar._shown is not None:  # a terminal has room for one
+                Bar._shown._stop()
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                _Rate(self.unit),
+                TimeRemainingColumn(),
             )
-            sys.stdout.flush()
+            live = Progress(*columns, console=console)
+            self._live = live, live.add_task(self.label, total=total, completed=done)
+            self._running = True
+            live.start()
+            Bar._shown = self
+        progress, task = self._live
+        progress.update(task, completed=done, total=total)
+
+    def _write(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._said < self.LINE_SECONDS and done < total:
+            return
+        self._said = now
+        text = f"{self.label}: {done}/{total} {self.unit}"
+        seconds, made = now - self._started, done - self._first
+        if seconds > 0 and made > 0:
+            rate = made / seconds
+            text += f", {rate:.1f}/s, {(total - done) / rate:.0f} s left"
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def _stop(self) -> None:
+        self._running = False
+        if self._live is not None:
+            self._live[0].stop()
+            self._live = None
+        if Bar._shown is self:
+            Bar._shown = None

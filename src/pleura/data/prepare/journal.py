@@ -1,13 +1,13 @@
 """The record of finished films that makes `pleura prepare` resumable after anything, kill -9 included.
 
-`journal.jsonl` has one JSON object a line: first the options every film depends on, then a film each
-time one is done, flushed at once. A line that was cut off is ignored; a film counts as done when
-its files are there at the size that was written.
+`journal.jsonl` has one JSON object a line: first the options every film depends on, then the corpora whenever a
+run brings others than the one before, and a film each time one is done, flushed at once. A line that was cut
+off is ignored; a film counts as done when its files are there at the size that was written.
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -19,12 +19,16 @@ from pleura.files import PARTIAL
 
 NAME = "journal.jsonl"
 
+Corpus = tuple[str, str]
+"""Name and root."""
+
 
 class Journal:
     """The journal of the dataset in `root`, open for appending; a context manager.
 
     Attributes:
         done: the films found finished, by their fingerprint.
+        corpora: (name, root) of those that films were taken from.
     """
 
     def __init__(self, root: Path, options: Mapping[str, Any]) -> None:
@@ -50,6 +54,8 @@ class Journal:
             self._file.truncate(0)
             self._append(header)
             self.done: dict[str, Converted] = {}
+            self.corpora: set[Corpus] = set()
+            self._latest: set[Corpus] = set()
             return
         began = _parsed(whole[0])
         if began != header:
@@ -59,11 +65,31 @@ class Journal:
                 "the same, take another folder, or start afresh (--fresh)"
             )
         self._file.truncate(sum(len(line) for line in whole))
-        self.done = {}
+        self.done, self.corpora, self._latest = {}, set(), set()
         for line in whole[1:]:
-            record = _parsed(line)
-            if record is not None and (converted := self._finished(record)) is not None:
+            record = _parsed(line) or {}
+            self._latest = _corpora(record) or self._latest
+            self.corpora |= {c for c in self._latest if c[0] == _corpus_of(record)}
+            if (converted := self._finished(record)) is not None:
                 self.done[str(record["case"])] = converted
+
+    def begin(self, corpora: Collection[Corpus]) -> None:
+        """Takes down which corpora this run prepares, (name, root) each.
+
+        Raises:
+            DatasetError: one that films were taken from before is not among them, so that its films would
+                silently leave the dataset.
+        """
+        dropped = sorted(self.corpora - set(corpora))
+        if dropped:
+            name, place = dropped[0]
+            raise DatasetError(
+                f"{self.root} was prepared from other corpora: {name} ({place}) is not among those given, and "
+                "its films would be lost. Give the former corpora too, take another folder, or start "
+                "afresh (--fresh)"
+            )
+        if set(corpora) != self._latest:
+            self._append({"corpora": sorted(corpora)})
 
     def add(self, fingerprint: str, converted: Converted) -> None:
         """Records a finished film."""
@@ -113,6 +139,18 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
+
+
+def _corpora(record: Mapping[str, Any]) -> set[Corpus]:
+    try:
+        return {(str(name), str(root)) for name, root in record.get("corpora", ())}
+    except (TypeError, ValueError):
+        return set()
+
+
+def _corpus_of(record: Mapping[str, Any]) -> str | None:
+    film = record.get("film")
+    return str(film.get("corpus")) if isinstance(film, dict) else None
 
 
 def _options(header: Mapping[str, Any] | None) -> str:

@@ -50,9 +50,10 @@ def prepare(
 ) -> Dataset:
     """Prepares corpora into the dataset folder `out` (its layout: `pleura.data.manifest`).
 
-    Films that a former run finished, in this folder and with the same options, are not done again. What
-    cannot be prepared is listed with its reason in `failures.csv`, and the rest go on. The same
-    film in two sources is kept once (`pleura.data.duplicates`).
+    Films that a former run finished, in this folder and with the same options, are not done again; corpora
+    may be added to the former ones, and none may be left out. What cannot be prepared is listed with its
+    reason in `failures.csv`, and the rest go on. The same film in two sources is kept once
+    (`pleura.data.duplicates`).
 
     Args:
         specs: the corpora, in order of preference among equals.
@@ -66,13 +67,15 @@ def prepare(
 
     Raises:
         CorpusError: a corpus cannot be used, or not one film of all could be prepared.
-        DatasetError: `out` holds something else, was begun with other options, or cannot be written.
+        DatasetError: `out` holds something else, was begun with other options or with a corpus that is not
+            among `specs`, or cannot be written.
     """
     out = Path(out)
     target = _checked(specs, size, processes)
     jobs, failures = _plan(specs)
     _claim(out, fresh=fresh)
     with Journal(out, {"size": size}) as journal:
+        journal.begin([(spec.name, str(spec.root.resolve())) for spec in specs])
         finished = {
             job.fingerprint: journal.done[job.fingerprint]
             for job in jobs

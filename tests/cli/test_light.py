@@ -1,0 +1,108 @@
+"""Without the libraries of `pleura[train]`: verbs work where they can, and else say what to install."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import pleura
+from pleura.cli import TRAIN_LIBRARIES, VERBS
+from pleura.data.manifest import Dataset
+from pleura.data.split import Split
+from pleura.inference.bundle import BundleManifest, write_bundle
+from pleura.inference.preprocess import InputSpec
+
+ROOT = Path(__file__).parents[2]
+# The command line's own library may bring pydantic, and not work without it.
+BLOCKED = sorted(set(TRAIN_LIBRARIES) - {"pydantic"})
+LIGHT = f"""
+import sys
+for name in {BLOCKED!r}:
+    sys.modules[name] = None
+from pleura.cli import main
+main()
+"""
+
+
+def light(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", LIGHT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+
+
+@pytest.fixture
+def folder(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> Path:
+    """A folder with a dataset, a split and a bundle whose network can only run with the libraries."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("dataset.json", "manifest.csv", "images", "masks"):
+        (data / name).symlink_to(blocks.root / name)
+    blocks_split.save(data / "split.json")
+    manifest = BundleManifest("m", "1", "unet_timm", {"encoder": "resnet10t"}, InputSpec(64))
+    write_bundle(tmp_path / "bundle", manifest, b"")
+    run = tmp_path / "run"
+    run.mkdir()
+    return tmp_path
+
+
+NEED = {
+    "train": ["train", "light", "--data", "data", "--out", "new-run"],
+    "export": ["export", "run", "--out", "b", "--data", "data"],
+    "evaluate": ["evaluate", "bundle", "--data", "data", "--out", "e"],
+    "predict": ["predict", "data/images", "-b", "bundle", "-o", "p"],
+    "demo": ["demo", "--patients", "20"],
+}
+WORK = {
+    "phantom": ["phantom", "--out", "ph", "--patients", "3", "--size", "64"],
+    "prepare": ["prepare", "data/images", "--out", "prepared", "--unmasked", "negative"],
+    "verify": ["verify", "data", "--out", "v"],
+    "preview": ["preview", "light", "--data", "data"],
+    "split": ["split", "data", "--out", "s.json"],
+}
+
+
+def test_every_verb_is_looked_at() -> None:
+    assert NEED.keys() | WORK.keys() == {name for name, _ in VERBS}
+
+
+@pytest.mark.parametrize("verb", sorted(NEED))
+def test_a_verb_that_needs_them_says_so_in_a_line(verb: str, folder: Path) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    done = light(*NEED[verb], cwd=folder)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pleura: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "pip install 'pleura[train]'" in done.stderr
+    if verb == "demo":  # before any work
+        assert sorted(path.name for path in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("verb", sorted(WORK))
+def test_a_verb_that_needs_none_works(verb: str, folder: Path) -> None:
+    done = light(*WORK[verb], cwd=folder)
+    assert done.stderr == ""
+    assert done.returncode == (1 if verb == "verify" else 0), done.stdout  # blocks are no films
+
+
+def test_corpora_files_are_read_without_them(folder: Path) -> None:
+    (folder / "c.yaml").write_text("corpora: [{root: data/images, unmasked: negative}]\n")
+    done = light("prepare", "--corpora", "c.yaml", "--out", "prepared", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_version(tmp_path: Path) -> None:
+    done = light("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"pleura {pleura.__version__}\n")
+
+
+def test_the_libraries_are_those_of_the_extra() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = {line.split(">")[0].replace("-", "_") for line in extra["train"]}
+    assert names == set(TRAIN_LIBRARIES)
