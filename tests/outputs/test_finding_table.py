@@ -1,21 +1,17 @@
-"""Findings as CSV, JSON and as a submission: round trips, odd names, files that are whole or not there."""
+"""Findings as CSV and JSON: round trips, odd names, files that are whole or not there."""
 
 import csv
 import json
 
-import numpy as np
 import pytest
 from made_up_findings import box_mask, declined, negative, positive
 
-from pleura.errors import EvaluationError
 from pleura.outputs.table import (
     COLUMNS,
     FindingTable,
-    read_sample_order,
+    write_failures,
     write_findings,
-    write_siim_submission,
 )
-from pleura.read.rle import decode_rle
 
 FIRST = ["file", "sop_instance_uid", "probability", "decision", "area_fraction", "side"]
 
@@ -48,7 +44,9 @@ def test_both_tables_hold_every_finding(tmp_path):
     assert (written[0]["calibrated"], written[0]["model_sha256"]) == ("False", "ab" * 32)
     assert (written[1]["area_fraction"], written[1]["side"]) == ("0.0", "")
     assert (written[2]["probability"], written[2]["area_fraction"]) == ("", "")
-    assert json.loads(listing.read_text(encoding="utf-8")) == [f.facts() for f in found]
+    assert json.loads(listing.read_text(encoding="utf-8")) == [
+        f.facts() | {"mask": None, "overlay": None} for f in found
+    ]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["findings.csv", "findings.json"]
 
 
@@ -88,78 +86,27 @@ def test_a_broken_run_leaves_the_old_table_and_its_own_rows(tmp_path):
     assert [row["file"] for row in rows(tmp_path / "f.csv.partial")] == ["new"]
 
 
-def sample(path, ids, header="ImageId,EncodedPixels"):
-    path.write_text("\n".join([header, *(f"{i},1 1" for i in ids)]) + "\n", encoding="utf-8")
-    return read_sample_order(path)
-
-
-BIG = box_mask((1024, 1024), 100, 200, 300, 260)
-
-
-def test_a_submission_follows_the_sample(tmp_path, caplog):
-    order = sample(tmp_path / "sample.csv", ["1.2.9", "1.2.1", "1.2.5", "1.2.7"])
-    found = [
-        positive(BIG, "/films/1.2.1.dcm"),
-        declined("1.2.5.dcm"),
-        negative((1024, 1024), "whatever.dcm", sop_instance_uid="1.2.9"),
-        negative((1024, 1024), "C:\\films\\1.2.7.png"),
-        declined("stranger.dcm"),
+def test_pictures_are_named_beside_their_finding(tmp_path):
+    with FindingTable(tmp_path / "f.csv", tmp_path / "f.json") as table:
+        table.add(negative(source="a/1.png"), mask="masks/1.png", overlay="overlays/1.png")
+        table.add(declined("b/1.png"), overlay="overlays/1~2.png")
+    pictures = [(row["mask"], row["overlay"]) for row in rows(tmp_path / "f.csv")]
+    assert pictures == [("masks/1.png", "overlays/1.png"), ("", "overlays/1~2.png")]
+    listed = json.loads((tmp_path / "f.json").read_text())
+    assert [(f["mask"], f["overlay"]) for f in listed] == [
+        ("masks/1.png", "overlays/1.png"),
+        (None, "overlays/1~2.png"),
     ]
-    path = tmp_path / "submission.csv"
-    assert write_siim_submission(path, iter(found), order) == 4
-    written = rows(path)
-    assert [row["ImageId"] for row in written] == order
-    assert [row["EncodedPixels"] == "-1" for row in written] == [True, False, True, True]
-    np.testing.assert_array_equal(decode_rle(written[1]["EncodedPixels"]), BIG)
-    assert "stranger.dcm is not in the sample" in caplog.text
 
 
-def test_a_uid_that_is_a_files_whole_name(tmp_path):
-    order = sample(tmp_path / "s.csv", ["1.2.840.5"])
-    assert write_siim_submission(tmp_path / "o.csv", [declined("x/1.2.840.5")], order) == 1
-
-
-def test_an_image_listed_twice_is_written_twice(tmp_path):
-    order = sample(tmp_path / "s.csv", ["1.2", "1.2"])
-    assert write_siim_submission(tmp_path / "o.csv", [declined("1.2.dcm")], order) == 2
-
-
-@pytest.mark.parametrize(
-    ("found", "says"),
-    [
-        ([declined("1.1.dcm")], "1 of the 2 images .* the first is 1.2;"),
-        ([], "2 of the 2 images"),
-        ([declined("1.1.dcm"), declined("1.1.png")], "image 1.1 has two findings"),
-        ([positive(box_mask(), "1.1.dcm"), declined("1.2.dcm")], r"1\.1: .*is \(60, 80\)"),
-    ],
-)
-def test_a_submission_that_cannot_be_made(tmp_path, found, says):
-    order = sample(tmp_path / "s.csv", ["1.1", "1.2"])
-    with pytest.raises(EvaluationError, match=says):
-        write_siim_submission(tmp_path / "o.csv", found, order)
-    assert not (tmp_path / "o.csv").exists()
-
-
-def test_the_samples_own_oddities(tmp_path):
-    path = tmp_path / "s.csv"
-    path.write_bytes(b"\xef\xbb\xbfImageId, EncodedPixels\r\n1.2 , -1\r\n\r\n1.3,\r\n")
-    assert read_sample_order(path) == ["1.2", "1.3"]
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"", "no column ImageId .it has: none"),
-        (b"id,EncodedPixels\n1,-1\n", "no column ImageId .it has: id, EncodedPixels"),
-        (b"ImageId,EncodedPixels\n", "lists no image"),
-        (b"\xff\xfe\x00", "cannot be read"),
-        (b'ImageId\n"open', "cannot be read"),
-    ],
-)
-def test_what_is_no_sample(tmp_path, content, says):
-    path = tmp_path / "s.csv"
-    path.write_bytes(content)
-    with pytest.raises(EvaluationError, match=says):
-        read_sample_order(path)
-    with pytest.raises(EvaluationError, match="cannot be read"):
-        read_sample_order(tmp_path / "nowhere.csv")
+def test_a_name_that_is_no_text_is_written_as_an_escape(tmp_path):
+    name = b"a/\xff.dcm".decode("utf-8", "surrogateescape")
+    write_findings([declined(name, reason=name)], tmp_path / "f.csv", tmp_path / "f.json")
+    (row,) = rows(tmp_path / "f.csv")
+    assert (row["file"], row["reason"]) == (r"a/\udcff.dcm", r"a/\udcff.dcm")
+    assert json.loads((tmp_path / "f.json").read_text())[0]["file"] == name  # JSON's own escape
+    write_failures(tmp_path / "failures.csv", [(name, f"{name} is damaged"), ("=b", "-")])
+    assert [tuple(row.values()) for row in rows(tmp_path / "failures.csv")] == [
+        (r"a/\udcff.dcm", r"a/\udcff.dcm is damaged"),
+        ("'=b", "'-"),
+    ]

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from pleura.cli.progress import Bar, console
 from pleura.errors import PleuraError, ReadError, UnrecognisedFormat
-from pleura.finding import Finding
 from pleura.inference.archive import Result, files_in, predict_files
 from pleura.inference.detector import Detector
+from pleura.outputs.submission import Submission, read_sample_order
+
+_SHOWN = 20
 
 
 class Format(StrEnum):
@@ -51,19 +54,24 @@ def predict(
 
     Writes findings.csv and findings.json, a mask and an overlay for each film, and failures.csv with
     the files that could not be read and why; those never stop the rest. In folders, files that are no
-    films at all are passed over.
+    films at all are passed over. A submission has a row for every image of the sample: -1 where its film
+    failed, which also ends in exit code 1.
     """
     if (format is Format.siim) != (sample is not None):
         raise typer.BadParameter("--format siim and --sample SAMPLE.csv go together")
     paths = list(files_in(films))
     if not paths:
         raise ReadError(f"there are no files in {', '.join(map(str, films))}")
+    submission = None
+    if sample is not None:
+        submission = Submission(read_sample_order(sample))
+        submission.check(map(str, paths))
     results = predict_files(Detector.load(bundle, device), paths, batch_size=batch_size)
     named = {path for path in films if path.is_file()}
     with Bar("Predicting") as bar:
         counted = _counted(results, len(paths), bar)
-        if sample is not None:
-            _submission(counted, sample, out)
+        if submission is not None:
+            _submission(counted, submission, named, out)
         else:
             _findings(counted, named, out, masks=masks, overlays=overlays)
 
@@ -84,11 +92,11 @@ def _findings(
         for result in results:
             if result.film is not None and result.finding is not None:
                 folder.add(result.film, result.finding)
-            elif isinstance(result.error, UnrecognisedFormat) and result.path not in named:
+            elif _no_film(result, named):
                 skipped += 1
             else:
                 folder.fail(str(result.path), str(result.error))
-                console.print(f"[red]failed[/red] {result.error}")
+                _say_failed(str(result.error))
     counts = folder.counts
     console.print(
         f"{counts['positive']} positive, {counts['negative']} negative, {counts['declined']} declined, "
@@ -100,17 +108,36 @@ def _findings(
         raise PleuraError("no film could be judged; the reasons are above and in failures.csv")
 
 
-def _submission(results: Iterator[Result], sample: Path, out: Path) -> None:
-    from pleura.outputs.table import read_sample_order, write_siim_submission
-
-    def findings() -> Iterator[Finding]:
-        for result in results:
-            if result.finding is not None:
-                yield result.finding
-            else:
-                console.print(f"[red]failed[/red] {result.error}")
+def _submission(
+    results: Iterator[Result], submission: Submission, named: set[Path], out: Path
+) -> None:
+    from pleura.outputs.table import write_failures
 
     out.mkdir(parents=True, exist_ok=True)
+    for result in results:
+        if result.finding is not None:
+            submission.add(result.finding)
+        elif not _no_film(result, named) or submission.lists(str(result.path)):
+            submission.fail(str(result.path), str(result.error))
     path = out / "submission.csv"
-    rows = write_siim_submission(path, findings(), read_sample_order(sample))
+    rows, failures = submission.write(path), submission.failures
+    write_failures(out / "failures.csv", failures)
+    for source, reason in failures[:_SHOWN]:
+        _say_failed(reason if source in reason else f"{source}: {reason}")
+    if len(failures) > _SHOWN:
+        console.print(f"and {len(failures) - _SHOWN} more")
     console.print(f"{rows} rows: {path}")
+    if failures:
+        raise PleuraError(
+            f"{len(failures)} films failed; those of the sample are -1 in {path}, and the reasons are in "
+            f"{out / 'failures.csv'}"
+        )
+
+
+def _no_film(result: Result, named: set[Path]) -> bool:
+    """Whether the file, met in a folder, is of another kind, such as a text beside the films."""
+    return isinstance(result.error, UnrecognisedFormat) and result.path not in named
+
+
+def _say_failed(reason: str) -> None:
+    console.print(Text("failed", "red"), reason)

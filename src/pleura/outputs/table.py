@@ -1,24 +1,19 @@
-"""Findings as tables: CSV for people, JSON for programs, and the SIIM-ACR challenge's submission.
+"""Findings as tables: CSV for people, JSON for programs.
 
-All take their name only when they are whole. CSV and JSON are written as findings come, to a file beside
-the target; a run that breaks off leaves that file, `NAME.partial`, with the rows it had.
+Both take their name only when they are whole. They are written as findings come, to a file beside the target;
+a run that breaks off leaves that file, `NAME.partial`, with the rows it had.
 """
 
 import csv
 import json
-import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from pleura.errors import EvaluationError
 from pleura.files import PARTIAL, whole
 from pleura.finding import Finding
-from pleura.read.rle import encode_rle
-
-log = logging.getLogger(__name__)
 
 COLUMNS = (
     "file",
@@ -37,11 +32,15 @@ COLUMNS = (
     "model_version",
     "model_sha256",
     "notes",
+    "mask",
+    "overlay",
 )
-"""Columns of the CSV; `lesions` is their number, `notes` are joined by ` | `."""
+"""Columns of the CSV; `lesions` is their number, `notes` are joined by ` | `; `mask` and `overlay` are the
+film's pictures, relative to the table, empty where there are none."""
 
-SIIM_SHAPE = (1024, 1024)
-_SAMPLE_BYTES = 64 << 20
+NO_TEXT = "backslashreplace"
+"""How bytes of a file name that are no text are written: as an escape, which JSON reads too."""
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -51,7 +50,7 @@ class FindingTable:
     Args:
         csv_path: one finding a row, the columns `COLUMNS`. A text that a spreadsheet would take for a
             formula is led by an apostrophe (OWASP, CSV injection): file names come from outside.
-        json_path: a list of `Finding.facts()`, texts as they are.
+        json_path: a list of `Finding.facts()` with `mask` and `overlay`, texts as they are.
 
     Either may be None. Their folders must exist.
     """
@@ -74,9 +73,9 @@ class FindingTable:
             self._json.write("[")
         return self
 
-    def add(self, finding: Finding) -> None:
-        """Writes one finding."""
-        facts = finding.facts()
+    def add(self, finding: Finding, mask: str | None = None, overlay: str | None = None) -> None:
+        """Writes one finding, with where its pictures lie."""
+        facts = finding.facts() | {"mask": mask, "overlay": overlay}
         if self._csv:
             csv.writer(self._csv).writerow(csv_row(facts))
         if self._json:
@@ -110,112 +109,19 @@ def write_findings(
 
 
 def csv_row(facts: Mapping[str, Any]) -> list[str]:
-    """The cells of `COLUMNS` for one `Finding.facts()`, safe to open in a spreadsheet."""
+    """The cells of `COLUMNS` for the facts of one finding, safe to open in a spreadsheet."""
     flat = dict(facts, lesions=len(facts["lesions"]), notes=" | ".join(facts["notes"]))
     return [cell(flat[name]) for name in COLUMNS]
 
 
-def read_sample_order(path: Path) -> list[str]:
-    """The ImageIds of a sample submission, in its order, as often as they stand there.
-
-    Raises:
-        EvaluationError: the file cannot be read, is larger than 64 MB, has no column `ImageId`, or no
-            row.
-    """
-    try:
-        size = path.stat().st_size
-        if size > _SAMPLE_BYTES:
-            raise EvaluationError(
-                f"{path} has {size:,} bytes, too many for a sample submission; give the CSV with the "
-                "columns ImageId and EncodedPixels"
-            )
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(rows, [])]
-            if "ImageId" not in header:
-                raise EvaluationError(
-                    f"{path} has no column ImageId (it has: {', '.join(header)[:200] or 'none'}); give "
-                    "the challenge's sample submission"
-                )
-            at = header.index("ImageId")
-            order = [row[at].strip() for row in rows if len(row) > at and row[at].strip()]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(
-            f"the sample submission {path} cannot be read ({error}); give a CSV in UTF-8"
-        ) from error
-    if not order:
-        raise EvaluationError(f"{path} lists no image; give the challenge's sample submission")
-    return order
-
-
-def write_siim_submission(
-    path: Path, findings: Iterable[Finding], sample_order: Sequence[str]
-) -> int:
-    """Writes `ImageId,EncodedPixels` in the order of a sample submission.
-
-    An image is known by its SOP Instance UID or by its file's name without the ending. A declined or negative
-    film is `-1`. Findings the sample does not list are left out, and logged.
-
-    Args:
-        path: the CSV.
-        findings: with masks on the challenge's matrix, 1024 x 1024; taken one at a time.
-        sample_order: ImageIds, as `read_sample_order` gives them.
-
-    Returns:
-        How many rows were written.
-
-    Raises:
-        EvaluationError: an image of the sample has no finding, or two; or a mask is missing or not of
-            1024 x 1024.
-    """
-    wanted = set(sample_order)
-    encoded: dict[str, str] = {}
-    for finding in findings:
-        name = _image_id(finding, wanted)
-        if name is None:
-            log.warning("%s is not in the sample submission: left out", finding.source)
-        elif name in encoded:
-            raise EvaluationError(
-                f"image {name} has two findings, the second from {finding.source}; give each film once"
-            )
-        else:
-            encoded[name] = _encoded(finding, name)
-    missing = [name for name in dict.fromkeys(sample_order) if name not in encoded]
-    if missing:
-        raise EvaluationError(
-            f"{len(missing)} of the {len(wanted)} images of the sample submission have no finding, the "
-            f"first is {missing[0]}; predict those films too"
-        )
+def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:
+    """Writes (file, reason) pairs as CSV, whole or not at all."""
     with (
         whole(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
+        temporary.open("w", newline="", encoding="utf-8", errors=NO_TEXT) as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("ImageId", "EncodedPixels"))
-        writer.writerows((name, encoded[name]) for name in sample_order)
-    return len(sample_order)
-
-
-def _image_id(finding: Finding, wanted: set[str]) -> str | None:
-    stem = PurePath(finding.source.replace("\\", "/")).stem
-    whole = PurePath(finding.source.replace("\\", "/")).name
-    # A UID without an ending looks to `stem` as if its last part were one.
-    for name in (finding.sop_instance_uid, stem, whole):
-        if name in wanted:
-            return name
-    return None
-
-
-def _encoded(finding: Finding, name: str) -> str:
-    if finding.decision != "positive":
-        return "-1"
-    if finding.mask is None or finding.mask.shape != SIIM_SHAPE:
-        shape = None if finding.mask is None else finding.mask.shape
-        raise EvaluationError(
-            f"image {name}: a submission needs a mask of {SIIM_SHAPE}, the finding's is {shape}; predict "
-            "on the challenge's own files"
-        )
-    return encode_rle(finding.mask)
+        rows = [(cell(source), cell(reason)) for source, reason in failures]
+        csv.writer(file).writerows([("file", "reason"), *rows])
 
 
 def cell(value: object) -> str:
@@ -230,4 +136,4 @@ def cell(value: object) -> str:
 
 
 def _partial(path: Path) -> TextIO:
-    return Path(f"{path}{PARTIAL}").open("w", newline="", encoding="utf-8")
+    return Path(f"{path}{PARTIAL}").open("w", newline="", encoding="utf-8", errors=NO_TEXT)
