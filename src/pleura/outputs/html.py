@@ -113,4 +113,5 @@ def write_page(path: Path | str, html: str) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, html.encode())
+    # Half a surrogate pair, from a file name that is no text, has no bytes of its own.
+    write_bytes(path, html.encode("utf-8", "backslashreplace"))

@@ -1,8 +1,8 @@
 """The record of finished films that makes `pleura prepare` resumable after anything, kill -9 included.
 
-`journal.jsonl` has one JSON object a line: first the options every film depends on, then the corpora whenever a
-run brings others than the one before, and a film each time one is done, flushed at once. A line that was cut
-off is ignored; a film counts as done when its files are there at the size that was written.
+`journal.jsonl` has one JSON object a line: first the options every film depends on, then the corpora
+whenever a run brings others than the one before, and a film each time one is done, flushed at once. A line
+that was cut off is ignored; a film counts as done when its files are there at the size that was written.
 """
 
 import json
@@ -84,8 +84,8 @@ class Journal:
         if dropped:
             name, place = dropped[0]
             raise DatasetError(
-                f"{self.root} was prepared from other corpora: {name} ({place}) is not among those given, and "
-                "its films would be lost. Give the former corpora too, take another folder, or start "
+                f"{self.root} was prepared from other corpora: {name} ({place}) is not among those given, "
+                "and its films would be lost. Give the former corpora too, take another folder, or start "
                 "afresh (--fresh)"
             )
         if set(corpora) != self._latest:
