@@ -5,8 +5,9 @@ import pytest
 from made_up_scores import random_scores, score
 
 from pleura.errors import EvaluationError
-from pleura.evaluation.bootstrap import Interval, _patient_weights, _Ranks, bootstrap, wilson
+from pleura.evaluation.bootstrap import Interval, bootstrap, wilson
 from pleura.evaluation.metrics import auc, average_precision
+from pleura.evaluation.resampling import Block, Ranks, patient_weights
 from pleura.evaluation.scores import ScoreTable
 
 
@@ -105,7 +106,7 @@ def test_the_seed_decides_and_the_order_does_not():
 
 
 def test_patients_are_drawn_whole_and_with_replacement():
-    blocks = list(_patient_weights(7, 500_000, 5, seed=0))
+    blocks = list(patient_weights(7, 500_000, 5, seed=0))
     assert [b.shape for b in blocks] == [(2, 7), (2, 7), (1, 7)]
     weights = np.concatenate(blocks)
     assert (weights.sum(axis=1) == 7).all()
@@ -117,7 +118,8 @@ def test_weighted_ranks_are_those_of_films_repeated():
     films = [score(i, f.label, round(f.presence_score, 1)) for i, f in enumerate(films)]  # ties
     table = ScoreTable.of(films)
     weights = np.random.default_rng(0).integers(0, 4, size=(6, 40))
-    areas, precisions = _Ranks(table).metrics(weights.astype(float))
+    block = Block(weights.astype(float), Ranks(table.score, table.label, table.patient))
+    areas, precisions = block.auc(), block.average_precision()
     for row, area, precision in zip(weights, areas, precisions, strict=True):
         scores, labels = np.repeat(table.score, row), np.repeat(table.label, row)
         assert area == pytest.approx(auc(scores, labels))
