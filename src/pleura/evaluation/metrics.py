@@ -130,6 +130,23 @@ def roc_curve(
     )
 
 
+def precision_recall_curve(
+    scores: ArrayLike, labels: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Recall, precision, threshold: one point a distinct score, falling. Join them by steps, not by slopes.
+
+    A film is called positive where its score is at or above the threshold (Davis and Goadrich 2006).
+
+    Raises:
+        EvaluationError: as for `auc`, and where there is no positive film.
+    """
+    values, positive = _checked(scores, labels)
+    if not positive.any():
+        raise EvaluationError(_one_class(positive, "a precision-recall curve"))
+    thresholds, tp, fp = _cumulated(values, positive)
+    return tp / tp[-1], tp / (tp + fp), thresholds
+
+
 @dataclass(frozen=True)
 class Confusion:
     """Calls against labels, as counts of films."""

@@ -8,6 +8,7 @@ itself, so that a number and its interval are one definition.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,7 @@ _CELLS = 1_000_000  # resamples x films held at once, 8 MB of float64 an array
 _MIN_SHARE = 0.5  # of the resamples in which a metric must exist to be given an interval
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class Block:
     def __init__(self, weights: Floats, ranks: Ranks) -> None:
         self.weights = weights
         self._ranks = ranks
+        self._made: dict[str, Any] = {}
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives, made once a block, for what several statistics need."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
 
     def ratio(self, top: Floats, bottom: Floats) -> Floats:
         """Weighted ratios (B,) of sums a patient, each (patients,); NaN where the bottom is 0."""
