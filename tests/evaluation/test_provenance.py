@@ -15,7 +15,7 @@ from pleura.evaluation.provenance import check_provenance
 from pleura.evaluation.report import evaluate
 from pleura.evaluation.run import count_openings, score_films
 from pleura.finding import Target
-from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle, BundleManifest
+from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle, BundleManifest, Member
 from pleura.inference.preprocess import InputSpec
 
 MASK = np.zeros((160, 160), bool)
@@ -26,10 +26,12 @@ class Bundled:
     """A detector of a bundle that calls every film positive."""
 
     def __init__(self, card, target=None):
-        manifest = BundleManifest("model", "1", "none", {}, InputSpec(64), data_card=card)
+        manifest = BundleManifest(
+            "model", "1", (Member("none", {}, InputSpec(64)),), data_card=card
+        )
         if target:
             manifest = replace(manifest, target=target)
-        self.bundle = Bundle.in_memory(manifest, b"")
+        self.bundle = Bundle.in_memory(manifest, [b""])
         self.openings = []
         self.root = None
 

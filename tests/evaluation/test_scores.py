@@ -5,7 +5,8 @@ import pytest
 from made_up_scores import finding, score
 
 from pleura.errors import EvaluationError
-from pleura.evaluation.scores import FilmScore, ScoreTable, ScoreWriter, read_scores
+from pleura.evaluation.score_file import ScoreWriter, read_scores
+from pleura.evaluation.scores import FilmScore, ScoreTable
 
 TRUTH = np.zeros((4, 5), bool)
 TRUTH[1, 1:4] = True  # 3 px

@@ -14,14 +14,15 @@ from pleura.data.manifest import Dataset, Film
 from pleura.errors import EvaluationError
 from pleura.evaluation.operating_point import Detector
 from pleura.evaluation.provenance import UNKNOWN, Provenance, bundle_of, check_provenance
-from pleura.evaluation.scores import FilmScore, ScoreWriter, read_scores
+from pleura.evaluation.score_file import ScoreWriter, read_scores
+from pleura.evaluation.scores import FilmScore
 from pleura.files import write_json
 from pleura.finding import Finding, ModelIdentity
 
 log = logging.getLogger(__name__)
 
 RUN_FILE, FILMS_FILE, OPENINGS_FILE = "run.json", "films.csv", "test-openings.jsonl"
-RUN_VERSION = 2
+RUN_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,16 @@ def _scores(
             corpus=film.corpus,
             label=int(film.label or 0),
             label_quality=film.label_quality,
+            spacing_mm=_believable_spacing(film),
+            image_left=film.image_left,
         )
+
+
+def _believable_spacing(film: Film) -> tuple[float, float] | None:
+    known = film.row_spacing_mm is not None and film.column_spacing_mm is not None
+    if not known or film.spacing_basis not in ("calibrated", "detector"):
+        return None
+    return film.row_spacing_mm or 0.0, film.column_spacing_mm or 0.0
 
 
 def _known(out: Path, run: Run) -> dict[str, FilmScore] | None:

@@ -8,19 +8,22 @@ an empty mask and a presence score of 0. Declining the hard films cannot raise a
 how many were judged.
 """
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pleura.errors import EvaluationError
+from pleura.evaluation.localisation import localise
 from pleura.evaluation.metrics import dice_of, iou_of
 from pleura.finding import Decision, Finding
+from pleura.radiograph import Side as ImageSide
+
+Side = Literal["right", "left", "bilateral"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class FilmScore:
         truth_area: px of the labelled mask.
         pred_area, intersection: px of the predicted mask, and of what it shares with the truth; None
             where the model judges the film but does not localise.
+        hd95_px, hd95_mm: 95th percentile of the distance between the masks' surfaces; None where either is
+            empty, in mm also where the film's spacing is not believable.
+        truth_regions, found_regions: connected regions of the labelled mask, and those of them found.
+        false_regions: regions of the predicted mask that lie outside the labelled one
+            (`pleura.evaluation.localisation`).
+        pixel_mm2: area of a pixel, None where the spacing is not believable.
+        side: the patient's side or sides of the labelled mask, as far as the film's display tells.
     """
 
     film_id: str
@@ -49,6 +59,13 @@ class FilmScore:
     truth_area: int
     pred_area: int | None
     intersection: int | None
+    hd95_px: float | None = None
+    hd95_mm: float | None = None
+    truth_regions: int | None = None
+    found_regions: int | None = None
+    false_regions: int | None = None
+    pixel_mm2: float | None = None
+    side: Side | None = None
 
     def __post_init__(self) -> None:
         declined = self.decision == "declined"
@@ -62,6 +79,11 @@ class FilmScore:
             or not 0 <= (self.intersection or 0) <= min(areas)
             or max(areas) > self.pixels
             or sum(areas) - (self.intersection or 0) > self.pixels
+            or not 0 <= (self.found_regions or 0) <= (self.truth_regions or 0)
+            or (self.false_regions or 0) < 0
+            or not all(0.0 <= v < math.inf for v in (self.hd95_px or 0.0, self.hd95_mm or 0.0))
+            or not 0.0 < (1.0 if self.pixel_mm2 is None else self.pixel_mm2) < math.inf
+            or (self.side is not None and self.side not in get_args(Side))
         )
         if wrong:
             raise EvaluationError(f"no film scores like this: {self}")
@@ -89,24 +111,26 @@ class FilmScore:
         corpus: str,
         label: int,
         label_quality: str = "expert",
+        spacing_mm: tuple[float, float] | None = None,
+        image_left: ImageSide = "right",
     ) -> "FilmScore":
         """The score of `finding` against `truth`, a bool mask (H, W) on the same source matrix.
+
+        `spacing_mm` (row, column) is given where it is believable; `image_left` is the patient's side at the
+        image's left edge.
 
         Raises:
             EvaluationError: the finding's mask is not of the truth's shape.
         """
-        pred_area: int | None = None
-        intersection: int | None = None
-        if finding.decision == "declined":
-            pred_area = intersection = 0
-        elif finding.mask is not None:
-            if finding.mask.shape != truth.shape:
-                raise EvaluationError(
-                    f"film {film_id}: the finding's mask is {finding.mask.shape}, the labelled one "
-                    f"{truth.shape}; both belong on the film's source matrix"
-                )
-            pred_area = int(finding.mask.sum())
-            intersection = int((finding.mask & truth).sum())
+        mask = finding.mask
+        if finding.decision == "declined":  # nothing is found on a film that is not judged
+            mask = np.zeros_like(truth)
+        if mask is not None and mask.shape != truth.shape:
+            raise EvaluationError(
+                f"film {film_id}: the finding's mask is {mask.shape}, the labelled one "
+                f"{truth.shape}; both belong on the film's source matrix"
+            )
+        placed = None if mask is None else localise(mask, truth, spacing_mm)
         return cls(
             film_id=film_id,
             patient_id=patient_id,
@@ -117,9 +141,28 @@ class FilmScore:
             presence_score=finding.probability,
             pixels=int(truth.size),
             truth_area=int(truth.sum()),
-            pred_area=pred_area,
-            intersection=intersection,
+            pred_area=None if mask is None else int(mask.sum()),
+            intersection=None if mask is None else int((mask & truth).sum()),
+            hd95_px=placed.hd95_px if placed else None,
+            hd95_mm=placed.hd95_mm if placed else None,
+            truth_regions=placed.truth_regions if placed else None,
+            found_regions=placed.found_regions if placed else None,
+            false_regions=placed.false_regions if placed else None,
+            pixel_mm2=spacing_mm[0] * spacing_mm[1] if spacing_mm else None,
+            side=_side(truth, image_left),
         )
+
+
+def _side(truth: NDArray[np.bool_], image_left: ImageSide) -> Side | None:
+    """The side or sides on which a tenth of the mask at least lies."""
+    half = truth.shape[1] // 2
+    at_left, at_right = int(truth[:, :half].sum()), int(truth[:, half:].sum())
+    if not at_left + at_right:
+        return None
+    if min(at_left, at_right) >= 0.1 * (at_left + at_right):
+        return "bilateral"
+    other: ImageSide = "left" if image_left == "right" else "right"
+    return image_left if at_left > at_right else other
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,67 +242,3 @@ class ScoreTable:
         if self.pred_area is None or self.intersection is None:
             return None
         return iou_of(self.pred_area, self.truth_area, self.intersection)
-
-
-_COLUMNS = [f.name for f in fields(FilmScore)]
-_INTEGERS = {"label", "pixels", "truth_area", "pred_area", "intersection"}
-
-
-class ScoreWriter:
-    """Appends film scores to a CSV, a whole row at a time, so that an interruption loses at most one.
-
-    Use as a context manager; a new or empty file gets its header first.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> "ScoreWriter":
-        new = not self.path.exists() or not self.path.stat().st_size
-        self._file = self.path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file)
-        if new:
-            self._writer.writerow(_COLUMNS)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, scores: Sequence[FilmScore]) -> None:
-        """Writes `scores` and hands them to the operating system."""
-        for score in scores:
-            row = asdict(score)
-            self._writer.writerow(["" if row[c] is None else row[c] for c in _COLUMNS])
-        self._file.flush()
-
-
-def read_scores(path: Path) -> Iterator[FilmScore]:
-    """The film scores in a CSV.
-
-    Raises:
-        EvaluationError: a column is missing or a row is damaged; names the line.
-    """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file, strict=True)
-        missing = set(_COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise EvaluationError(
-                f"{path} lacks the columns {', '.join(sorted(missing))}; evaluate into a new folder"
-            )
-        try:
-            for row in reader:
-                yield FilmScore(**{name: _cell(name, row[name]) for name in _COLUMNS})
-        except (ValueError, TypeError, csv.Error) as error:
-            raise EvaluationError(
-                f"{path}, line {reader.line_num}: {error}; evaluate into a new folder"
-            ) from error
-
-
-def _cell(name: str, text: str | None) -> Any:
-    if text is None:
-        raise ValueError("the row is cut short")
-    if name in _INTEGERS:
-        return int(text) if text else None
-    if name == "presence_score":
-        return float(text) if text else None
-    return text
