@@ -1,56 +1,101 @@
 """The contract every network keeps, and the pieces they are made of."""
 
+from typing import Any
+
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from pleura.errors import RecipeError, UnknownName
-from pleura.networks import NETWORKS, create, parameter_count
+from pleura.networks import NETWORKS, create, has_presence_head, parameter_count
 from pleura.networks.decoder import UNetDecoder
 from pleura.networks.encoder import load_encoder, read_weights, timm_encoder
 from pleura.networks.torchvision_ops import compiled_operators_load, declare_missing
 
-SIZES = {"swin_unet": 224, "unet_timm": 64}
-FIXED_SIZE = {"swin_unet"}
+# As small as each network can be, and its variants: name, size, options.
+CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "double_unet": (
+        "double_unet",
+        64,
+        {"encoder": "vgg11_bn", "filters": (4, 8, 8, 8), "aspp_filters": 4},
+    ),
+    "swin_unet": ("swin_unet", 64, {}),
+    "unet": ("unet", 64, {"filters": (8, 16, 32)}),
+    "unet, padded": ("unet", 64, {"filters": (8, 16, 32), "padded": True, "batch_norm": True}),
+    "unet_timm": ("unet_timm", 64, {}),
+    "unet_timm, ResNet, scSE, presence": (
+        "unet_timm",
+        64,
+        {"encoder": "resnet18", "scse": True, "presence_head": True},
+    ),
+    "unet_timm, EfficientNet": ("unet_timm", 64, {"encoder": "efficientnet_b0"}),
+    "unet_timm, ConvNeXt": ("unet_timm", 64, {"encoder": "convnext_atto"}),
+    "unet_timm, Swin": ("unet_timm", 64, {"encoder": "swin_tiny_patch4_window7_224"}),
+    "unetpp": ("unetpp", 64, {"filters": (4, 8, 16)}),
+    "unetpp, one head": ("unetpp", 64, {"filters": (4, 8, 16), "deep_supervision": False}),
+}
+FIXED_SIZE = {"swin_unet", "unet_timm, Swin"}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+def made(case: str, channels: int = 1) -> tuple[nn.Module, int]:
+    name, size, options = CASES[case]
+    return create(name, channels=channels, size=size, **options), size
+
+
+def test_every_network_keeps_the_contract() -> None:
+    assert {name for name, _, _ in CASES.values()} == set(NETWORKS)
+
+
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_forward_and_backward(name: str, channels: int) -> None:
+def test_forward_and_backward(case: str, channels: int) -> None:
     torch.manual_seed(0)
-    size = SIZES[name]
-    network = create(name, channels=channels, size=size)
-    images = torch.randn(2, channels, size, size)
-    logits = network(images).mask_logits
-    assert logits.shape == (2, 1, size, size)
-    assert logits.dtype == torch.float32
-    logits.mean().backward()
+    network, size = made(case, channels)
+    output = network(torch.randn(2, channels, size, size))
+    assert output.mask_logits.shape == (2, 1, size, size)
+    assert output.mask_logits.dtype == torch.float32
+    total = output.mask_logits.mean()
+    name, _, options = CASES[case]
+    assert (output.presence_logits is not None) is has_presence_head(name, options)
+    if output.presence_logits is not None:
+        assert output.presence_logits.shape == (2,)
+        total = total + output.presence_logits.mean()
+    for logits in output.deep_logits:
+        assert logits.shape[:2] == (2, 1)
+        total = total + logits.mean()
+    total.backward()
     gradients = [p.grad for p in network.parameters() if p.requires_grad]
     assert all(g is not None and g.isfinite().all() for g in gradients)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_starts_near_the_prior_of_the_background(name: str) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_a_batch_of_one_film_can_be_trained_on(case: str) -> None:
+    network, size = made(case)
+    assert network.train()(torch.rand(1, 1, size, size)).mask_logits.isfinite().all()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_starts_near_the_prior_of_the_background(case: str) -> None:
     torch.manual_seed(0)
-    size = SIZES[name]
-    network = create(name, channels=1, size=size).eval()
+    network, size = made(case)
     with torch.inference_mode():
-        probability = network(torch.rand(1, 1, size, size)).mask_logits.sigmoid().mean()
+        probability = network.eval()(torch.rand(1, 1, size, size)).mask_logits.sigmoid().mean()
     assert 0.0005 < float(probability) < 0.2
 
 
-@pytest.mark.parametrize("name", set(NETWORKS) - FIXED_SIZE)
-def test_odd_sizes(name: str) -> None:
-    network = create(name, channels=1, size=64).eval()
+@pytest.mark.parametrize("case", sorted(set(CASES) - FIXED_SIZE))
+def test_odd_sizes(case: str) -> None:
+    network, _ = made(case)
     with torch.inference_mode():
-        assert network(torch.rand(1, 1, 75, 98)).mask_logits.shape == (1, 1, 75, 98)
+        assert network.eval()(torch.rand(1, 1, 75, 98)).mask_logits.shape == (1, 1, 75, 98)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_bf16_stays_close_to_float32(name: str) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_bf16_stays_close_to_float32(case: str) -> None:
     torch.manual_seed(0)
-    size = SIZES[name]
-    network = create(name, channels=1, size=size).eval()
+    network, size = made(case)
+    network.eval()
     images = torch.rand(1, 1, size, size)
     with torch.inference_mode():
         exact = network(images).mask_logits.sigmoid()
@@ -59,13 +104,12 @@ def test_bf16_stays_close_to_float32(name: str) -> None:
     assert float((exact - rough).abs().max()) < 0.05
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_weights_survive_a_file(name: str, tmp_path) -> None:
-    size = SIZES[name]
-    network = create(name, channels=1, size=size).eval()
-    save_file(network.state_dict(), tmp_path / "weights.safetensors")
-    other = create(name, channels=1, size=size).eval()
-    other.load_state_dict(read_weights(tmp_path / "weights.safetensors"))
+@pytest.mark.parametrize("case", CASES)
+def test_weights_survive_a_file(case: str, tmp_path) -> None:
+    network, size = made(case)
+    save_file(network.eval().state_dict(), tmp_path / "weights.safetensors")
+    other, _ = made(case)
+    other.eval().load_state_dict(read_weights(tmp_path / "weights.safetensors"))
     images = torch.rand(1, 1, size, size)
     with torch.inference_mode():
         assert torch.equal(network(images).mask_logits, other(images).mask_logits)

@@ -10,13 +10,19 @@ from typing import Any
 from torch import nn
 
 from pleura.errors import RecipeError, UnknownName
+from pleura.networks.double_unet import DoubleUNet
 from pleura.networks.output import Output
 from pleura.networks.swin_unet import SwinUNet
+from pleura.networks.unet import UNet
 from pleura.networks.unet_timm import UNetTimm
+from pleura.networks.unetpp import UNetPP
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "double_unet": DoubleUNet,
     "swin_unet": SwinUNet,
+    "unet": UNet,
     "unet_timm": UNetTimm,
+    "unetpp": UNetPP,
 }
 
 
@@ -39,8 +45,14 @@ def create(name: str, *, channels: int, size: int, **options: Any) -> nn.Module:
         raise RecipeError(f"network {name} at {channels}x{size}x{size}: {error}") from error
 
 
-def has_presence_head(name: str) -> bool:
-    """Whether the network `name` gives presence logits; its class then says `presence_head = True`."""
+def has_presence_head(name: str, options: Mapping[str, Any] | None = None) -> bool:
+    """Whether the network `name`, made with `options`, gives presence logits.
+
+    A class that always does says `presence_head = True`; one that may takes an option of that name.
+    """
+    option = inspect.signature(NETWORKS[name]).parameters.get("presence_head")
+    if option is not None:
+        return bool((options or {}).get("presence_head", option.default))
     return bool(getattr(NETWORKS[name], "presence_head", False))
 
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pleura.networks.blocks import ScSE
+
 
 def conv_block(inputs: int, outputs: int) -> nn.Sequential:
     """Twice a padded 3x3 convolution, batch norm and ReLU; (N, inputs, H, W) to (N, outputs, H, W)."""
@@ -31,6 +33,14 @@ def mask_head(inputs: int) -> nn.Conv2d:
     return head
 
 
+def channels_first(encoder: nn.Module, images: Tensor) -> list[Tensor]:
+    """The maps (N, C_i, H_i, W_i) of a timm encoder, finest first; some, such as Swin, keep channels last."""
+    maps: list[Tensor] = encoder(images)
+    if getattr(encoder, "output_fmt", "NCHW") == "NHWC":
+        return [m.permute(0, 3, 1, 2).contiguous() for m in maps]
+    return maps
+
+
 class UNetDecoder(nn.Module):
     """Climbs from the coarsest feature map to `size`, meeting each finer one on the way.
 
@@ -41,9 +51,12 @@ class UNetDecoder(nn.Module):
         encoder_channels: of the encoder's maps, finest first.
         channels: of each block's output, coarsest first. The first blocks meet the finer maps in turn;
             those that remain only double the resolution.
+        scse: whether `ScSE` ends each block.
     """
 
-    def __init__(self, encoder_channels: Sequence[int], channels: Sequence[int]) -> None:
+    def __init__(
+        self, encoder_channels: Sequence[int], channels: Sequence[int], *, scse: bool = False
+    ) -> None:
         super().__init__()
         coarsest, *skips = reversed(encoder_channels)
         if len(channels) < len(skips):
@@ -55,6 +68,9 @@ class UNetDecoder(nn.Module):
         self.blocks = nn.ModuleList(
             conv_block(i + s, c) for i, s, c in zip(inputs, skips, channels, strict=True)
         )
+        if scse:
+            for block, width in zip(self.blocks, channels, strict=True):
+                block.append(ScSE(width))  # type: ignore[operator]
 
     def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """(N, C_i, H_i, W_i) maps, finest first, to (N, channels[-1], *size)."""

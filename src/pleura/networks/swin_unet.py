@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from pleura.networks.decoder import UNetDecoder, mask_head
+from pleura.networks.decoder import UNetDecoder, channels_first, mask_head
 from pleura.networks.encoder import timm_encoder
 from pleura.networks.output import Output
 
@@ -36,6 +36,5 @@ class SwinUNet(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         """(N, channels, size, size), normalised, to logits of the same height and width."""
-        maps = [m.permute(0, 3, 1, 2).contiguous() for m in self.encoder(images)]  # NHWC to NCHW
-        features = self.decoder(maps, images.shape[2:])
+        features = self.decoder(channels_first(self.encoder, images), images.shape[2:])
         return Output(self.head(features))

@@ -1,22 +1,26 @@
 """`unet_timm`: a U-Net on a timm encoder; light with MobileNetV2, the CPU recipe's choice."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from pleura.networks.decoder import UNetDecoder, mask_head
+from pleura.networks.decoder import UNetDecoder, channels_first, mask_head
 from pleura.networks.encoder import timm_encoder
 from pleura.networks.output import Output
+from pleura.networks.torchvision_ops import declare_missing
 
 
 class UNetTimm(nn.Module):
-    """A U-Net whose contracting path is a timm encoder.
+    """A U-Net whose contracting path is a timm encoder: ResNet, EfficientNet, ConvNeXt, MobileNet, Swin, ...
 
     Args:
         channels: of the input, 1 or 3.
-        size: of the input; any size works, so it is not used.
-        encoder: timm's name of a convolutional backbone.
+        size: of the input; only encoders that are laid out for one size, such as Swin, are bound to it.
+        encoder: timm's name of a backbone that gives maps of several sizes.
         decoder_channels: of each decoder block, coarsest first.
+        scse: whether squeeze and excitation, of channels and of places, ends each decoder block.
+        presence_head: whether a linear head on the mean of the coarsest encoder map gives presence logits.
     """
 
     def __init__(
@@ -25,16 +29,37 @@ class UNetTimm(nn.Module):
         size: int = 256,
         encoder: str = "mobilenetv2_100",
         decoder_channels: Sequence[int] = (128, 64, 48, 32, 16),
+        scse: bool = False,
+        presence_head: bool = False,
     ) -> None:
         super().__init__()
-        # Symmetric padding, so that weights carried over from TensorFlow see what they were trained on.
-        options = {"pad_type": "same"} if str(encoder).startswith("mobilenetv2") else {}
         self.encoder_name = encoder
-        self.encoder = timm_encoder(encoder, channels=channels, **options)
-        self.decoder = UNetDecoder(self.encoder.feature_info.channels(), decoder_channels)  # type: ignore
+        self.encoder = timm_encoder(encoder, channels=channels, **_options(encoder, size))
+        widths: list[int] = self.encoder.feature_info.channels()  # type: ignore[operator, union-attr]
+        self.decoder = UNetDecoder(widths, decoder_channels, scse=scse)
         self.head = mask_head(decoder_channels[-1])
+        self.presence = (
+            nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 1))
+            if presence_head
+            else None
+        )
 
     def forward(self, images: Tensor) -> Output:
-        """(N, channels, H, W), normalised, to logits at H x W."""
-        features = self.decoder(self.encoder(images), images.shape[2:])
-        return Output(self.head(features))
+        """(N, channels, H, W), normalised, to logits at H x W, and (N,) of presence where there is a head."""
+        maps = channels_first(self.encoder, images)
+        features = self.decoder(maps, images.shape[2:])
+        presence = self.presence(maps[-1])[:, 0] if self.presence is not None else None
+        return Output(self.head(features), presence)
+
+
+def _options(encoder: str, size: int) -> dict[str, Any]:
+    """What timm's constructor of this encoder is to be told."""
+    if str(encoder).startswith("mobilenetv2"):
+        # Symmetric padding, so that weights carried over from TensorFlow see what they were trained on.
+        return {"pad_type": "same"}
+    declare_missing()
+    import timm
+
+    known = isinstance(encoder, str) and timm.is_model(encoder)
+    config = timm.get_pretrained_cfg(encoder) if known else None
+    return {"img_size": size} if config is not None and config.fixed_input_size else {}
