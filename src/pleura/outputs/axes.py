@@ -69,11 +69,11 @@ class Axes:
 
     def _grid(self) -> Iterable[str]:
         bottom, right = HEIGHT - BOTTOM, WIDTH - _RIGHT
-        for value in _log_ticks(self.y) if self.log else _ticks(self.y):
+        for value in _log_ticks(self.y) if self.log else ticks(self.y):
             y = self.py(value)
             yield line_between((LEFT, y), (right, y), colour="var(--line, #ddd)")
             yield text_at(LEFT - 7, y + 4, number(value), anchor="end", muted=True)
-        for value in _ticks(self.x):
+        for value in ticks(self.x):
             x = self.px(value)
             yield line_between((x, bottom), (x, bottom + 4), colour="var(--muted, #666)")
             yield text_at(x, bottom + 17, number(value), anchor="middle", muted=True)
@@ -143,7 +143,7 @@ def dash_of(n: int) -> str:
     return _DASHES[n % len(_DASHES)]
 
 
-def _ticks(limits: Range, aim: int = 6) -> list[float]:
+def ticks(limits: Range, aim: int = 6) -> list[float]:
     """At most `aim` + 2 round numbers (1, 2 or 5 times a power of ten apart) within `limits`."""
     low, high = limits
     raw = (high - low) / aim

@@ -1,0 +1,231 @@
+"""The same few numbers for kinds of films: by size and side of the label, by patient, view and source.
+
+What is a property of the label (its size, its side) divides the positive films only; each kind is then set
+against all negative films, for which there is no such property. All else divides both alike.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import numpy as np
+
+from pleura.data.manifest import Film
+from pleura.errors import UnknownName
+from pleura.evaluation.bootstrap import overlap_statistics
+from pleura.evaluation.clustered_auc import auc_interval
+from pleura.evaluation.interval import Interval, wilson
+from pleura.evaluation.resampling import RESAMPLES, resample
+from pleura.evaluation.scores import FilmScore, ScoreTable
+
+STRATUM_METRICS = ("auc", "sensitivity", "specificity", "dice_positives")
+SIZE_EDGES = (
+    0.005,
+    0.02,
+)  # shares of the image, to a third of the challenge's positives each, about
+AREA_EDGES_CM2 = (5.0, 20.0)
+AGE_EDGES = (18, 40, 60, 80)
+FEW, TOO_FEW = 30, 10
+MOST = 12
+UNKNOWN, OTHER = "not stated", "others"
+
+Kind = Callable[[FilmScore, Film | None], str | None]
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """The numbers of one kind of film.
+
+    Attributes:
+        name: of the kind.
+        films, positives, patients: how many.
+        metrics: key of `STRATUM_METRICS` -> value with its interval; specificity has no value where all
+            strata share the negatives.
+        warning: where there are too few films to say much, or None.
+    """
+
+    name: str
+    films: int
+    positives: int
+    patients: int
+    metrics: Mapping[str, Interval]
+    warning: str | None
+
+
+@dataclass(frozen=True)
+class Stratification:
+    """Films by one property.
+
+    Attributes:
+        name: of the property.
+        of_label: whether it divides the positive films only.
+        strata: in order.
+    """
+
+    name: str
+    of_label: bool
+    strata: tuple[Stratum, ...]
+
+
+def stratify(
+    table: ScoreTable,
+    films: Mapping[str, Film],
+    *,
+    by: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Stratification, ...]:
+    """The films of `table` by every property that tells them apart.
+
+    Args:
+        table: the scores.
+        films: what the manifest says of each, by `film_id`.
+        by: further columns of the manifest, fields of `Film` or of its facts.
+        resamples, seed: of the bootstrap.
+
+    Raises:
+        UnknownName: no film has a column of that name; lists those there are.
+    """
+    found = []
+    for name, of_label, order, kind in _properties(films, by):
+        kinds = [kind(s, films.get(s.film_id)) for s in table.films]
+        divided = [k for s, k in zip(table.films, kinds, strict=True) if s.label or not of_label]
+        names = _names(divided, order)
+        if len(names) < 2:
+            continue
+        strata = tuple(
+            _stratum(n, _chosen(table, kinds, n, names, of_label), of_label, resamples, seed)
+            for n in names
+        )
+        found.append(Stratification(name, of_label, strata))
+    return tuple(found)
+
+
+def _properties(
+    films: Mapping[str, Film], by: Sequence[str]
+) -> list[tuple[str, bool, tuple[str, ...], Kind]]:
+    """(name, whether of the label, order of its kinds if there is one, kind of a film)."""
+    listed: list[tuple[str, bool, tuple[str, ...], Kind]] = [
+        ("Size of the label, share of the image", True, _bands(SIZE_EDGES, _percent), _size),
+        ("Size of the label, cm²", True, _bands(AREA_EDGES_CM2, _cm2), _area),
+        ("Side of the label", True, ("right", "left", "bilateral"), lambda s, f: s.side),
+        ("View", False, (), lambda s, f: f.view if f else None),
+        ("Sex", False, (), lambda s, f: f.sex if f else None),
+        ("Age", False, _bands(AGE_EDGES, _years), _age),
+        ("Corpus", False, (), lambda s, f: s.corpus),
+    ]
+    return listed + [(name, False, (), _column(name, films)) for name in by]
+
+
+def _column(name: str, films: Mapping[str, Film]) -> Kind:
+    columns = {f.name for f in fields(Film)} - {"facts", "thumbnail"}
+    facts = {fact for film in films.values() for fact in film.facts}
+    if name not in columns | facts:
+        raise UnknownName.among("column of the manifest", name, columns | facts)
+
+    def kind(score: FilmScore, film: Film | None) -> str | None:
+        if film is None:
+            return None
+        value = film.facts.get(name) if name in facts else getattr(film, name)
+        return None if value is None else str(value)
+
+    return kind
+
+
+def _names(kinds: Sequence[str | None], order: Sequence[str]) -> list[str]:
+    """The kinds to show, in order; the rarest of many are pooled, the unknown come last."""
+    counts = Counter(k for k in kinds if k is not None)
+    if order:
+        names = [name for name in order if counts[name]]
+    else:
+        frequent = sorted(counts, key=lambda name: (-counts[name], name))
+        names = sorted(frequent[:MOST]) + ([OTHER] if len(frequent) > MOST else [])
+    return names + ([UNKNOWN] if names and None in kinds else [])
+
+
+def _chosen(
+    table: ScoreTable, kinds: Sequence[str | None], name: str, names: Sequence[str], of_label: bool
+) -> list[FilmScore]:
+    """The films of one kind; with a property of the label, every negative film besides."""
+    listed = set(names)
+
+    def belongs(kind: str | None) -> bool:
+        if kind is None:
+            return name == UNKNOWN
+        return kind == name or (name == OTHER and kind not in listed)
+
+    return [
+        film
+        for film, kind in zip(table.films, kinds, strict=True)
+        if (of_label and film.label == 0) or (belongs(kind) and (film.label == 1 or not of_label))
+    ]
+
+
+def _stratum(
+    name: str, films: Sequence[FilmScore], of_label: bool, resamples: int, seed: int
+) -> Stratum:
+    table = ScoreTable.of(films)
+    label, call, patient = table.label, table.call, table.patient
+    overlap = resample(table, overlap_statistics, resamples=resamples, seed=seed)
+    metrics = {
+        "auc": auc_interval(table.score, label, patient),
+        "sensitivity": wilson(call[label], patient[label], "no film is labelled positive"),
+        "specificity": Interval(None, reason="the negative films are common to all")
+        if of_label
+        else wilson(~call[~label], patient[~label], "no film is labelled negative"),
+        "dice_positives": overlap["dice_positives"],
+    }
+    positives = int(label.sum())
+    own = positives if of_label else len(table)
+    patients = np.unique(patient[label]).size if of_label else table.patients
+    warning = _warning(positives, None if of_label else len(table) - positives)
+    return Stratum(name, own, positives, int(patients), metrics, warning)
+
+
+def _warning(positives: int, negatives: int | None) -> str | None:
+    fewest = positives if negatives is None else min(positives, negatives)
+    if fewest >= FEW:
+        return None
+    kind = "positive" if fewest == positives else "negative"
+    says = "too few to say anything" if fewest < TOO_FEW else "few, read with care"
+    return f"{fewest} {kind}: {says}"
+
+
+def _bands(edges: Sequence[float], unit: Callable[[float], str]) -> tuple[str, ...]:
+    inner = [f"{unit(a)} to {unit(b)}" for a, b in pairwise(edges)]
+    return (f"below {unit(edges[0])}", *inner, f"{unit(edges[-1])} or more")
+
+
+def _band(value: float, edges: Sequence[float], unit: Callable[[float], str]) -> str:
+    return _bands(edges, unit)[int(np.searchsorted(edges, value, side="right"))]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+def _cm2(area: float) -> str:
+    return f"{area:g} cm²"
+
+
+def _years(age: float) -> str:
+    return f"{age:g}"
+
+
+def _size(score: FilmScore, film: Film | None) -> str | None:
+    if not score.truth_area:
+        return None
+    return _band(score.truth_area / score.pixels, SIZE_EDGES, _percent)
+
+
+def _area(score: FilmScore, film: Film | None) -> str | None:
+    if not score.truth_area or score.pixel_mm2 is None:
+        return None
+    return _band(score.truth_area * score.pixel_mm2 / 100.0, AREA_EDGES_CM2, _cm2)
+
+
+def _age(score: FilmScore, film: Film | None) -> str | None:
+    if film is None or film.age_years is None:
+        return None
+    return _band(film.age_years, AGE_EDGES, _years)
