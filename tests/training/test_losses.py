@@ -7,7 +7,17 @@ import torch
 
 from pleura.errors import RecipeError, UnknownName
 from pleura.networks import Output
-from pleura.training.losses import bce, bce_dice, dice, weighted_sum
+from pleura.training.losses import (
+    LOSSES,
+    bce,
+    bce_dice,
+    combo,
+    dice,
+    focal,
+    taghanaki_combo,
+    tversky,
+    weighted_sum,
+)
 from pleura.training.recipe import LossTerm
 
 # Two images of 2x2: probabilities 0.5 everywhere; one mask has one pixel, the other is empty.
@@ -49,6 +59,97 @@ def test_bce_dice_weighs_by_alpha() -> None:
     expected = 0.3 * bce(LOGITS, MASKS) + 0.7 * dice(LOGITS, MASKS)
     torch.testing.assert_close(bce_dice(LOGITS, MASKS, alpha=0.3), expected)
     torch.testing.assert_close(bce_dice(LOGITS, MASKS, alpha=1.0), bce(LOGITS, MASKS))
+
+
+def test_positive_weight_is_of_the_targets_pixels() -> None:
+    # One pixel of four weighs 5: (5 + 1 + 1 + 1) / 4 = 2 times log 2; without a target nothing changes.
+    found = bce(LOGITS, MASKS, positive_weight=5.0).tolist()
+    assert found == pytest.approx([2 * math.log(2), math.log(2)])
+
+
+def test_combo_is_the_plain_sum() -> None:
+    expected = [math.log(2) + 1 - 2 / 4, math.log(2) + 1 - 1 / 3]
+    assert combo(LOGITS, MASKS).tolist() == pytest.approx(expected)
+    weighted = combo(LOGITS, MASKS, positive_weight=5.0, smooth=3.0)
+    # Dice with s = 3: (1 + 3) / (3 + 3) and 3 / (2 + 3).
+    assert weighted.tolist() == pytest.approx([2 * math.log(2) + 1 / 3, math.log(2) + 2 / 5])
+
+
+def test_taghanakis_combo() -> None:
+    # Entropy: (0.8 + 3 * 0.2) / 4 = 0.35 times log 2 with a target, 4 * 0.2 / 4 = 0.2 without.
+    found = taghanaki_combo(LOGITS, MASKS, alpha=0.6, beta=0.8).tolist()
+    first, second = 0.35 * math.log(2), 0.2 * math.log(2)
+    assert found == pytest.approx([0.6 * first + 0.4 * 0.5, 0.6 * second + 0.4 * 2 / 3])
+    torch.testing.assert_close(taghanaki_combo(LOGITS, MASKS, alpha=1.0), 0.5 * bce(LOGITS, MASKS))
+
+
+def test_focal() -> None:
+    # All probabilities are 0.5: each pixel costs a * 0.25 * log 2; a is 0.25 on the target, 0.75 elsewhere.
+    unit = 0.25 * math.log(2)
+    expected = [(0.25 + 3 * 0.75) / 4 * unit, 0.75 * unit]
+    assert focal(LOGITS, MASKS).tolist() == pytest.approx(expected)
+    # A pixel at 0.9 of what is true costs (1 - 0.9)^2 * -log 0.9.
+    sure = torch.full((1, 1, 1, 1), math.log(9.0))
+    easy = focal(sure, torch.ones_like(sure), alpha=1.0)
+    assert float(easy) == pytest.approx(0.01 * -math.log(0.9), rel=1e-4)
+    torch.testing.assert_close(focal(LOGITS, MASKS, alpha=0.5, gamma=0.0), 0.5 * bce(LOGITS, MASKS))
+
+
+def test_tversky_by_what_is_invented_and_missed() -> None:
+    # Image 1: TP 0.5, FP 1.5, FN 0.5; image 2: FP 2.
+    found = tversky(LOGITS, MASKS, alpha=0.3, beta=0.7).tolist()
+    assert found == pytest.approx([1 - 1.5 / (1.5 + 0.45 + 0.35), 1 - 1 / (1 + 0.6)])
+    half = tversky(LOGITS, MASKS, alpha=0.5, beta=0.5, smooth=1.0)
+    torch.testing.assert_close(half, dice(LOGITS, MASKS, smooth=2.0))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("value", [-100.0, 0.0, 100.0])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_every_loss_is_one_finite_value_an_image(name: str, value: float, share: float) -> None:
+    masks = torch.zeros(3, 1, 4, 4)
+    masks[:, :, :, : int(4 * share)] = 1.0
+    logits = torch.full((3, 1, 4, 4), value, requires_grad=True)
+    losses = LOSSES[name](logits, masks)
+    assert losses.shape == (3,)
+    assert losses.isfinite().all()
+    assert (losses >= -1e-6).all()
+    losses.sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_nought_where_all_is_right(name: str) -> None:
+    for masks in (torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)):
+        right = (2 * masks - 1) * 100
+        assert float(LOSSES[name](right, masks)) == pytest.approx(0.0, abs=1e-6)
+        assert float(LOSSES[name](-right, masks)) > 0.1
+
+
+def test_a_focal_exponent_below_one_has_a_gradient_where_all_is_right() -> None:
+    logits = torch.full((1, 1, 2, 2), 100.0, requires_grad=True)
+    focal(logits, torch.ones(1, 1, 2, 2), gamma=0.5).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("term", "says"),
+    [
+        (LossTerm("tversky", options={"alpha": 1.5}), r"alpha of loss tversky lies in \[0, 1\]"),
+        (LossTerm("taghanaki_combo", options={"beta": -0.1}), r"lies in \[0, 1\]; got -0.1"),
+        (LossTerm("dice", options={"smooth": 0.0}), "smooth of loss dice is finite and above 0"),
+        (LossTerm("bce", options={"positive_weight": math.inf}), "finite and above 0; got inf"),
+        (
+            LossTerm("focal", options={"gamma": -1.0}),
+            "gamma of loss focal is finite and at least 0",
+        ),
+    ],
+)
+def test_impossible_options(term: LossTerm, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        weighted_sum([term])
 
 
 def test_weighted_sum_of_terms() -> None:

@@ -5,6 +5,7 @@ scored by the same functions, on (N, 1, 1, 1).
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch.nn.functional as F
@@ -17,17 +18,20 @@ from pleura.training.recipe import LossTerm
 Loss = Callable[[Output, Tensor], Tensor]
 
 
-def bce(logits: Tensor, masks: Tensor) -> Tensor:
+def bce(logits: Tensor, masks: Tensor, positive_weight: float = 1.0) -> Tensor:
     """Binary cross-entropy, averaged over each image's pixels.
 
     Args:
         logits: float (N, 1, H, W).
         masks: float (N, 1, H, W) in {0, 1}.
+        positive_weight: of the target's pixels, which are few; the others have 1. The average is over pixels,
+            not over weights.
 
     Returns:
         (N,), not negative.
     """
-    return F.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean(dim=(1, 2, 3))
+    each = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    return (each * (1.0 + (positive_weight - 1.0) * masks)).mean(dim=(1, 2, 3))
 
 
 def dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
@@ -55,7 +59,74 @@ def bce_dice(logits: Tensor, masks: Tensor, alpha: float = 0.5, smooth: float = 
     return alpha * bce(logits, masks) + (1.0 - alpha) * dice(logits, masks, smooth)
 
 
-LOSSES: Mapping[str, Callable[..., Tensor]] = {"bce": bce, "dice": dice, "bce_dice": bce_dice}
+def combo(
+    logits: Tensor, masks: Tensor, positive_weight: float = 1.0, smooth: float = 1.0
+) -> Tensor:
+    """`bce` plus `dice`, as the CheXNet cascade's project calls it; shapes as there."""
+    return bce(logits, masks, positive_weight) + dice(logits, masks, smooth)
+
+
+def taghanaki_combo(
+    logits: Tensor, masks: Tensor, alpha: float = 0.5, beta: float = 0.5, smooth: float = 1.0
+) -> Tensor:
+    """The Combo loss of Taghanaki et al., Computerized Medical Imaging and Graphics 75, 2019.
+
+    alpha times a cross-entropy in which the target's pixels weigh `beta` and the others 1 - `beta`, less
+    (1 - alpha) times the Dice. Where the paper subtracts the Dice, this adds `dice`, one less it: the same
+    gradient, and 0 at best. A larger beta punishes what is missed more than what is invented.
+
+    Returns:
+        (N,), not negative; shapes as in `bce`.
+    """
+    each = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    entropy = (each * (beta * masks + (1.0 - beta) * (1.0 - masks))).mean(dim=(1, 2, 3))
+    return alpha * entropy + (1.0 - alpha) * dice(logits, masks, smooth)
+
+
+def focal(logits: Tensor, masks: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """The focal loss of Lin et al., "Focal loss for dense object detection", ICCV 2017.
+
+    -a (1 - q)^gamma log q, q being the probability of what is true, and a `alpha` for the target's pixels and
+    1 - `alpha` for the others; averaged over each image's pixels, where the paper divides by the count of its
+    positive anchors.
+
+    Returns:
+        (N,), not negative; shapes as in `bce`.
+    """
+    right = (2.0 * masks - 1.0) * logits
+    # As an exponential, since the gradient of a power is not finite at zero for gamma below one.
+    hardness = (gamma * F.logsigmoid(-right)).exp()
+    weight = alpha * masks + (1.0 - alpha) * (1.0 - masks)
+    return (-weight * hardness * F.logsigmoid(right)).mean(dim=(1, 2, 3))
+
+
+def tversky(
+    logits: Tensor, masks: Tensor, alpha: float = 0.3, beta: float = 0.7, smooth: float = 1.0
+) -> Tensor:
+    """The Tversky loss of Salehi, Erdogmus and Gholipour, MLMI 2017, of each image by itself.
+
+    1 - (TP + s) / (TP + alpha FP + beta FN + s) with soft counts: `alpha` is the price of what is invented,
+    `beta` of what is missed. At one half each it is the Dice loss with twice the `smooth`.
+
+    Returns:
+        (N,), 0 to 1; shapes as in `bce`.
+    """
+    probabilities = logits.sigmoid()
+    hits = (probabilities * masks).sum(dim=(1, 2, 3))
+    invented = (probabilities * (1.0 - masks)).sum(dim=(1, 2, 3))
+    missed = ((1.0 - probabilities) * masks).sum(dim=(1, 2, 3))
+    return 1.0 - (hits + smooth) / (hits + alpha * invented + beta * missed + smooth)
+
+
+LOSSES: Mapping[str, Callable[..., Tensor]] = {
+    "bce": bce,
+    "bce_dice": bce_dice,
+    "combo": combo,
+    "dice": dice,
+    "focal": focal,
+    "taghanaki_combo": taghanaki_combo,
+    "tversky": tversky,
+}
 
 
 def weighted_sum(terms: Sequence[LossTerm]) -> Loss:
@@ -63,6 +134,7 @@ def weighted_sum(terms: Sequence[LossTerm]) -> Loss:
 
     Raises:
         UnknownName: a loss, or an option of one, has no such name.
+        RecipeError: an option has an impossible value.
     """
     for term in terms:
         if term.name not in LOSSES:
@@ -71,12 +143,27 @@ def weighted_sum(terms: Sequence[LossTerm]) -> Loss:
         for option in term.options:
             if option not in known:
                 raise UnknownName.among(f"option of loss {term.name}", option, known)
+        for option, value in term.options.items():
+            _check(term.name, option, value)
 
     def total(output: Output, masks: Tensor) -> Tensor:
         parts = [term.weight * _term(term, output, masks) for term in terms]
         return sum(parts[1:], start=parts[0])
 
     return total
+
+
+def _check(loss: str, option: str, value: float) -> None:
+    """Raises RecipeError unless `value` is one with which the losses above are what they say."""
+    share = option in ("alpha", "beta")
+    above_zero = option in ("smooth", "positive_weight")
+    highest = 1.0 if share else math.inf
+    if math.isfinite(value) and 0.0 <= value <= highest and not (above_zero and value == 0.0):
+        return
+    allowed = (
+        "lies in [0, 1]" if share else f"is finite and {'above' if above_zero else 'at least'} 0"
+    )
+    raise RecipeError(f"option {option} of loss {loss} {allowed}; got {value}")
 
 
 def _term(term: LossTerm, output: Output, masks: Tensor) -> Tensor:
