@@ -12,7 +12,7 @@ import pleura
 from pleura.cli import TRAIN_LIBRARIES, VERBS
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
-from pleura.inference.bundle import BundleManifest, write_bundle
+from pleura.inference.bundle import BundleManifest, Member, write_bundle
 from pleura.inference.preprocess import InputSpec
 
 ROOT = Path(__file__).parents[2]
@@ -45,8 +45,10 @@ def folder(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> Path:
     for name in ("dataset.json", "manifest.csv", "images", "masks"):
         (data / name).symlink_to(blocks.root / name)
     blocks_split.save(data / "split.json")
-    manifest = BundleManifest("m", "1", "unet_timm", {"encoder": "resnet10t"}, InputSpec(64))
-    write_bundle(tmp_path / "bundle", manifest, b"")
+    manifest = BundleManifest(
+        "m", "1", (Member("unet_timm", {"encoder": "resnet10t"}, InputSpec(64)),)
+    )
+    write_bundle(tmp_path / "bundle", manifest, [b""])
     run = tmp_path / "run"
     run.mkdir()
     return tmp_path

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from pleura.inference.bundle import BundleManifest, write_bundle
+from pleura.inference.bundle import BundleManifest, Member, write_bundle
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
 from pleura.networks import create
@@ -26,9 +26,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     weights = save(create("unet_timm", channels=1, size=64, **OPTIONS).state_dict())
     point = OperatingPoint(0.0, 0.0, 0.0, "an aim", "no films")
-    manifest = BundleManifest("m", "1", "unet_timm", OPTIONS, InputSpec(64), operating_point=point)
+    manifest = BundleManifest(
+        "m", "1", (Member("unet_timm", OPTIONS, InputSpec(64)),), operating_point=point
+    )
     out = tmp_path_factory.mktemp("bundle") / "b"
-    write_bundle(out, manifest, weights)
+    write_bundle(out, manifest, [weights])
     return out
 
 

@@ -147,10 +147,10 @@ def test_ctrl_c_in_the_first_epoch_leaves_usable_weights(
         train(RECIPE, blocks, blocks_split, out, report=Report(films=interrupt))
     assert all(t.isfinite().all() for t in weights(out).values())
     with pytest.raises(TrainingError, match="--finish"):
-        export(out, blocks, blocks_split, tmp_path / "bundle")
+        export([out], blocks, blocks_split, tmp_path / "bundle")
     train(RECIPE, blocks, blocks_split, out, finish=True)
-    export(out, blocks, blocks_split, tmp_path / "bundle")
-    training = open_bundle(tmp_path / "bundle").manifest.training
+    export([out], blocks, blocks_split, tmp_path / "bundle")
+    training = open_bundle(tmp_path / "bundle").manifest.members[0].training
     assert training["start"] == {"encoder": "random", "sha256": None}
     assert training["parameters"] > 1_000_000
 
@@ -205,8 +205,8 @@ def test_what_the_network_started_from_is_on_record(
     train(recipe, blocks, blocks_split, out)
     (tmp_path / "secret" / "e.safetensors").unlink()  # no longer needed to resume or export
     train(recipe, blocks, blocks_split, out)
-    export(out, blocks, blocks_split, tmp_path / "bundle")
-    training = open_bundle(tmp_path / "bundle").manifest.training
+    export([out], blocks, blocks_split, tmp_path / "bundle")
+    training = open_bundle(tmp_path / "bundle").manifest.members[0].training
     assert training["start"]["encoder"] == "e.safetensors"
     assert len(training["start"]["sha256"]) == 64
     assert "secret" not in (tmp_path / "bundle" / "bundle.json").read_text()

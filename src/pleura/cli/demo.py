@@ -123,7 +123,7 @@ def _dataset_to_model(
     said.append(_say(f"pleura train {recipe} {changes} --data {places.data} --out {places.run}"))
     train(recipe, list(settings), data=places.data, out=places.run, init=init)
     said.append(_say(f"pleura export {places.run} --out {places.bundle}"))
-    export(places.run, out=places.bundle, data=places.data)
+    export([places.run], out=places.bundle, data=places.data)
     said.append(
         _say(
             f"pleura evaluate {places.bundle} --data {places.data} --part test "

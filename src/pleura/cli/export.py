@@ -1,19 +1,32 @@
-"""`pleura export`: a finished run to a bundle, the only thing that predicts."""
+"""`pleura export`: finished runs to a bundle, the only thing that predicts."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pleura.cli.progress import console
+from pleura.cli.progress import Bar, console
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of finished runs; several are averaged.", show_default=False),
+    ],
     out: Annotated[
         Path,
         typer.Option(help="The bundle: a folder, or a file ending in .zip.", show_default=False),
     ],
+    gate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A run that says which films RUNS look at (a cascade); may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average with the answer for the mirrored film.")
+    ] = False,
     data: Annotated[
         Path | None, typer.Option(help="The dataset, if it has moved since.", show_default=False)
     ] = None,
@@ -21,12 +34,17 @@ def export(
         Path | None, typer.Option(help="The split file.", show_default="DATA/split.json")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Of the model.", show_default="the recipe's")
+        str | None, typer.Option(help="Of the model.", show_default="the recipes'")
     ] = None,
     version: Annotated[str, typer.Option(help="Of the model.")] = "0",
     licence: Annotated[str, typer.Option(help="Under which the weights are given.")] = "unstated",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Write the best weights of a run, its operating point and its data card as a bundle.
+    """Write the best weights of runs, their operating point and their data card as a bundle.
+
+    Several runs are averaged. With --gate, a film is negative unless the gate's score reaches its
+    threshold, and only the others are segmented. The operating point of a combination is fitted anew, on
+    the tuning films that its runs share.
 
     Every file in it carries a SHA-256, and the bundle is opened again before this says done.
     """
@@ -35,16 +53,21 @@ def export(
     from pleura.training.export import export as write
     from pleura.training.run import RunFolder
 
-    folder = data or Path(RunFolder(run).described()["dataset"])
-    identity = write(
-        run,
-        Dataset.open(folder),
-        Split.load(split or folder / SPLIT_FILE),
-        out,
-        name=name,
-        version=version,
-        licence=licence,
-    )
+    folder = data or Path(RunFolder(runs[0]).described()["dataset"])
+    with Bar("Fitting the operating point") as bar:
+        identity = write(
+            runs,
+            Dataset.open(folder),
+            Split.load(split or folder / SPLIT_FILE),
+            out,
+            gates=gate or (),
+            flip=flip,
+            name=name,
+            version=version,
+            licence=licence,
+            device=device,
+            progress=bar,
+        )
     console.print(
         f"{out}: {identity.name} {identity.version}, SHA-256 {identity.sha256[:16]}..., checked. "
         "Research software, not a medical device.",

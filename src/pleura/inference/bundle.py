@@ -1,8 +1,8 @@
 """The bundle: one directory, or its zip, that holds a model and everything needed to trust it.
 
     BUNDLE/
-      bundle.json           identity, network, input, operating point, metrics, data card, checksums
-      weights.safetensors   the network's tensors
+      bundle.json           identity, networks, operating point, metrics, data card, checksums
+      weights.safetensors   the network's tensors; of several: weights-1.safetensors and so on, in order
 
 Nothing in it is ever unpickled, and every file is checked against its SHA-256 before use.
 """
@@ -10,82 +10,33 @@ Nothing in it is ever unpickled, and every file is checked against its SHA-256 b
 import hashlib
 import json
 import os
+import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pleura.errors import BundleError
-from pleura.finding import PNEUMOTHORAX, ModelIdentity, Target
-from pleura.inference.postprocess import OperatingPoint
-from pleura.inference.preprocess import InputSpec
-
-FORMAT_VERSION = 1
-MANIFEST = "bundle.json"
-WEIGHTS = "weights.safetensors"
-TOP_PIXELS = "mean of the top 0.1 % of pixel probabilities"
-PRESENCE_HEAD = "the presence head's probability"
-PRESENCE_SCORES = (TOP_PIXELS, PRESENCE_HEAD)
-INTENDED_USE = (
-    "Research on frontal chest radiographs of adults. Not a medical device: "
-    "never use it to diagnose, treat or triage a patient."
+from pleura.finding import ModelIdentity
+from pleura.inference.manifest import (
+    CARD_HASH_CHARACTERS,
+    FORMAT_VERSION,
+    PRESENCE_HEAD,
+    READABLE_VERSIONS,
+    TOP_PIXELS,
+    BundleManifest,
+    Member,
+    manifest_from,
 )
-CARD_HASH_CHARACTERS = 16
-"""Of each training film's `pixel_sha256` in the data card: enough to know the film again."""
 
+MANIFEST = "bundle.json"
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_FILE_BYTES = 4 << 30
 
-
-@dataclass(frozen=True)
-class BundleManifest:
-    """What `bundle.json` says.
-
-    Attributes:
-        name, version: of the model.
-        network, network_options: what `pleura.networks.create` builds.
-        input: what the network takes.
-        target: what is looked for.
-        operating_point: decision rule, with the films it was fitted on.
-        presence_score: how a film's score comes from the network's output, one of `PRESENCE_SCORES`.
-        calibrator: None: the score is not calibrated.
-        metrics: figures by part of the split, as measured; empty where none were.
-        data_card: the training films: corpora, counts, split hash, pixel hashes.
-        training: the recipe and what the run recorded.
-        intended_use, licence, created: text.
-    """
-
-    name: str
-    version: str
-    network: str
-    network_options: Mapping[str, Any]
-    input: InputSpec
-    target: Target = PNEUMOTHORAX
-    operating_point: OperatingPoint = field(default_factory=OperatingPoint)
-    presence_score: str = TOP_PIXELS
-    calibrator: None = None
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    data_card: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
-    intended_use: str = INTENDED_USE
-    licence: str = "unstated"
-    created: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("name", "version", "network", "intended_use", "licence", "created"):
-            if not isinstance(getattr(self, name), str):
-                raise TypeError(f"{name} is a text; got {getattr(self, name)!r}")
-        for name in ("network_options", "metrics", "data_card", "training"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise TypeError(f"{name} is a mapping; got {getattr(self, name)!r}")
-        if self.calibrator is not None:
-            raise ValueError("it has a calibrator, which this pleura cannot apply: update pleura")
-        if self.presence_score not in PRESENCE_SCORES:
-            raise ValueError(f"unknown presence score {self.presence_score!r}: update pleura")
+_WEIGHTS = re.compile(r"weights(-\d+)?\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -95,34 +46,53 @@ class Bundle:
     Attributes:
         manifest: what `bundle.json` says.
         identity: name, version and the SHA-256 of `bundle.json`, which covers every other file.
-        weights: the bytes of `weights.safetensors`.
+        weights: the bytes of each member's safetensors file, in the members' order.
     """
 
     manifest: BundleManifest
     identity: ModelIdentity
-    weights: bytes = field(repr=False)
+    weights: tuple[bytes, ...] = field(repr=False)
 
     @classmethod
-    def in_memory(cls, manifest: BundleManifest, weights: bytes) -> "Bundle":
+    def in_memory(cls, manifest: BundleManifest, weights: Sequence[bytes]) -> "Bundle":
         """A bundle that was never written, for a model that is still being made."""
-        digest = hashlib.sha256(weights).hexdigest()
-        return cls(manifest, ModelIdentity(manifest.name, manifest.version, digest), weights)
+        digest = hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in weights))
+        identity = ModelIdentity(manifest.name, manifest.version, digest.hexdigest())
+        return cls(manifest, identity, tuple(weights))
+
+
+def weights_names(count: int) -> list[str]:
+    """What the members' weights are called in a bundle of `count` members."""
+    if count == 1:
+        return ["weights.safetensors"]
+    return [f"weights-{number}.safetensors" for number in range(1, count + 1)]
 
 
 def write_bundle(
-    out: Path, manifest: BundleManifest, weights: bytes, *, zipped: bool = False
+    out: Path, manifest: BundleManifest, weights: Sequence[bytes], *, zipped: bool = False
 ) -> ModelIdentity:
     """Writes a bundle to `out`, a directory or a zip, whole or not at all, replacing an older bundle.
 
+    Args:
+        out: where.
+        manifest: what it says of itself.
+        weights: a safetensors file's bytes for each member, in their order.
+        zipped: write a zip.
+
     Raises:
-        BundleError: `out` exists and is no bundle.
+        BundleError: `out` exists and is no bundle, or the weights are not one for each member.
     """
     if out.exists() and not _looks_like_bundle(out):
         raise BundleError(f"{out} exists and is no bundle; remove it or choose another place")
+    if len(weights) != len(manifest.members):
+        raise BundleError(
+            f"a bundle of {len(manifest.members)} members needs as many weights; got {len(weights)}"
+        )
+    files = dict(zip(weights_names(len(weights)), weights, strict=True))
     described = asdict(manifest) | {
         "format_version": FORMAT_VERSION,
         "created": manifest.created or datetime.now(UTC).isoformat(timespec="seconds"),
-        "files": {WEIGHTS: hashlib.sha256(weights).hexdigest()},
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
     text = json.dumps(described, indent=2, sort_keys=True).encode()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -130,12 +100,12 @@ def write_bundle(
         whole = Path(scratch) / "bundle"
         if zipped:
             with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(MANIFEST, text)
-                archive.writestr(WEIGHTS, weights)
+                for name, data in {MANIFEST: text, **files}.items():
+                    archive.writestr(name, data)
         else:
             whole.mkdir()
-            (whole / MANIFEST).write_bytes(text)
-            (whole / WEIGHTS).write_bytes(weights)
+            for name, data in {MANIFEST: text, **files}.items():
+                (whole / name).write_bytes(data)
         if out.is_dir():  # a folder cannot be replaced in one step: the old one steps aside first
             os.replace(out, Path(scratch) / "former")
         os.replace(whole, out)
@@ -146,37 +116,34 @@ def open_bundle(path: Path | str) -> Bundle:
     """Opens the bundle at `path`, a directory or a zip.
 
     Raises:
-        BundleError: there is none, it is of another version, damaged or altered.
+        BundleError: there is none, it is of a format this pleura does not read, damaged or altered.
     """
     path = Path(path)
     text = _file(path, MANIFEST, MAX_MANIFEST_BYTES)
     try:
         described = json.loads(text)
-        version, expected = described.pop("format_version"), described.pop("files")[WEIGHTS]
-        manifest = _manifest(described) if version == FORMAT_VERSION else None
+        version, checksums = described.pop("format_version"), described.pop("files")
+        manifest = manifest_from(described, version) if version in READABLE_VERSIONS else None
+        names = weights_names(len(manifest.members)) if manifest else []
+        expected = {name: checksums[name] for name in names}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path}: its {MANIFEST} cannot be used: {error}") from error
     if manifest is None:
         raise BundleError(
-            f"{path} is a bundle of format {version}; this pleura reads {FORMAT_VERSION}: "
-            "install the pleura it was made with, or export it again"
+            f"{path} is a bundle of format {version}; this pleura reads formats "
+            f"{' and '.join(map(str, READABLE_VERSIONS))}: install the pleura it was made with, or export it "
+            "again"
         )
-    weights = _file(path, WEIGHTS, MAX_FILE_BYTES)
-    if hashlib.sha256(weights).hexdigest() != expected:
-        raise BundleError(f"{path}: {WEIGHTS} does not match its checksum; get the bundle again")
+    weights = tuple(_checked(path, name, sha256) for name, sha256 in expected.items())
     identity = ModelIdentity(manifest.name, manifest.version, hashlib.sha256(text).hexdigest())
     return Bundle(manifest, identity, weights)
 
 
-def _manifest(described: dict[str, Any]) -> BundleManifest:
-    return BundleManifest(
-        **described
-        | {
-            "input": InputSpec(**described["input"]),
-            "target": Target(**described["target"]),
-            "operating_point": OperatingPoint(**described["operating_point"]),
-        }
-    )
+def _checked(path: Path, name: str, sha256: str) -> bytes:
+    data = _file(path, name, MAX_FILE_BYTES)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise BundleError(f"{path}: {name} does not match its checksum; get the bundle again")
+    return data
 
 
 def _file(bundle: Path, name: str, limit: int) -> bytes:
@@ -210,9 +177,23 @@ def _member(archive: zipfile.ZipFile, name: str) -> str:
 def _looks_like_bundle(path: Path) -> bool:
     """Whether nothing but a bundle would be lost with `path`."""
     if path.is_dir():
-        return {entry.name for entry in path.iterdir()} <= {MANIFEST, WEIGHTS}
+        names = {entry.name for entry in path.iterdir()}
+        return all(name == MANIFEST or _WEIGHTS.fullmatch(name) for name in names)
     try:
         with zipfile.ZipFile(path) as archive:
-            return set(archive.namelist()) == {MANIFEST, WEIGHTS}
+            names = set(archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return False
+    return MANIFEST in names and all(_WEIGHTS.fullmatch(name) for name in names - {MANIFEST})
+
+
+__all__ = [
+    "CARD_HASH_CHARACTERS",
+    "PRESENCE_HEAD",
+    "TOP_PIXELS",
+    "Bundle",
+    "BundleManifest",
+    "Member",
+    "open_bundle",
+    "write_bundle",
+]

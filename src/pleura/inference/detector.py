@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.errors import BundleError
 from pleura.finding import Finding
 from pleura.inference.admission import decline_reason
-from pleura.inference.bundle import TOP_PIXELS, Bundle, BundleManifest, open_bundle
-from pleura.inference.postprocess import draw_mask, lesions, presence_score, to_source_matrix
-from pleura.inference.preprocess import network_input
-from pleura.inference.runtime import Runtime, TorchRuntime
+from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
+from pleura.inference.ensemble import Ensemble
+from pleura.inference.manifest import GATE, SEGMENTER
+from pleura.inference.postprocess import draw_mask, lesions, to_source_matrix
+from pleura.inference.runtime import Runtime, torch_runtimes
 from pleura.radiograph import Radiograph
+
+Map = NDArray[np.float32]
 
 
 class Detector:
@@ -21,12 +23,14 @@ class Detector:
 
     Args:
         bundle: an opened bundle.
-        runtime: what runs its network.
+        runtimes: what runs each of its members, in their order.
     """
 
-    def __init__(self, bundle: Bundle, runtime: Runtime) -> None:
+    def __init__(self, bundle: Bundle, runtimes: Sequence[Runtime]) -> None:
         self.bundle = bundle
-        self.runtime = runtime
+        self.runtimes = tuple(runtimes)
+        self._segmenter = self._ensemble(SEGMENTER)
+        self._gate = self._ensemble(GATE) if self.manifest.of_role(GATE) else None
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto") -> "Detector":
@@ -36,8 +40,17 @@ class Detector:
             BundleError: it is missing, damaged or altered.
             MissingExtra: what runs it is not installed.
         """
-        bundle = open_bundle(path)
-        return cls(bundle, TorchRuntime(bundle, device))
+        return cls.of(open_bundle(path), device)
+
+    @classmethod
+    def of(cls, bundle: Bundle, device: str = "auto") -> "Detector":
+        """An opened bundle, made ready; raises as `load` does."""
+        return cls(bundle, torch_runtimes(bundle, device))
+
+    def _ensemble(self, role: str) -> Ensemble:
+        chosen = self.manifest.of_role(role)
+        members = [self.manifest.members[i] for i in chosen]
+        return Ensemble(members, [self.runtimes[i] for i in chosen], flip=self.manifest.flip)
 
     @property
     def manifest(self) -> BundleManifest:
@@ -52,43 +65,47 @@ class Detector:
         """The findings for several films, in their order; the network sees them in one batch."""
         reasons = [decline_reason(film) for film in films]
         judged = [film for film, reason in zip(films, reasons, strict=True) if reason is None]
-        maps, scores = self.probabilities(judged) if judged else ((), ())
-        outcomes = iter(zip(maps, scores, strict=True))
+        outcomes = iter(self._outcomes(judged) if judged else ())
         return [
             self._declined(film, reason) if reason else self._finding(film, *next(outcomes))
             for film, reason in zip(films, reasons, strict=True)
         ]
 
-    def probabilities(self, films: Sequence[Radiograph]) -> tuple[NDArray[np.float32], list[float]]:
-        """What the network makes of films, before any decision.
+    def probabilities(self, films: Sequence[Radiograph]) -> tuple[Map, list[float]]:
+        """What the networks make of films, before any decision.
 
         Returns:
-            Pixel probabilities at the network's resolution, float32 (N, size, size) in [0, 1], and the
-            presence scores, in [0, 1].
+            Pixel probabilities at the segmenters' resolution, float32 (N, size, size) in [0, 1], and the
+            presence scores, in [0, 1]: the gates' in a cascade.
 
         Raises:
-            BundleError: the bundle scores by a presence head, and its network has none.
+            BundleError: a member scores by a presence head, and its network has none.
         """
-        spec = self.manifest.input
-        logits = self.runtime(np.stack([network_input(film.pixels, spec) for film in films]))
-        maps = _sigmoid(logits.mask)
-        if self.manifest.presence_score == TOP_PIXELS:
-            return maps, [presence_score(probability_map) for probability_map in maps]
-        if logits.presence is None:
-            raise BundleError(
-                f"{self.manifest.name} scores by a presence head, and its network has none"
-            )
-        return maps, [float(p) for p in _sigmoid(logits.presence)]
+        maps, scores = self._segmenter(films)
+        if self._gate:
+            scores = self._gate(films).scores
+        return maps, [float(score) for score in scores]
 
-    def _finding(
-        self, film: Radiograph, probability_map: NDArray[np.float32], score: float
-    ) -> Finding:
+    def _outcomes(self, films: Sequence[Radiograph]) -> list[tuple[Map | None, float]]:
+        """Each film's map and score; a cascade makes no map of the films that its gates do not suspect."""
+        if self._gate is None:
+            maps, scores = self.probabilities(films)
+            return list(zip(maps, scores, strict=True))
+        gated = [float(score) for score in self._gate(films).scores]
+        threshold = self.manifest.operating_point.presence_threshold
+        suspected = [film for film, score in zip(films, gated, strict=True) if score >= threshold]
+        drawn = iter(self._segmenter(suspected).maps if suspected else ())
+        return [(next(drawn) if score >= threshold else None, score) for score in gated]
+
+    def _finding(self, film: Radiograph, probability_map: Map | None, score: float) -> Finding:
         point = self.manifest.operating_point
-        enlarged = to_source_matrix(probability_map, film.shape)
+        enlarged = None
         mask = np.zeros(film.shape, dtype=np.bool_)
         suspected = score >= point.presence_threshold
-        if suspected:
-            mask = draw_mask(enlarged, point)
+        if probability_map is not None:
+            enlarged = to_source_matrix(probability_map, film.shape)
+            if suspected:
+                mask = draw_mask(enlarged, point)
         if mask.any():
             reason = f"Score {score:.3f} reaches the threshold {point.presence_threshold:.3f}."
         elif suspected:
@@ -105,7 +122,7 @@ class Detector:
             probability=score,
             probability_map=enlarged,
             mask=mask,
-            lesions=lesions(mask, enlarged, film),
+            lesions=() if enlarged is None else lesions(mask, enlarged, film),
             notes=film.notes,
         )
 
@@ -119,7 +136,3 @@ class Detector:
             sop_instance_uid=film.sop_instance_uid,
             notes=film.notes,
         )
-
-
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.errors import BundleError, DeviceUnavailable, MissingExtra, UnknownName
-from pleura.inference.bundle import Bundle
+from pleura.inference.bundle import Bundle, Member
 
 
 class Logits(NamedTuple):
@@ -58,16 +58,17 @@ class TorchRuntime:
     """PyTorch, in float32, on a GPU where there is one.
 
     Args:
-        bundle: whose network is run.
+        member: the network.
+        weights: its safetensors file.
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
         MissingExtra: torch is not installed.
         UnknownName, DeviceUnavailable: there is no such device, or not here.
-        BundleError: the weights are not those of the network the bundle names.
+        BundleError: the weights are not those of the network.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+    def __init__(self, member: Member, weights: bytes, device: str = "auto") -> None:
         try:
             import safetensors
             import safetensors.torch
@@ -78,18 +79,17 @@ class TorchRuntime:
             ) from error
         from pleura.networks import create
 
-        manifest = bundle.manifest
         network = create(
-            manifest.network,
-            channels=manifest.input.channels,
-            size=manifest.input.size,
-            **manifest.network_options,
+            member.network,
+            channels=member.input.channels,
+            size=member.input.size,
+            **member.network_options,
         )
         try:
-            network.load_state_dict(safetensors.torch.load(bundle.weights))
+            network.load_state_dict(safetensors.torch.load(weights))
         except (RuntimeError, safetensors.SafetensorError) as error:
             raise BundleError(
-                f"the weights of {manifest.name} are not those of {manifest.network}: {error}"
+                f"the bundle's weights are not those of {member.network}: {error}"
             ) from error
         device = choose_device(device)
         self.name = f"torch on {device}"
@@ -110,3 +110,11 @@ class TorchRuntime:
             output.mask_logits[:, 0].cpu().numpy(),
             None if presence is None else presence.cpu().numpy(),
         )
+
+
+def torch_runtimes(bundle: Bundle, device: str = "auto") -> tuple[TorchRuntime, ...]:
+    """A runtime for each member of a bundle, in their order; raises as `TorchRuntime` does."""
+    return tuple(
+        TorchRuntime(member, weights, device)
+        for member, weights in zip(bundle.manifest.members, bundle.weights, strict=True)
+    )

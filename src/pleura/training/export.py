@@ -1,7 +1,8 @@
-"""`export`: a finished run to a bundle."""
+"""`export`: finished runs to a bundle, alone, averaged, or one behind another as a cascade."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,43 +10,107 @@ from typing import Any
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import TrainingError
+from pleura.evaluation.operating_point import fit_operating_point, sweep
 from pleura.finding import ModelIdentity
-from pleura.inference.bundle import write_bundle
+from pleura.inference.bundle import (
+    CARD_HASH_CHARACTERS,
+    Bundle,
+    BundleManifest,
+    Member,
+    write_bundle,
+)
 from pleura.inference.detector import Detector
+from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
 from pleura.training.run import RunFolder
-from pleura.training.train import bundle_manifest
+from pleura.training.train import member_of
 
-HASH_CHARACTERS = 16  # of each film's pixel hash in the data card: enough to find a film again
+
+@dataclass(frozen=True)
+class _Finished:
+    """A finished run: what it says of itself, its best weights and what was fitted on its tuning films."""
+
+    root: Path
+    member: Member
+    weights: bytes
+    fold: int | None
+    fitted: Mapping[str, Any]
 
 
 def export(
-    run: Path,
+    runs: Sequence[Path],
     dataset: Dataset,
     split: Split,
     out: Path,
     *,
+    gates: Sequence[Path] = (),
+    flip: bool = False,
     name: str | None = None,
     version: str = "0",
     licence: str = "unstated",
     metrics: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
 ) -> ModelIdentity:
-    """Writes the run's best weights, its operating point and its data card as a bundle.
+    """Writes the best weights of finished runs, their operating point and data card as a bundle.
+
+    One run keeps the operating point that was fitted when it ended. Of several, with `gates` or with `flip`,
+    the whole is another model than each of its runs, so its operating point is fitted anew, by the
+    detector that will serve, on the tuning films that all the runs have in common.
 
     A path that ends in `.zip` becomes a zip, any other a directory. The bundle is opened again, and its
-    network made, before this returns.
+    networks made, before this returns.
 
     Args:
-        run: the folder of a finished training run.
-        dataset, split: those the run was trained on.
+        runs: folders of finished training runs; the pixel probabilities of several are averaged.
+        dataset, split: those the runs were trained on.
         out: the bundle to write.
-        name, version, licence: of the model; by default the recipe's name.
+        gates: runs whose presence score alone says which films `runs` look at; several are averaged.
+        flip: average every network's answer with that for the mirrored film.
+        name, version, licence: of the model; by default the recipes' names.
         metrics: figures to put on record, by part.
+        device: `auto`, `cpu` or `cuda`, to fit on.
+        progress: called with (films done, films in all) while the operating point is fitted.
 
     Raises:
-        TrainingError: there is no run, it is not finished, or it was trained on another dataset or split.
+        TrainingError: there is no run, one is not finished, was trained on another dataset or split, or
+            the runs were tuned on different films.
         BundleError: `out` exists and is no bundle.
     """
+    if not runs:
+        raise TrainingError("there is no run to export; give the folder of a finished run")
+    finished = [_finished(run, dataset, split, SEGMENTER) for run in runs]
+    finished += [_finished(run, dataset, split, GATE) for run in gates]
+    fold = _common_fold(finished)
+    weights = [run.weights for run in finished]
+    manifest = BundleManifest(
+        name=name or _name(finished, flip=flip),
+        version=version,
+        members=tuple(run.member for run in finished),
+        flip=flip,
+        target=dataset.target,
+        operating_point=OperatingPoint(0, 0, 0),  # nothing is decided while it is being fitted
+        data_card=_data_card(dataset, split, fold),
+        licence=licence,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    fitted = finished[0].fitted
+    if len(finished) > 1 or flip:
+        detector = Detector.of(Bundle.in_memory(manifest, weights), device)
+        films = split.part("tune", fold)
+        swept = sweep(detector, dataset, films, part="tune", progress=progress)
+        fitted = fit_operating_point(swept, part="tune").facts()
+    manifest = replace(
+        manifest,
+        operating_point=OperatingPoint(**fitted["point"]),
+        metrics={"tune": {k: v for k, v in fitted.items() if k != "point"}, **(metrics or {})},
+    )
+    identity = write_bundle(out, manifest, weights, zipped=out.suffix == ".zip")
+    Detector.load(out, device="cpu")
+    return identity
+
+
+def _finished(run: Path, dataset: Dataset, split: Split, role: str) -> _Finished:
     folder = RunFolder(run)
     described = folder.described()
     for what, here in (("dataset", dataset.sha256), ("split", split.sha256)):
@@ -56,7 +121,7 @@ def export(
             )
     try:
         fitted = json.loads(folder.operating_point.read_text(encoding="utf-8"))
-        point = OperatingPoint(**fitted["point"])
+        OperatingPoint(**fitted["point"])
         weights = folder.best.read_bytes()
     except FileNotFoundError as error:
         raise TrainingError(
@@ -67,26 +132,37 @@ def export(
         raise TrainingError(
             f"{folder.operating_point} is damaged ({error!r}); remove it and run `pleura train` again"
         ) from error
-    recipe = folder.recipe()
-    manifest = bundle_manifest(
-        recipe,
-        dataset,
-        version=version,
-        point=point,
-        licence=licence,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        metrics={"tune": {k: v for k, v in fitted.items() if k != "point"}, **(metrics or {})},
-        data_card=_data_card(dataset, split, described["fold"]),
-        training=_training(described),
-        **({"name": name} if name else {}),
-    )
-    identity = write_bundle(out, manifest, weights, zipped=out.suffix == ".zip")
-    Detector.load(out, device="cpu")
-    return identity
+    member = member_of(folder.recipe(), role=role, training=_training(described))
+    return _Finished(run, member, weights, described["fold"], fitted)
+
+
+def _common_fold(runs: Sequence[_Finished]) -> int | None:
+    """The fold that tuned all of the runs; None where the split has no folds."""
+    first = runs[0]
+    other = next((run for run in runs if run.fold != first.fold), None)
+    if other is not None:
+        raise TrainingError(
+            f"{first.root} was tuned on fold {first.fold}, {other.root} on fold {other.fold}: each has "
+            "trained on the other's tuning films, so that none is left to fit a common operating point "
+            "on. Combine runs of one fold, or of a split without folds"
+        )
+    return first.fold
+
+
+def _name(runs: Sequence[_Finished], *, flip: bool) -> str:
+    """Such as `swin-unet`, `light+joint`, `chexnet>unetpp` for a gate and what it lets through."""
+
+    def joined(role: str) -> str:
+        names = [r.member.training["recipe"]["name"] for r in runs if r.member.role == role]
+        counts = {name: names.count(name) for name in names}
+        return "+".join(n if count == 1 else f"{count}x{n}" for n, count in counts.items())
+
+    gates = joined(GATE)
+    return (f"{gates}>" if gates else "") + joined(SEGMENTER) + ("+flip" if flip else "")
 
 
 def _training(described: Mapping[str, Any]) -> dict[str, Any]:
-    """What a bundle says of its training; places on the disk stay behind."""
+    """What a bundle says of a network's training; places on the disk stay behind."""
     keys = ("recipe", "fold", "device", "precision", "start", "threads", "parameters", "versions")
     training = {key: described[key] for key in keys}
     network = training["recipe"]["network"]
@@ -118,6 +194,6 @@ def _data_card(dataset: Dataset, split: Split, fold: int | None) -> dict[str, An
             "silver": sum(film.label_quality == "silver" for film in films),
         }
         if part != "test":
-            hashes = sorted(film.pixel_sha256[:HASH_CHARACTERS] for film in films)
+            hashes = sorted(film.pixel_sha256[:CARD_HASH_CHARACTERS] for film in films)
             card["parts"][part]["pixel_sha256"] = hashes
     return card

@@ -17,11 +17,12 @@ from pleura.data.split import Split
 from pleura.errors import TrainingError, UnknownName
 from pleura.evaluation.operating_point import FittedPoint, fit_operating_point, sweep
 from pleura.files import write_json
-from pleura.inference.bundle import PRESENCE_HEAD, TOP_PIXELS, Bundle, BundleManifest
+from pleura.inference.bundle import PRESENCE_HEAD, TOP_PIXELS, Bundle, BundleManifest, Member
 from pleura.inference.detector import Detector
+from pleura.inference.manifest import SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import squeeze
-from pleura.inference.runtime import TorchRuntime, choose_device
+from pleura.inference.runtime import choose_device
 from pleura.networks import has_presence_head
 from pleura.training.loop import State, Trainer
 from pleura.training.losses import weighted_sum
@@ -214,30 +215,29 @@ def _fit(
 
     The detector scores each film and gives its map; thresholds of zero keep it from deciding anything.
     """
-    manifest = bundle_manifest(recipe, dataset, version="unreleased", point=OperatingPoint(0, 0, 0))
-    bundle = Bundle.in_memory(manifest, folder.best.read_bytes())
-    detector = Detector(bundle, TorchRuntime(bundle, device))
+    manifest = BundleManifest(
+        name=recipe.name,
+        version="unreleased",
+        members=(member_of(recipe),),
+        target=dataset.target,
+        operating_point=OperatingPoint(0, 0, 0),
+    )
+    detector = Detector.of(Bundle.in_memory(manifest, [folder.best.read_bytes()]), device)
     return fit_operating_point(
         sweep(detector, dataset, film_ids, part="tune", progress=progress), part="tune"
     )
 
 
-def bundle_manifest(
-    recipe: Recipe, dataset: Dataset, *, version: str, point: OperatingPoint, **more: Any
-) -> BundleManifest:
-    """What a bundle of this recipe says, but for what only an export knows (`more`)."""
-    return BundleManifest(
-        **{
-            "name": recipe.name,
-            "version": version,
-            "network": recipe.network.name,
-            "network_options": recipe.network.options,
-            "input": recipe.input,
-            "target": dataset.target,
-            "operating_point": point,
-            "presence_score": PRESENCE_HEAD
-            if has_presence_head(recipe.network.name)
-            else TOP_PIXELS,
-            **more,
-        }
+def member_of(
+    recipe: Recipe, *, role: str = SEGMENTER, training: Mapping[str, Any] | None = None
+) -> Member:
+    """What a bundle says of a network that this recipe trained."""
+    head = has_presence_head(recipe.network.name)
+    return Member(
+        network=recipe.network.name,
+        network_options=recipe.network.options,
+        input=recipe.input,
+        presence_score=PRESENCE_HEAD if head else TOP_PIXELS,
+        role=role,
+        training=training or {},
     )

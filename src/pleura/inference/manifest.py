@@ -1,0 +1,151 @@
+"""What `bundle.json` says: a model's members, how they decide, what made them, what they are for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pleura.finding import PNEUMOTHORAX, Target
+from pleura.inference.postprocess import OperatingPoint
+from pleura.inference.preprocess import InputSpec
+
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""Format 1 had one network and said all of it at the top level."""
+
+TOP_PIXELS = "mean of the top 0.1 % of pixel probabilities"
+PRESENCE_HEAD = "the presence head's probability"
+PRESENCE_SCORES = (TOP_PIXELS, PRESENCE_HEAD)
+SEGMENTER, GATE = "segmenter", "gate"
+ROLES = (SEGMENTER, GATE)
+MAX_MEMBERS = 64
+INTENDED_USE = (
+    "Research on frontal chest radiographs of adults. Not a medical device: "
+    "never use it to diagnose, treat or triage a patient."
+)
+CARD_HASH_CHARACTERS = 16
+"""Of each training film's `pixel_sha256` in the data card: enough to know the film again."""
+
+_MEMBER_OF_FORMAT_1 = ("network", "network_options", "input", "presence_score", "training")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a bundle.
+
+    Attributes:
+        network, network_options: what `pleura.networks.create` builds.
+        input: what the network takes.
+        presence_score: how a film's score comes from the network's output, one of `PRESENCE_SCORES`.
+        role: `segmenter`, or `gate`: it only says which films the segmenters look at.
+        training: the recipe and what the run recorded.
+    """
+
+    network: str
+    network_options: Mapping[str, Any]
+    input: InputSpec
+    presence_score: str = TOP_PIXELS
+    role: str = SEGMENTER
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _texts(self, "network")
+        _mappings(self, "network_options", "training")
+        if not isinstance(self.input, InputSpec):
+            raise TypeError(f"input says what the network takes; got {self.input!r}")
+        if self.presence_score not in PRESENCE_SCORES:
+            raise ValueError(f"unknown presence score {self.presence_score!r}: update pleura")
+        if self.role not in ROLES:
+            raise ValueError(f"unknown role {self.role!r} of a member: update pleura")
+
+
+@dataclass(frozen=True)
+class BundleManifest:
+    """What `bundle.json` says.
+
+    The segmenters' pixel probabilities are averaged, and so are the members' presence scores: the gates' in a
+    bundle that has gates (a cascade), else the segmenters'.
+
+    Attributes:
+        name, version: of the model.
+        members: its networks; at least one is a segmenter.
+        flip: whether each network also sees the mirrored film, and its two answers are averaged.
+        target: what is looked for.
+        operating_point: decision rule of the whole, with the films it was fitted on.
+        calibrator: None: the score is not calibrated.
+        metrics: figures by part of the split, as measured; empty where none were.
+        data_card: the training films: corpora, counts, split hash, pixel hashes.
+        intended_use, licence, created: text.
+    """
+
+    name: str
+    version: str
+    members: tuple[Member, ...]
+    flip: bool = False
+    target: Target = PNEUMOTHORAX
+    operating_point: OperatingPoint = field(default_factory=OperatingPoint)
+    calibrator: None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    data_card: Mapping[str, Any] = field(default_factory=dict)
+    intended_use: str = INTENDED_USE
+    licence: str = "unstated"
+    created: str = ""
+
+    def __post_init__(self) -> None:
+        _texts(self, "name", "version", "intended_use", "licence", "created")
+        _mappings(self, "metrics", "data_card")
+        if self.calibrator is not None:
+            raise ValueError("it has a calibrator, which this pleura cannot apply: update pleura")
+        if not isinstance(self.flip, bool):
+            raise TypeError(f"flip is true or false; got {self.flip!r}")
+        if not all(isinstance(member, Member) for member in self.members):
+            raise TypeError(f"members are networks; got {self.members!r}")
+        if not self.of_role(SEGMENTER) or len(self.members) > MAX_MEMBERS:
+            raise ValueError(
+                f"a bundle has 1 to {MAX_MEMBERS} members, one of them a segmenter; got {len(self.members)}"
+            )
+
+    def of_role(self, role: str) -> tuple[int, ...]:
+        """The indices of the members of a role."""
+        return tuple(i for i, member in enumerate(self.members) if member.role == role)
+
+    @property
+    def combination(self) -> str:
+        """`single`, `mean` or `cascade`."""
+        if self.of_role(GATE):
+            return "cascade"
+        return "mean" if len(self.members) > 1 else "single"
+
+
+def manifest_from(described: Mapping[str, Any], version: int) -> BundleManifest:
+    """The manifest in what `bundle.json` of a readable format says, without its checksums.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not as it should be.
+    """
+    given = dict(described)
+    if version == 1:
+        only = {key: given.pop(key) for key in _MEMBER_OF_FORMAT_1 if key in given}
+        given["members"] = [only]
+    members = given.pop("members")
+    if not isinstance(members, list):
+        raise TypeError(f"members are a list; got {members!r}")
+    return BundleManifest(
+        **given
+        | {
+            "members": tuple(Member(**m | {"input": InputSpec(**m["input"])}) for m in members),
+            "target": Target(**given["target"]),
+            "operating_point": OperatingPoint(**given["operating_point"]),
+        }
+    )
+
+
+def _texts(given: object, *names: str) -> None:
+    for name in names:
+        if not isinstance(getattr(given, name), str):
+            raise TypeError(f"{name} is a text; got {getattr(given, name)!r}")
+
+
+def _mappings(given: object, *names: str) -> None:
+    for name in names:
+        if not isinstance(getattr(given, name), Mapping):
+            raise TypeError(f"{name} is a mapping; got {getattr(given, name)!r}")

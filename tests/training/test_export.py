@@ -1,0 +1,171 @@
+"""Export of several runs as one bundle: averaged, gated, and what is refused."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pleura.data.manifest import Dataset
+from pleura.data.split import Split, make_split
+from pleura.errors import TrainingError
+from pleura.inference.bundle import open_bundle
+from pleura.inference.detector import Detector
+from pleura.inference.preprocess import InputSpec
+from pleura.networks import create
+from pleura.training.export import export
+from pleura.training.recipe import NetworkRecipe, Recipe
+from pleura.training.run import Identity, RunFolder
+from pleura.training.start import Start
+
+OPTIONS = {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8, 8]}
+FITTED = {
+    "point": {"pixel_threshold": 0.5, "min_area_fraction": 0.0, "presence_threshold": 0.5},
+    "value": 0.8,
+}
+
+
+def recipe(name: str, size: int = 64) -> Recipe:
+    return Recipe(name=name, network=NetworkRecipe("unet_timm", OPTIONS), input=InputSpec(size))
+
+
+def finished(
+    root: Path, made: Recipe, dataset: Dataset, split: Split, *, seed: int, fold: int | None = None
+) -> Path:
+    """The folder of a run that was never trained, but for that as if finished."""
+    torch.manual_seed(seed)
+    network = create("unet_timm", channels=1, size=made.input.size, **OPTIONS)
+    folder = RunFolder(root)
+    identity = Identity(
+        recipe=made,
+        dataset=str(dataset.root),
+        dataset_sha256=dataset.sha256,
+        split_sha256=split.sha256,
+        fold=fold,
+        device="cpu",
+        precision="32-true",
+    )
+    folder.claim(identity, Start(), network)
+    folder.save_best(network.state_dict())
+    folder.operating_point.write_text(json.dumps(FITTED))
+    return root
+
+
+@pytest.fixture
+def runs(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> tuple[Path, Path]:
+    a = finished(tmp_path / "a", recipe("small"), blocks, blocks_split, seed=0)
+    return a, finished(tmp_path / "b", recipe("large", 96), blocks, blocks_split, seed=1)
+
+
+def test_one_run_keeps_its_own_operating_point(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    export(runs[:1], blocks, blocks_split, tmp_path / "bundle")
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert (manifest.name, manifest.combination) == ("small", "single")
+    assert manifest.operating_point.presence_threshold == 0.5
+    assert manifest.metrics["tune"] == {"value": 0.8}
+    assert manifest.members[0].training["recipe"]["name"] == "small"
+
+
+def test_several_runs_are_averaged_and_their_operating_point_fitted_anew(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    calls: list[tuple[int, int]] = []
+    export(
+        runs,
+        blocks,
+        blocks_split,
+        tmp_path / "bundle",
+        progress=lambda done, total: calls.append((done, total)),
+    )
+    tuned = len(blocks_split.tune)
+    assert calls[-1] == (tuned, tuned)
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert (manifest.name, manifest.combination, manifest.flip) == ("small+large", "mean", False)
+    assert manifest.operating_point.fitted_on == "tune"
+    assert manifest.metrics["tune"]["n"] == tuned
+    assert manifest.data_card["parts"]["tune"]["films"] == tuned
+    for index, run in enumerate(runs):
+        export([run], blocks, blocks_split, tmp_path / f"single-{index}")
+    film = blocks.radiograph(blocks.films[0])
+    together, a, b = (
+        Detector.load(tmp_path / name, device="cpu").probabilities([film])
+        for name in ("bundle", "single-0", "single-1")
+    )
+    assert together[1][0] == pytest.approx((a[1][0] + b[1][0]) / 2, abs=1e-6)
+    assert together[0].shape[1:] == (96, 96)
+    corner = (a[0][0, 0, 0] + b[0][0, 0, 0]) / 2  # the corners of a map stay where they are
+    assert together[0][0, 0, 0] == pytest.approx(corner, abs=1e-5)
+
+
+def test_a_flip_alone_is_another_model(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    export(runs[:1], blocks, blocks_split, tmp_path / "bundle", flip=True)
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert (manifest.name, manifest.flip) == ("small+flip", True)
+    assert manifest.metrics["tune"]["n"] == len(blocks_split.tune)
+    film = blocks.radiograph(blocks.films[0])
+    mirrored = replace(film, pixels=np.ascontiguousarray(film.pixels[:, ::-1]))
+    detector = Detector.load(tmp_path / "bundle", device="cpu")
+    (one, other), _ = detector.probabilities([film, mirrored])
+    np.testing.assert_allclose(one, other[:, ::-1], atol=1e-5)
+
+
+def test_a_cascade(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    export(runs[:1], blocks, blocks_split, tmp_path / "bundle", gates=runs[1:])
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert (manifest.name, manifest.combination) == ("large>small", "cascade")
+    assert [member.role for member in manifest.members] == ["segmenter", "gate"]
+    export(runs[1:], blocks, blocks_split, tmp_path / "gate")
+    film = blocks.radiograph(blocks.films[0])
+    found = Detector.load(tmp_path / "bundle", device="cpu")(film)
+    alone = Detector.load(tmp_path / "gate", device="cpu")(film)
+    assert found.probability == pytest.approx(alone.probability, abs=1e-6)
+
+
+def test_three_of_a_kind_are_counted_in_the_name(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    copies = [shutil.copytree(runs[0], tmp_path / f"copy-{n}") for n in range(2)]
+    export([runs[0], *copies], blocks, blocks_split, tmp_path / "bundle")
+    assert open_bundle(tmp_path / "bundle").manifest.name == "3xsmall"
+
+
+def test_runs_tuned_on_different_folds_are_refused_with_the_reason(
+    blocks: Dataset, tmp_path: Path
+) -> None:
+    split = make_split(blocks, seed=0, test_fraction=0.25, folds=2)
+    runs = [
+        finished(tmp_path / f"fold-{n}", recipe("small"), blocks, split, seed=n, fold=n)
+        for n in range(2)
+    ]
+    with pytest.raises(TrainingError, match="trained on the other's tuning films"):
+        export(runs, blocks, split, tmp_path / "bundle")
+    with pytest.raises(TrainingError, match="trained on the other's tuning films"):
+        export(runs[:1], blocks, split, tmp_path / "bundle", gates=runs[1:])
+    assert not (tmp_path / "bundle").exists()
+    export(runs[:1], blocks, split, tmp_path / "bundle")
+
+
+def test_no_run_and_runs_of_other_data_are_refused(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="no run to export"):
+        export([], blocks, blocks_split, tmp_path / "bundle")
+    other = make_split(blocks, seed=1, test_fraction=0.25, tune_fraction=0.3)
+    with pytest.raises(TrainingError, match="trained on another split"):
+        export(runs, blocks, other, tmp_path / "bundle")
+    path = runs[1] / "operating_point.json"
+    path.write_text("{}")
+    with pytest.raises(TrainingError, match="is damaged"):
+        export(runs, blocks, blocks_split, tmp_path / "bundle")
+    path.unlink()
+    with pytest.raises(TrainingError, match="is not finished"):
+        export(runs, blocks, blocks_split, tmp_path / "bundle")
