@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from pleura.data.augment import AUGMENTATIONS
 from pleura.errors import RecipeError, TrainingError, UnknownName
 from pleura.networks import NETWORKS
 from pleura.training.losses import weighted_sum
-from pleura.training.recipe import find_recipe, read_recipe
-from pleura.training.sampling import epoch_order
+from pleura.training.recipe import find_recipe, read_recipe, recipe_from
+from pleura.training.sampling import epoch_order, epoch_size
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
@@ -51,6 +52,14 @@ MINIMAL = "name: x\nnetwork: {name: unet_timm}\ninput: {size: 64}\n"
         (MINIMAL + "epochs: many\n", "epochs"),
         (MINIMAL + "epochs: 0\n", "epochs is at least 1"),
         (MINIMAL + "positive_share: 1.5\n", "positive_share lies between 0 and 1"),
+        (MINIMAL + "positive_share: {linear: [0.8, 1.2]}\n", "between 0 and 1; got 1.2"),
+        (MINIMAL + "positive_share: {linear: [0.8]}\n", "linear"),
+        (MINIMAL + "positive_share: {stepwise: [[1, 0.0]]}\n", "between 0 and 1; got 0.0"),
+        (MINIMAL + "positive_share: {stepwise: [[2, 0.5]]}\n", r"rise from 1; got \[2\]"),
+        (MINIMAL + "positive_share: {stepwise: [[1, 0.5], [1, 0.4]]}\n", "rise from 1"),
+        (MINIMAL + "positive_share: {stepwise: []}\n", "rise from 1"),
+        (MINIMAL + "positive_share: {}\n", "either stepwise or linear"),
+        (MINIMAL + "positive_share: {lineal: [0.8, 0.2]}\n", "did you mean 'linear'"),
         (MINIMAL + "monitor: accuracy\n", "monitor"),
         (MINIMAL + "loss: []\n", "at least one term"),
         (MINIMAL + "seed: -1\n", "seed is not negative"),
@@ -118,3 +127,26 @@ def test_a_share_never_repeats_a_negative() -> None:
 def test_a_share_needs_both_classes() -> None:
     with pytest.raises(TrainingError, match="0 positive and 3 negative"):
         epoch_order([0, 0, 0], seed=0, epoch=0, positive_share=0.5)
+
+
+def test_a_stepwise_share_holds_from_its_epoch_on(tmp_path: Path) -> None:
+    text = MINIMAL + "epochs: 6\npositive_share: {stepwise: [[1, 0.8], [3, 0.4], [5, null]]}\n"
+    recipe = read_recipe(write(tmp_path, text))
+    assert [recipe.share(epoch) for epoch in range(6)] == [0.8, 0.8, 0.4, 0.4, None, None]
+    assert recipe_from(yaml.safe_load(recipe.to_yaml()), "x") == recipe
+
+
+def test_a_linear_share_reaches_its_end_in_the_last_epoch(tmp_path: Path) -> None:
+    text = MINIMAL + "epochs: 5\npositive_share: {linear: [0.8, 0.2]}\n"
+    recipe = read_recipe(write(tmp_path, text))
+    shares = [recipe.share(epoch) for epoch in range(5)]
+    assert shares == pytest.approx([0.8, 0.65, 0.5, 0.35, 0.2])
+    assert read_recipe(write(tmp_path, text), ["epochs=1"]).share(0) == 0.8
+    assert read_recipe(write(tmp_path, MINIMAL), ["positive_share=0.5"]).share(3) == 0.5
+
+
+@pytest.mark.parametrize("share", [None, 0.1, 0.22, 0.5, 0.8, 0.99])
+def test_an_epochs_size_is_known_before(share: float | None) -> None:
+    labels = [1] * 10 + [0] * 37
+    order = epoch_order(labels, seed=0, epoch=0, positive_share=share)
+    assert epoch_size(labels, share) == len(order)

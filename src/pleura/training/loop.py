@@ -21,7 +21,7 @@ from pleura.training.losses import Loss, weighted_sum
 from pleura.training.pictures import sheet_films
 from pleura.training.recipe import OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
-from pleura.training.sampling import epoch_order
+from pleura.training.sampling import epoch_order, epoch_size
 from pleura.training.tuning import Tuning, tune
 
 FINAL_RATE = 0.01  # of the learning rate, where a cosine schedule ends
@@ -147,13 +147,13 @@ class Trainer:
         seeds = np.random.SeedSequence([recipe.seed, epoch])
         torch.manual_seed(int(seeds.generate_state(1)[0]))  # dropout; films have their own seeds
         order = epoch_order(
-            self.train.labels, seed=recipe.seed, epoch=epoch, positive_share=recipe.positive_share
+            self.train.labels, seed=recipe.seed, epoch=epoch, positive_share=recipe.share(epoch)
         )
         started = time.monotonic()
         total, shown = 0.0, 0
         self.network.train()
         loader = self.loader(order)
-        films = len(loader) * recipe.batch_size if len(order) > recipe.batch_size else len(order)
+        planned = [self._shown(each) for each in range(recipe.epochs)]
         for batch, (images, masks, indices) in enumerate(loader):
             rate = _rate(recipe.optimizer, epoch + batch / len(loader), recipe.epochs)
             for group in self.optimizer.param_groups:
@@ -161,11 +161,19 @@ class Trainer:
             total += self.step(images, masks, indices)
             shown += len(indices)
             if progress:
-                progress(epoch * films + shown, recipe.epochs * films)
+                progress(sum(planned[:epoch]) + shown, sum(planned))
         seconds = time.monotonic() - started
         tuning = self._tune(sheet_films(self.tuning) if self.pictures_due(epoch + 1) else ())
         self._record(total / max(shown, 1), tuning, seconds, shown)
         return tuning
+
+    def _shown(self, epoch: int) -> int:
+        """Films that an epoch trains on: whole batches, or what there is where that is less than one."""
+        films, batch = (
+            epoch_size(self.train.labels, self.recipe.share(epoch)),
+            self.recipe.batch_size,
+        )
+        return films // batch * batch if films > batch else films
 
     def loader(self, order: NDArray[np.int64]) -> DataLoader[tuple[Tensor, Tensor, int]]:
         """Batches of augmented films in `order`, on the device."""

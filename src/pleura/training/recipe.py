@@ -78,6 +78,39 @@ class OptimizerRecipe:
 
 
 @dataclass(frozen=True)
+class ShareSchedule:
+    """A positive share that changes over the epochs, in one of two ways.
+
+    Attributes:
+        stepwise: pairs of an epoch, counted from 1, and the share from then on; the first is of epoch 1. A
+            share of None takes every film.
+        linear: the shares of the first and of the last epoch.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+    stepwise: tuple[tuple[int, float | None], ...] | None = None
+    linear: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.stepwise is None) == (self.linear is None):
+            raise ValueError("a schedule of positive_share is either stepwise or linear")
+        steps = self.stepwise if self.stepwise is not None else ((1, 0.5),)
+        begins = [epoch for epoch, _ in steps]
+        if begins[:1] != [1] or begins != sorted(set(begins)):
+            raise ValueError(f"stepwise epochs rise from 1; got {begins}")
+        for share in (*(s for _, s in steps), *(self.linear or ())):
+            if share is not None and not 0 < share < 1:
+                raise ValueError(f"positive_share lies between 0 and 1; got {share}")
+
+    def at(self, epoch: int, epochs: int) -> float | None:
+        """The share in an epoch, counted from 0, of a run of `epochs`; None takes every film."""
+        if self.linear is not None:
+            first, last = self.linear
+            return first + (last - first) * min(epoch / max(epochs - 1, 1), 1.0)
+        return [share for begin, share in self.stepwise or () if begin <= epoch + 1][-1]
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A training run, but for the films.
 
@@ -87,7 +120,7 @@ class Recipe:
         network, input, loss, optimizer: see there.
         augmentation: a named set of `pleura.data.augment`.
         positive_share: of each epoch's films that are positive: all positives and as many negatives, drawn
-            anew each epoch, as make up the rest. None takes every film each epoch.
+            anew each epoch, as make up the rest; one share or a schedule. None takes every film each epoch.
         batch_size: films an optimiser step.
         micro_batch: films a forward pass; gradients are summed to `batch_size`. None: the same.
         epochs: at most.
@@ -109,7 +142,7 @@ class Recipe:
     loss: tuple[LossTerm, ...] = (LossTerm("bce_dice"),)
     optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: str = "none"
-    positive_share: float | None = None
+    positive_share: float | ShareSchedule | None = None
     batch_size: int = 8
     micro_batch: int | None = None
     epochs: int = 50
@@ -129,14 +162,20 @@ class Recipe:
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1 or absent; got {getattr(self, name)}")
         for name in ("positive_share", "ema_decay"):
-            if getattr(self, name) is not None and not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} lies between 0 and 1; got {getattr(self, name)}")
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not 0 < value < 1:
+                raise ValueError(f"{name} lies between 0 and 1; got {value}")
         if self.seed < 0:
             raise ValueError(f"seed is not negative; got {self.seed}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is positive or absent; got {self.clip_norm}")
         if not self.loss:
             raise ValueError("loss needs at least one term")
+
+    def share(self, epoch: int) -> float | None:
+        """The positive share in an epoch, counted from 0; None takes every film."""
+        share = self.positive_share
+        return share.at(epoch, self.epochs) if isinstance(share, ShareSchedule) else share
 
     def to_yaml(self) -> str:
         """The recipe as `read_recipe` reads it."""

@@ -31,6 +31,19 @@ def epoch_order(
             f"positive_share needs films of both classes to train on; there are {len(positives)} "
             f"positive and {len(negatives)} negative ones"
         )
-    wanted = round(len(positives) * (1.0 - positive_share) / positive_share)
-    drawn = rng.choice(negatives, size=min(wanted, len(negatives)), replace=False)
+    wanted = _negatives(len(positives), len(negatives), positive_share)
+    drawn = rng.choice(negatives, size=wanted, replace=False)
     return rng.permutation(np.concatenate([positives, drawn])).astype(np.int64)
+
+
+def epoch_size(labels: Sequence[int], positive_share: float | None) -> int:
+    """How many films `epoch_order` gives for these labels."""
+    positives, negatives = sum(v == 1 for v in labels), sum(v == 0 for v in labels)
+    if positive_share is None:
+        return len(labels)
+    return positives + _negatives(positives, negatives, positive_share)
+
+
+def _negatives(positives: int, negatives: int, positive_share: float) -> int:
+    """How many negatives make up the rest beside all positives: at most all of them."""
+    return min(round(positives * (1.0 - positive_share) / positive_share), negatives)
