@@ -85,6 +85,51 @@ def test_no_other_point_is_better():
     assert fitted.value >= max(others) - 1e-9
 
 
+def test_the_triplets_value_is_what_the_point_really_gives():
+    fitted = fit_operating_point(swept(FILMS), part="tune", rule="triplet")
+    assert fitted.value == pytest.approx(mean_dice(FILMS, fitted.point))
+    assert fitted.point.presence_threshold == 0.0
+    assert fitted.point.aim == "competition Dice, triplet"
+
+
+def test_no_other_triplet_is_better():
+    grid = (0.3, 0.5, 0.7)
+    fitted = fit_operating_point(swept(FILMS, pixel_thresholds=grid), part="tune", rule="triplet")
+    others = [
+        mean_dice(
+            FILMS, OperatingPoint(pixel, 0.0, 0.0, top_threshold=top, min_top_area_fraction=area)
+        )
+        for pixel in grid
+        for top in grid
+        for area in (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008)
+        if top >= pixel
+    ]
+    assert fitted.value == max(others)
+
+
+def test_a_triplet_by_hand():
+    # Both maps draw 4 px at 0.3; that of the film with the target is sure (0.9) of all 4 = 0.2 % of 2000, the
+    # other of 3 only. Asking for 0.2 % at a top threshold tells them apart; of those that do, the nearest to
+    # the winner's 0.75 is 0.75 itself.
+    mask = np.zeros(SHAPE, bool)
+    mask[:2, :2] = True
+    sure = np.where(mask, 0.9, 0.0).astype(np.float32)
+    unsure = sure.copy()
+    unsure[0, 0] = 0.35
+    films = [
+        (finding("a", mask, 0.5, probability_map=sure), mask),
+        (finding("b", mask, 0.5, probability_map=unsure), mask & False),
+    ]
+    fitted = fit_operating_point(swept(films), part="tune", rule="triplet")
+    assert fitted.value == 1.0
+    assert fitted.point == OperatingPoint(
+        0.3, 0.0, 0.0, "competition Dice, triplet", "tune", 0.75, 0.002
+    )
+    assert mean_dice(films, fitted.point) == 1.0
+    # The other rule finds a way too: a pixel threshold of 0.5 and a region of 0.2 %.
+    assert fit_operating_point(swept(films), part="tune").value == 1.0
+
+
 def test_the_fit_by_hand():
     # One film with (score 0.8), one without (0.6), whose maps both draw 4 px: calling only the first
     # gives Dice 1 and 1, and the threshold stands halfway between the scores.

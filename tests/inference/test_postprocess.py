@@ -39,6 +39,24 @@ def test_small_regions_are_dropped_at_exactly_the_smallest_area() -> None:
     assert draw_mask(np.zeros((5, 5), np.float32), OperatingPoint(0.5)).sum() == 0
 
 
+def test_a_mask_stays_only_where_enough_reaches_the_top_threshold() -> None:
+    probability = np.zeros((100, 100), np.float32)
+    probability[10:20, 10:20] = 0.4
+    probability[10:12, 10:15] = 0.8  # 10 px, 0.1 %
+    probability[50, 50:55] = 0.75  # 5 px elsewhere: the area is of all regions together
+
+    def drawn(top: float, area: float, smallest: float = 0.0) -> int:
+        point = OperatingPoint(0.3, smallest, 0.0, top_threshold=top, min_top_area_fraction=area)
+        return int(draw_mask(probability, point).sum())
+
+    assert drawn(0.75, 0.0015) == 105  # drawn at the lower threshold
+    assert drawn(0.75, 0.0016) == 0
+    assert drawn(0.8, 0.001) == 105
+    assert drawn(0.8, 0.0011) == 0
+    assert drawn(0.75, 0.0015, smallest=0.001) == 100  # small regions still go
+    assert drawn(1.0, 0.0) == 105
+
+
 def test_diagonal_neighbours_are_one_region() -> None:
     probability = np.zeros((10, 10), np.float32)
     probability[2, 2] = probability[3, 3] = 1.0
@@ -112,6 +130,18 @@ def test_impossible_inputs(values) -> None:
 def test_impossible_operating_points() -> None:
     with pytest.raises(ValueError, match="pixel_threshold lies in"):
         OperatingPoint(pixel_threshold=1.5)
+    with pytest.raises(ValueError, match="top_threshold lies in"):
+        OperatingPoint(top_threshold=1.5)
+    with pytest.raises(ValueError, match=r"at least pixel_threshold, 0\.5; got 0\.4"):
+        OperatingPoint(top_threshold=0.4)
+    with pytest.raises(ValueError, match="give both or neither"):
+        OperatingPoint(min_top_area_fraction=0.1)
+
+
+def test_an_operating_point_from_before_there_was_a_top_threshold() -> None:
+    old = {"pixel_threshold": 0.5, "min_area_fraction": 0.0, "presence_threshold": 0.6}
+    point = OperatingPoint(**old)
+    assert (point.top_threshold, point.min_top_area_fraction) == (None, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
 """Choosing the operating point on tuning films: one pass over the maps, then arithmetic on a table.
 
 `PixelSweep` keeps, of each film, the area and the intersection that every pair of pixel threshold and
-smallest region would give; `fit_operating_point` then finds the pair and the presence threshold of the best
-mean Dice on the source matrix (empty/empty = 1), trying every presence threshold that tells two films apart.
+smallest region would give; `fit_operating_point` then finds the point of the best mean Dice on the source
+matrix (empty/empty = 1), by one of two rules:
+
+- `threshold`: a pixel threshold, a smallest region, and any presence threshold that tells two films apart;
+- `triplet`: a pixel threshold, a top threshold, and the area that must reach the latter; no presence
+  threshold. It is how the winner of the SIIM-ACR challenge decided.
+
 What it finds is fitted to these films: the value it reports is not an estimate for others.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -24,8 +29,13 @@ from pleura.radiograph import Radiograph
 
 PIXEL_THRESHOLDS = tuple(round(0.05 * n, 2) for n in range(1, 20))
 MIN_AREA_FRACTIONS = (0.0, 0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008)
+MIN_TOP_AREA_FRACTIONS = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008)
 COMPETITION_DICE = "competition Dice"
+# The winner's own (sneddy, SIIM-ACR 2019): 2000 px of 1024 x 1024 at 0.75 or above, drawn at 0.3.
+WINNERS_TRIPLET = OperatingPoint(0.3, 0.0, 0.0, "default", "nothing", 0.75, 2000 / 1024**2)
 _TIE = 1e-9
+
+Rule = Literal["threshold", "triplet"]
 
 
 class Detector(Protocol):
@@ -84,7 +94,9 @@ class PixelSweep:
         self._scores: list[float] = []
         self._judged: list[bool] = []
         self._truth: list[int] = []
+        self._sizes: list[int] = []
         self._tables: list[NDArray[np.int64]] = []  # (2, T, A): predicted area, intersection
+        self._tops: list[NDArray[np.int64]] = []  # (T,): area at each threshold, small regions too
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -102,6 +114,7 @@ class PixelSweep:
         if film_id in self._ids:
             raise EvaluationError(f"film {film_id} is swept twice; give each film once")
         table = np.zeros((2, len(self.pixel_thresholds), len(self.min_area_fractions)), np.int64)
+        tops = np.zeros(len(self.pixel_thresholds), np.int64)
         declined = finding.decision == "declined"
         if not declined:
             probability = finding.probability_map
@@ -111,16 +124,19 @@ class PixelSweep:
                     f"film {film_id}: a sweep needs the probability map on the source matrix "
                     f"{truth.shape}; the finding has {shape}"
                 )
-            self._fill(table, probability, truth)
+            self._fill(table, tops, probability, truth)
         self._ids.add(film_id)
         self._scores.append(finding.probability or 0.0)
         self._judged.append(not declined)
         self._truth.append(int(truth.sum()))
+        self._sizes.append(truth.size)
         self._tables.append(table)
+        self._tops.append(tops)
 
     def _fill(
         self,
         table: NDArray[np.int64],
+        tops: NDArray[np.int64],
         probability: NDArray[np.float32],
         truth: NDArray[np.bool_],
     ) -> None:
@@ -135,6 +151,7 @@ class PixelSweep:
             probability, truth, above = probability[window], truth[window], above[window]
             regions, labels = cv2.connectedComponents(above.astype(np.uint8), connectivity=8)
             areas = np.bincount(labels.ravel(), minlength=regions)[1:]
+            tops[t] = areas.sum()
             shared = np.bincount(labels[truth], minlength=regions)[1:]
             for a, fraction in enumerate(self.min_area_fractions):
                 kept = areas >= fraction * size
@@ -152,6 +169,12 @@ class PixelSweep:
         """Predicted areas (N,) and intersections (N,), px, at pixel threshold `t` and smallest region `a`."""
         pairs = np.array([table[:, t, a] for table in self._tables], np.int64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]
+
+    def reaching(self, t: int, fraction: float) -> NDArray[np.bool_]:
+        """Whether at least `fraction` of each film (N,) is at threshold `t` or above, as `draw_mask` asks."""
+        areas = np.array([tops[t] for tops in self._tops], np.int64)
+        called: NDArray[np.bool_] = areas >= fraction * np.array(self._sizes, np.int64)
+        return called
 
 
 def sweep(
@@ -182,33 +205,28 @@ def sweep(
     return swept
 
 
-def fit_operating_point(swept: PixelSweep, *, part: str) -> FittedPoint:
+def fit_operating_point(swept: PixelSweep, *, part: str, rule: Rule = "threshold") -> FittedPoint:
     """The operating point of the best competition Dice on the films of `swept`.
 
-    Among equals it is the one nearest to `OperatingPoint`'s defaults, then the one that calls less.
+    Among equals it is the one nearest to `OperatingPoint`'s defaults, or to the winner's triplet, then the
+    one that calls less.
 
     Args:
         swept: tuning films.
         part: what they are called; it is put on record.
+        rule: which thresholds are fitted, see above.
 
     Raises:
         EvaluationError: `part` is a test part, or there are no films, or none with a labelled mask.
     """
     refuse_test(part)
-    scores, judged, truth = swept.arrays()
+    scores, _, truth = swept.arrays()
     if not (truth > 0).any():
         raise EvaluationError(
             f"an operating point cannot be fitted on {len(swept)} films without one labelled mask; "
             "choose a tuning part that holds films with the target"
         )
-    default = OperatingPoint()
-    tried: list[tuple[float, float, OperatingPoint]] = []  # value, distance from the default, point
-    for t, pixel in enumerate(swept.pixel_thresholds):
-        for a, smallest in enumerate(swept.min_area_fractions):
-            value, presence = _best_presence(*swept.areas(t, a), scores, judged, truth)
-            far = abs(pixel - default.pixel_threshold) + abs(smallest - default.min_area_fraction)
-            point = OperatingPoint(pixel, smallest, presence, COMPETITION_DICE, part)
-            tried.append((value, far, point))
+    tried = _triplets(swept, part) if rule == "triplet" else _thresholds(swept, part)
     highest = max(value for value, _, _ in tried)
     equals = [(far, point) for value, far, point in tried if value >= highest - _TIE]
     chosen = min(equals, key=lambda pair: (pair[0], -pair[1].presence_threshold))[1]
@@ -222,6 +240,50 @@ def fit_operating_point(swept: PixelSweep, *, part: str) -> FittedPoint:
         youden_threshold=cut[0] if cut else None,
         youden_j=cut[1] if cut else None,
     )
+
+
+Tried = list[tuple[float, float, OperatingPoint]]
+"""Mean Dice, distance from the default, and the point."""
+
+
+def _thresholds(swept: PixelSweep, part: str) -> Tried:
+    """Every pixel threshold and smallest region, each with its best presence threshold."""
+    scores, judged, truth = swept.arrays()
+    default = OperatingPoint()
+    tried = []
+    for t, pixel in enumerate(swept.pixel_thresholds):
+        for a, smallest in enumerate(swept.min_area_fractions):
+            value, presence = _best_presence(*swept.areas(t, a), scores, judged, truth)
+            far = abs(pixel - default.pixel_threshold) + abs(smallest - default.min_area_fraction)
+            point = OperatingPoint(pixel, smallest, presence, COMPETITION_DICE, part)
+            tried.append((value, far, point))
+    return tried
+
+
+def _triplets(swept: PixelSweep, part: str) -> Tried:
+    """Every pixel threshold with every top threshold not below it and every area that must reach that."""
+    _, _, truth = swept.arrays()
+    silent = (truth == 0).astype(np.float64)
+    smallest, aim = swept.min_area_fractions[0], f"{COMPETITION_DICE}, triplet"
+    thresholds, winners = swept.pixel_thresholds, WINNERS_TRIPLET
+    dices = []
+    for t in range(len(thresholds)):
+        predicted, shared = swept.areas(t, 0)
+        dices.append(dice_of(predicted, truth, shared))
+    tried = []
+    for u, top in enumerate(thresholds):
+        for area in MIN_TOP_AREA_FRACTIONS:
+            called = swept.reaching(u, area)
+            for pixel, dice in zip(thresholds[: u + 1], dices, strict=False):
+                value = float(np.where(called, dice, silent).mean())
+                far = abs(pixel - winners.pixel_threshold) + abs(
+                    top - (winners.top_threshold or 0.0)
+                )
+                far += abs(area - winners.min_top_area_fraction)
+                tried.append(
+                    (value, far, OperatingPoint(pixel, smallest, 0.0, aim, part, top, area))
+                )
+    return tried
 
 
 def refuse_test(part: str) -> None:

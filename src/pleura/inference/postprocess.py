@@ -17,14 +17,17 @@ TOP_SHARE = 0.001
 class OperatingPoint:
     """When a film is called positive, and how its mask is drawn.
 
-    A film is positive when its presence score reaches `presence_threshold` and a region of at least
-    `min_area_fraction` of the image has pixels at `pixel_threshold` or above.
+    A film is positive when its presence score reaches `presence_threshold`, at least `min_top_area_fraction`
+    of the image is at `top_threshold` or above, and a region of at least `min_area_fraction` of the image
+    is at `pixel_threshold` or above; those regions are the mask.
 
     Attributes:
         pixel_threshold, presence_threshold: probabilities, 0 to 1.
         min_area_fraction: of the image; smaller regions are dropped.
         aim: what the numbers were chosen for.
         fitted_on: which films they were chosen on.
+        top_threshold: a probability, `pixel_threshold` at least; None asks for no area above it.
+        min_top_area_fraction: of the image, all regions together; nothing where `top_threshold` is None.
     """
 
     pixel_threshold: float = 0.5
@@ -32,12 +35,29 @@ class OperatingPoint:
     presence_threshold: float = 0.5
     aim: str = "default"
     fitted_on: str = "nothing"
+    top_threshold: float | None = None
+    min_top_area_fraction: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("pixel_threshold", "min_area_fraction", "presence_threshold"):
+        names = [
+            "pixel_threshold",
+            "min_area_fraction",
+            "presence_threshold",
+            "min_top_area_fraction",
+        ]
+        if self.top_threshold is not None:
+            names.append("top_threshold")
+        for name in names:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} lies in [0, 1]; got {value!r}")
+        if self.top_threshold is None and self.min_top_area_fraction != 0.0:
+            raise ValueError("min_top_area_fraction needs a top_threshold; give both or neither")
+        if self.top_threshold is not None and self.top_threshold < self.pixel_threshold:
+            raise ValueError(
+                f"top_threshold is at least pixel_threshold, {self.pixel_threshold}; "
+                f"got {self.top_threshold}"
+            )
 
 
 def presence_score(probability_map: NDArray[np.float32]) -> float:
@@ -64,8 +84,15 @@ def to_source_matrix(
 
 
 def draw_mask(probability_map: NDArray[np.float32], point: OperatingPoint) -> NDArray[np.bool_]:
-    """bool (H, W): pixels at the pixel threshold or above, without the regions that are too small."""
+    """bool (H, W): pixels at the pixel threshold or above, without the regions that are too small.
+
+    Nothing at all where too little of the map reaches the top threshold.
+    """
     mask = probability_map >= point.pixel_threshold
+    if point.top_threshold is not None:
+        top_px = np.count_nonzero(probability_map >= point.top_threshold)
+        if top_px < point.min_top_area_fraction * mask.size:
+            return np.zeros_like(mask)
     if point.min_area_fraction == 0.0 or not mask.any():
         return mask
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
