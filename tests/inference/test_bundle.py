@@ -95,7 +95,8 @@ def test_altered_weights_are_refused(tmp_path: Path, weights: bytes) -> None:
     ("change", "says"),
     [
         ({"format_version": 99}, "format 99"),
-        ({"calibrator": {"kind": "platt"}}, "calibrator"),
+        ({"calibrator": {"kind": "magic"}}, "calibrator"),
+        ({"calibrator": {"kind": "platt", "slope": -1}}, "calibrator"),
         ({"members": []}, "one of them a segmenter"),
         ({"members": {}}, "members are a list"),
         ({"members": [1]}, "cannot be used"),

@@ -98,7 +98,7 @@ class Detector:
         return [(next(drawn) if score >= threshold else None, score) for score in gated]
 
     def _finding(self, film: Radiograph, probability_map: Map | None, score: float) -> Finding:
-        point = self.manifest.operating_point
+        point, calibrator = self.manifest.operating_point, self.manifest.calibrator
         enlarged = None
         mask = np.zeros(film.shape, dtype=np.bool_)
         suspected = score >= point.presence_threshold
@@ -119,7 +119,8 @@ class Detector:
             model=self.bundle.identity,
             source=film.source,
             sop_instance_uid=film.sop_instance_uid,
-            probability=score,
+            probability=float(calibrator(score)) if calibrator else score,
+            calibrated=calibrator is not None,
             probability_map=enlarged,
             mask=mask,
             lesions=() if enlarged is None else lesions(mask, enlarged, film),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pleura.finding import PNEUMOTHORAX, Target
+from pleura.inference.calibration import Calibrator
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
 
@@ -71,7 +72,8 @@ class BundleManifest:
         flip: whether each network also sees the mirrored film, and its two answers are averaged.
         target: what is looked for.
         operating_point: decision rule of the whole, with the films it was fitted on.
-        calibrator: None: the score is not calibrated.
+        calibrator: turns presence scores into probabilities; None: they are not calibrated. The operating
+            point's threshold is on the score all the same.
         metrics: figures by part of the split, as measured; empty where none were.
         data_card: the training films: corpora, counts, split hash, pixel hashes.
         intended_use, licence, created: text.
@@ -83,7 +85,7 @@ class BundleManifest:
     flip: bool = False
     target: Target = PNEUMOTHORAX
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
-    calibrator: None = None
+    calibrator: Calibrator | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data_card: Mapping[str, Any] = field(default_factory=dict)
     intended_use: str = INTENDED_USE
@@ -93,8 +95,8 @@ class BundleManifest:
     def __post_init__(self) -> None:
         _texts(self, "name", "version", "intended_use", "licence", "created")
         _mappings(self, "metrics", "data_card")
-        if self.calibrator is not None:
-            raise ValueError("it has a calibrator, which this pleura cannot apply: update pleura")
+        if self.calibrator is not None and not isinstance(self.calibrator, Calibrator):
+            raise TypeError(f"a calibrator maps scores to probabilities; got {self.calibrator!r}")
         if not isinstance(self.flip, bool):
             raise TypeError(f"flip is true or false; got {self.flip!r}")
         if not all(isinstance(member, Member) for member in self.members):
@@ -126,7 +128,7 @@ def manifest_from(described: Mapping[str, Any], version: int) -> BundleManifest:
     if version == 1:
         only = {key: given.pop(key) for key in _MEMBER_OF_FORMAT_1 if key in given}
         given["members"] = [only]
-    members = given.pop("members")
+    members, calibrator = given.pop("members"), given.get("calibrator")
     if not isinstance(members, list):
         raise TypeError(f"members are a list; got {members!r}")
     return BundleManifest(
@@ -135,6 +137,7 @@ def manifest_from(described: Mapping[str, Any], version: int) -> BundleManifest:
             "members": tuple(Member(**m | {"input": InputSpec(**m["input"])}) for m in members),
             "target": Target(**given["target"]),
             "operating_point": OperatingPoint(**given["operating_point"]),
+            "calibrator": None if calibrator is None else Calibrator(**calibrator),
         }
     )
 
