@@ -15,6 +15,20 @@ STRICT = {"extra": "forbid"}
 """What a dataclass read from YAML sets as `__pydantic_config__`, so that unknown keys are refused."""
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as people read it since version 1.2: `on`, `off`, `yes` and `no` are words, not truth values."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in known
+        if not (tag.endswith(":bool") and first not in "tTfF")
+    ]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def parse(kind: type[T], given: Any, where: str, error: type[PleuraError]) -> T:
     """`given`, as YAML or JSON made it, as a `kind`.
 
@@ -42,7 +56,7 @@ def parse(kind: type[T], given: Any, where: str, error: type[PleuraError]) -> T:
 def read_yaml(path: Path, error: type[PleuraError]) -> Any:
     """The YAML document in `path`; raises `error` where there is none."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise error(f"{path} does not exist") from None
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as failure:

@@ -15,10 +15,17 @@ from pleura.networks.torchvision_ops import compiled_operators_load, declare_mis
 
 # As small as each network can be, and its variants: name, size, options.
 CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "chexnet": ("chexnet", 64, {}),
     "double_unet": (
         "double_unet",
         64,
         {"encoder": "vgg11_bn", "filters": (4, 8, 8, 8), "aspp_filters": 4},
+    ),
+    "joint": ("joint", 64, {}),
+    "joint, ConvNeXt": (
+        "joint",
+        64,
+        {"encoder": "convnext_atto", "decoder_channels": (32, 16, 8)},
     ),
     "swin_unet": ("swin_unet", 64, {}),
     "unet": ("unet", 64, {"filters": (8, 16, 32)}),

@@ -76,6 +76,13 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, says: str) -> None:
         read_recipe(write(tmp_path, text))
 
 
+def test_on_is_a_word(tmp_path: Path) -> None:
+    text = MINIMAL + "loss: [{name: bce, on: presence}]\nema_decay: null\naugmentation: no\n"
+    recipe = read_recipe(write(tmp_path, text))
+    assert recipe.loss[0].on == "presence"  # YAML 1.1 would have read {name: bce, True: presence}
+    assert recipe.augmentation == "no"
+
+
 def test_overrides_reach_into_sections_and_are_checked(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL)
     recipe = read_recipe(

@@ -10,7 +10,9 @@ from typing import Any
 from torch import nn
 
 from pleura.errors import RecipeError, UnknownName
+from pleura.networks.chexnet import CheXNet
 from pleura.networks.double_unet import DoubleUNet
+from pleura.networks.joint import Joint
 from pleura.networks.output import Output
 from pleura.networks.swin_unet import SwinUNet
 from pleura.networks.unet import UNet
@@ -18,7 +20,9 @@ from pleura.networks.unet_timm import UNetTimm
 from pleura.networks.unetpp import UNetPP
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "chexnet": CheXNet,
     "double_unet": DoubleUNet,
+    "joint": Joint,
     "swin_unet": SwinUNet,
     "unet": UNet,
     "unet_timm": UNetTimm,

@@ -45,8 +45,9 @@ class DoubleUNet(nn.Module):
             raise ValueError(f"four levels meet a VGG's skips; got filters {list(filters)}")
         self.encoder_name = encoder
         # timm makes VGG's classifier before it is cut off; this narrows it from 120 M parameters to few.
-        options = {"out_indices": VGG_MAPS, "mlp_ratio": 1 / 1024}
-        self.encoder = timm_encoder(encoder, channels=channels, **options)
+        self.encoder = timm_encoder(
+            encoder, channels=channels, out_indices=VGG_MAPS, mlp_ratio=1 / 1024
+        )
         *skips, coarsest = self.encoder.feature_info.channels()  # type: ignore[operator, union-attr]
         self.aspp = ASPP(coarsest, aspp_filters)
         self.decoder = _decoder(aspp_filters, skips, filters)

@@ -13,13 +13,14 @@ from pleura.networks.torchvision_ops import declare_missing
 log = logging.getLogger(__name__)
 
 
-def timm_encoder(name: str, *, channels: int, **options: Any) -> nn.Module:
+def timm_encoder(name: str, *, channels: int, size: int | None = None, **options: Any) -> nn.Module:
     """A timm backbone that returns its feature maps, finest first, with random weights.
 
     Args:
         name: timm's name of the architecture.
         channels: of the input, 1 or 3.
-        options: timm's own, such as `img_size`.
+        size: of the input, for the encoders that are laid out for one, such as Swin.
+        options: timm's own.
 
     Raises:
         UnknownName: timm has no such architecture.
@@ -32,7 +33,11 @@ def timm_encoder(name: str, *, channels: int, **options: Any) -> nn.Module:
         raise UnknownName.among("timm architecture", str(name), timm.list_models())
     try:
         encoder: nn.Module = timm.create_model(
-            name, pretrained=False, features_only=True, in_chans=channels, **options
+            name,
+            pretrained=False,
+            features_only=True,
+            in_chans=channels,
+            **_needed(name, size) | options,
         )
     except (RuntimeError, TypeError, AttributeError) as error:
         raise RecipeError(f"timm's {name} cannot serve as an encoder: {error}") from error
@@ -41,6 +46,18 @@ def timm_encoder(name: str, *, channels: int, **options: Any) -> nn.Module:
             f"timm's {name} cannot serve as an encoder: it gives no maps of several sizes"
         )
     return encoder
+
+
+def _needed(name: str, size: int | None) -> dict[str, Any]:
+    """What timm's constructor of a known architecture is to be told."""
+    import timm
+
+    if name.startswith("mobilenetv2"):
+        # Symmetric padding, so that weights carried over from TensorFlow see what they were trained on.
+        return {"pad_type": "same"}
+    config = timm.get_pretrained_cfg(name)
+    fixed = config is not None and config.fixed_input_size
+    return {"img_size": size} if fixed and size is not None else {}
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor] | None:

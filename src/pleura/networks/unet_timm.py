@@ -1,14 +1,12 @@
 """`unet_timm`: a U-Net on a timm encoder; light with MobileNetV2, the CPU recipe's choice."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
 from pleura.networks.decoder import UNetDecoder, channels_first, mask_head
 from pleura.networks.encoder import timm_encoder
 from pleura.networks.output import Output
-from pleura.networks.torchvision_ops import declare_missing
 
 
 class UNetTimm(nn.Module):
@@ -34,7 +32,7 @@ class UNetTimm(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder_name = encoder
-        self.encoder = timm_encoder(encoder, channels=channels, **_options(encoder, size))
+        self.encoder = timm_encoder(encoder, channels=channels, size=size)
         widths: list[int] = self.encoder.feature_info.channels()  # type: ignore[operator, union-attr]
         self.decoder = UNetDecoder(widths, decoder_channels, scse=scse)
         self.head = mask_head(decoder_channels[-1])
@@ -50,16 +48,3 @@ class UNetTimm(nn.Module):
         features = self.decoder(maps, images.shape[2:])
         presence = self.presence(maps[-1])[:, 0] if self.presence is not None else None
         return Output(self.head(features), presence)
-
-
-def _options(encoder: str, size: int) -> dict[str, Any]:
-    """What timm's constructor of this encoder is to be told."""
-    if str(encoder).startswith("mobilenetv2"):
-        # Symmetric padding, so that weights carried over from TensorFlow see what they were trained on.
-        return {"pad_type": "same"}
-    declare_missing()
-    import timm
-
-    known = isinstance(encoder, str) and timm.is_model(encoder)
-    config = timm.get_pretrained_cfg(encoder) if known else None
-    return {"img_size": size} if config is not None and config.fixed_input_size else {}

@@ -223,16 +223,15 @@ def _fit(
         operating_point=OperatingPoint(0, 0, 0),
     )
     detector = Detector.of(Bundle.in_memory(manifest, [folder.best.read_bytes()]), device)
-    return fit_operating_point(
-        sweep(detector, dataset, film_ids, part="tune", progress=progress), part="tune"
-    )
+    swept = sweep(detector, dataset, film_ids, part="tune", progress=progress)
+    return fit_operating_point(swept, part="tune", rule=recipe.decision)
 
 
 def member_of(
     recipe: Recipe, *, role: str = SEGMENTER, training: Mapping[str, Any] | None = None
 ) -> Member:
     """What a bundle says of a network that this recipe trained."""
-    head = has_presence_head(recipe.network.name)
+    head = has_presence_head(recipe.network.name, recipe.network.options)
     return Member(
         network=recipe.network.name,
         network_options=recipe.network.options,
