@@ -11,7 +11,7 @@ from pleura.inference.admission import decline_reason
 from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
 from pleura.inference.ensemble import Ensemble
 from pleura.inference.manifest import GATE, SEGMENTER
-from pleura.inference.postprocess import draw_mask, lesions, to_source_matrix
+from pleura.inference.postprocess import OperatingPoint, draw_mask, lesions, to_source_matrix
 from pleura.inference.runtime import Runtime, torch_runtimes
 from pleura.radiograph import Radiograph
 
@@ -106,16 +106,10 @@ class Detector:
             enlarged = to_source_matrix(probability_map, film.shape)
             if suspected:
                 mask = draw_mask(enlarged, point)
-        if mask.any():
-            reason = f"Score {score:.3f} reaches the threshold {point.presence_threshold:.3f}."
-        elif suspected:
-            reason = f"Score {score:.3f} reaches the threshold, but no region is large enough."
-        else:
-            reason = f"Score {score:.3f} is below the threshold {point.presence_threshold:.3f}."
         return Finding(
             target=self.manifest.target,
             decision="positive" if mask.any() else "negative",
-            reason=reason,
+            reason=_reason(score, point, found=bool(mask.any())),
             model=self.bundle.identity,
             source=film.source,
             sop_instance_uid=film.sop_instance_uid,
@@ -137,3 +131,17 @@ class Detector:
             sop_instance_uid=film.sop_instance_uid,
             notes=film.notes,
         )
+
+
+def _reason(score: float, point: OperatingPoint, *, found: bool) -> str:
+    """Why a film was called positive, having a mask, or negative."""
+    if score < point.presence_threshold:
+        return f"Score {score:.3f} is below the threshold {point.presence_threshold:.3f}."
+    if point.top_threshold is not None:
+        top = f"reaches a probability of {point.top_threshold:.2f}"
+        if found:
+            return f"Enough of the film {top}."
+        return f"Too little of the film {top}, or no region is large enough."
+    if found:
+        return f"Score {score:.3f} reaches the threshold {point.presence_threshold:.3f}."
+    return f"Score {score:.3f} reaches the threshold, but no region is large enough."

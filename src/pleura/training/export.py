@@ -10,7 +10,7 @@ from typing import Any
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import TrainingError
-from pleura.evaluation.operating_point import fit_operating_point, sweep
+from pleura.evaluation.operating_point import Rule, fit_operating_point, sweep
 from pleura.finding import ModelIdentity
 from pleura.inference.bundle import (
     CARD_HASH_CHARACTERS,
@@ -99,7 +99,7 @@ def export(
         detector = Detector.of(Bundle.in_memory(manifest, weights), device)
         films = split.part("tune", fold)
         swept = sweep(detector, dataset, films, part="tune", progress=progress)
-        fitted = fit_operating_point(swept, part="tune").facts()
+        fitted = fit_operating_point(swept, part="tune", rule=_rule(finished, gates)).facts()
     manifest = replace(
         manifest,
         operating_point=OperatingPoint(**fitted["point"]),
@@ -134,6 +134,12 @@ def _finished(run: Path, dataset: Dataset, split: Split, role: str) -> _Finished
         ) from error
     member = member_of(folder.recipe(), role=role, training=_training(described))
     return _Finished(run, member, weights, described["fold"], fitted)
+
+
+def _rule(runs: Sequence[_Finished], gates: Sequence[Path]) -> Rule:
+    """The triplet where each run was fitted by it; but a gate needs the presence threshold that it lacks."""
+    tops = [run.fitted["point"].get("top_threshold") for run in runs]
+    return "threshold" if gates or None in tops else "triplet"
 
 
 def _common_fold(runs: Sequence[_Finished]) -> int | None:

@@ -11,6 +11,7 @@ import yaml
 
 from pleura.config import STRICT, parse, read_yaml
 from pleura.errors import RecipeError, UnknownName
+from pleura.evaluation.operating_point import Rule
 from pleura.inference.preprocess import InputSpec
 
 # Inside an installed package, and at the top of a checkout.
@@ -131,6 +132,7 @@ class Recipe:
         clip_norm: of the gradient; None does not clip.
         precision: `bf16` autocast, `32`, or `auto`: bf16 where the machine computes in it.
         pictures_every: epochs between two contact sheets of tuning predictions.
+        decision: the rule whose thresholds are fitted on the tuning films, see `evaluation.operating_point`.
         seed: of everything random.
     """
 
@@ -152,6 +154,7 @@ class Recipe:
     clip_norm: float | None = 1.0
     precision: Precision = "auto"
     pictures_every: int = 5
+    decision: Rule = "threshold"
     seed: int = 0
 
     def __post_init__(self) -> None:

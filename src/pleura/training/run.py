@@ -88,6 +88,8 @@ class RunFolder:
                 )
             return False
         described, other = identity.as_json(), self.described()
+        # As it reads today: a recipe written before some key existed has that key's default.
+        other["recipe"] = json.loads(json.dumps(asdict(self.recipe())))
         differs = [key for key in described if described[key] != other.get(key)]
         differs = [key for key in differs if key != "dataset"]  # the folder may have moved
         if differs:
