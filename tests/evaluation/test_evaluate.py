@@ -13,13 +13,14 @@ from made_up_scores import MODEL, finding, random_scores, score
 from pleura.data.manifest import Dataset, Film, dataset_description, write_manifest
 from pleura.errors import EvaluationError
 from pleura.evaluation.metrics import roc_curve
+from pleura.evaluation.numbers import METRICS
 from pleura.evaluation.operating_point import sweep
 from pleura.evaluation.page import _corners, choose
 from pleura.evaluation.provenance import Provenance
 from pleura.evaluation.report import evaluate
 from pleura.evaluation.run import Run, score_films
 from pleura.evaluation.run import count_openings as openings
-from pleura.evaluation.summary import METRICS, summarise
+from pleura.evaluation.summary import summarise
 from pleura.finding import PNEUMOTHORAX, ModelIdentity
 
 SHAPE = (48, 40)

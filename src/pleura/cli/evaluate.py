@@ -27,6 +27,17 @@ def evaluate(
         int | None, typer.Option(help="Whose tuning films, if there are folds.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="A column of the manifest to stratify by; may be given again."),
+    ] = None,
+    prevalence: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="A prevalence at which predictive values are wanted; may be given again.",
+            show_default="0.01, 0.05, 0.2",
+        ),
+    ] = None,
     allow_overlap: Annotated[
         bool,
         typer.Option(
@@ -42,6 +53,7 @@ def evaluate(
     """
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
+    from pleura.evaluation.detection import PREVALENCES
     from pleura.evaluation.report import NUMBERS_FILE, REPORT_FILE
     from pleura.evaluation.report import evaluate as run
     from pleura.inference.detector import Detector
@@ -58,6 +70,8 @@ def evaluate(
             out=out,
             split_sha256=drawn.sha256,
             allow_overlap=allow_overlap,
+            by=by or (),
+            prevalences=prevalence or PREVALENCES,
             command=shlex.join(["pleura", *sys.argv[1:]]),
             progress=bar,
         )

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pleura.data.manifest import Dataset
 from pleura.evaluation.metrics import roc_curve
+from pleura.evaluation.numbers import METRICS, Numbers
 from pleura.evaluation.operating_point import Detector
 from pleura.evaluation.scores import FilmScore
-from pleura.evaluation.summary import METRICS, Evaluation, Numbers
+from pleura.evaluation.summary import Evaluation
 from pleura.outputs.charts import histogram, roc
 from pleura.outputs.html import jpeg_uri, render, write_page
 from pleura.outputs.overlay import FINDING, TRUTH, overlay

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from pleura.data.manifest import Dataset
 from pleura.evaluation.bootstrap import RESAMPLES
+from pleura.evaluation.detection import PREVALENCES, detection_statistics
 from pleura.evaluation.operating_point import Detector
 from pleura.evaluation.page import write_report
 from pleura.evaluation.run import count_openings, is_test, score_films
+from pleura.evaluation.strata import check_columns
 from pleura.evaluation.summary import Evaluation, summarise
 from pleura.files import write_json
 
@@ -34,6 +36,8 @@ def evaluate(
     out: Path | None = None,
     split_sha256: str | None = None,
     allow_overlap: bool = False,
+    by: Sequence[str] = (),
+    prevalences: Sequence[float] = PREVALENCES,
     command: str | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -47,12 +51,17 @@ def evaluate(
     Args:
         detector, dataset, film_ids, part, out, split_sha256, allow_overlap, progress: as for
             `pleura.evaluation.run.score_films`.
+        by: columns of the manifest to stratify by, besides those it always looks at.
+        prevalences: at which predictive values are wanted.
         command: what was typed, for the report.
         resamples, seed: of the bootstrap.
 
     Raises:
         EvaluationError, LeakError: as `score_films` and `bootstrap` say.
+        UnknownName: there is no such column.
     """
+    check_columns(by, dataset.films)
+    detection_statistics(prevalences)  # a wrong prevalence is told before the films are scored
     run, scores = score_films(
         detector,
         dataset,
@@ -65,7 +74,15 @@ def evaluate(
     )
     openings = count_openings(dataset.root) if is_test(part) else None
     evaluation = summarise(
-        run, scores, test_openings=openings, command=command, resamples=resamples, seed=seed
+        run,
+        scores,
+        films=dataset.by_id,
+        by=by,
+        prevalences=prevalences,
+        test_openings=openings,
+        command=command,
+        resamples=resamples,
+        seed=seed,
     )
     if out:
         write_json(out / NUMBERS_FILE, evaluation.facts())

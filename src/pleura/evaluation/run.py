@@ -37,6 +37,7 @@ class Run:
         films_sha256: over the films' ids, in any order.
         films: how many.
         provenance: whether films among them made the model.
+        calibrated: whether its scores went through a fitted calibrator.
     """
 
     part: str
@@ -46,6 +47,7 @@ class Run:
     films_sha256: str
     films: int
     provenance: Provenance = UNKNOWN
+    calibrated: bool = False
 
 
 def score_films(
@@ -89,9 +91,16 @@ def score_films(
     provenance = check_provenance(
         detector, dataset, films, test=is_test(part), allow_overlap=allow_overlap
     )
-    model, first = _identity(detector, dataset, films[0])
+    model, calibrated, first = _identity(detector, dataset, films[0])
     run = Run(
-        part, model, dataset.sha256, split_sha256, _ids_sha256(film_ids), len(films), provenance
+        part=part,
+        model=model,
+        dataset_sha256=dataset.sha256,
+        split_sha256=split_sha256,
+        films_sha256=_ids_sha256(film_ids),
+        films=len(films),
+        provenance=provenance,
+        calibrated=calibrated,
     )
     known = _known(out, run) if out else None
     if known is None:
@@ -153,13 +162,13 @@ def _films(dataset: Dataset, film_ids: Sequence[str]) -> list[Film]:
 
 def _identity(
     detector: Detector, dataset: Dataset, film: Film
-) -> tuple[ModelIdentity, Finding | None]:
-    """Which model the detector is, and its finding for `film` where only that could say so."""
+) -> tuple[ModelIdentity, bool, Finding | None]:
+    """Which model the detector is, whether calibrated, and its finding for `film` where only that tells."""
     bundle = bundle_of(detector)
     if bundle is not None:
-        return bundle.identity, None
+        return bundle.identity, bundle.manifest.calibrator is not None, None
     first = detector(dataset.radiograph(film))
-    return first.model, first
+    return first.model, first.calibrated, first
 
 
 def _scores(

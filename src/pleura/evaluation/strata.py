@@ -5,7 +5,7 @@ against all negative films, for which there is no such property. All else divide
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
@@ -118,11 +118,18 @@ def _properties(
     return listed + [(name, False, (), _column(name, films)) for name in by]
 
 
-def _column(name: str, films: Mapping[str, Film]) -> Kind:
+def check_columns(names: Sequence[str], films: Iterable[Film]) -> set[str]:
+    """Raises UnknownName where a name is no column of the manifest; gives those that are facts."""
     columns = {f.name for f in fields(Film)} - {"facts", "thumbnail"}
-    facts = {fact for film in films.values() for fact in film.facts}
-    if name not in columns | facts:
-        raise UnknownName.among("column of the manifest", name, columns | facts)
+    facts = {fact for film in films for fact in film.facts}
+    for name in names:
+        if name not in columns | facts:
+            raise UnknownName.among("column of the manifest", name, columns | facts)
+    return facts
+
+
+def _column(name: str, films: Mapping[str, Film]) -> Kind:
+    facts = check_columns([name], films.values())
 
     def kind(score: FilmScore, film: Film | None) -> str | None:
         if film is None:
