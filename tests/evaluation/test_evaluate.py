@@ -12,10 +12,11 @@ from made_up_scores import MODEL, finding, random_scores, score
 
 from pleura.data.manifest import Dataset, Film, dataset_description, write_manifest
 from pleura.errors import EvaluationError
+from pleura.evaluation.figures import corners
 from pleura.evaluation.metrics import roc_curve
 from pleura.evaluation.numbers import METRICS
 from pleura.evaluation.operating_point import sweep
-from pleura.evaluation.page import _corners, choose
+from pleura.evaluation.page import choose
 from pleura.evaluation.provenance import Provenance
 from pleura.evaluation.report import evaluate
 from pleura.evaluation.run import Run, score_films
@@ -160,7 +161,7 @@ def test_what_is_written(dataset, tmp_path):
         assert [row["film_id"] for row in csv.DictReader(file)] == IDS
     facts = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert facts == evaluation.facts()
-    assert facts["format_version"] == 2
+    assert facts["format_version"] == 3
     assert facts["run"]["model"]["sha256"] == MODEL.sha256
     assert seen == [(n, 12) for n in range(13)]
 
@@ -344,7 +345,7 @@ def test_galleries_show_each_film_in_its_place():
 def test_a_curve_of_fewer_points_is_the_same_curve():
     films = random_scores(400)
     fpr, tpr, _ = roc_curve([f.presence_score for f in films], [f.label for f in films])
-    x, y = _corners(fpr, tpr)
+    x, y = corners(fpr, tpr)
     assert len(x) < 0.7 * len(fpr)
     at = fpr + tpr  # rises strictly along the curve
     assert (np.diff(at) > 0).all()

@@ -4,22 +4,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from markupsafe import Markup
 
 from pleura.data.manifest import Dataset
-from pleura.evaluation.metrics import roc_curve
-from pleura.evaluation.numbers import METRICS, Numbers
+from pleura.evaluation.detection import RATES
+from pleura.evaluation.figures import (
+    FOREST,
+    calibration_chart,
+    curves,
+    distributions,
+    of_strata,
+)
+from pleura.evaluation.numbers import METRICS
 from pleura.evaluation.operating_point import Detector
+from pleura.evaluation.provenance import bundle_of
 from pleura.evaluation.scores import FilmScore
+from pleura.evaluation.segmentation import SEGMENTATION
+from pleura.evaluation.strata import STRATUM_METRICS
 from pleura.evaluation.summary import Evaluation
-from pleura.outputs.charts import histogram, roc
 from pleura.outputs.html import jpeg_uri, render, write_page
 from pleura.outputs.overlay import FINDING, TRUTH, overlay
 
 SHOWN = 8
 _PICTURE_PX = 448
-_LOG_FROM = 500  # films, from where a few negatives would flatten everything else
 _HEADLINES = ("competition_dice", "dice_positives", "auc", "sensitivity", "specificity")
 
 
@@ -62,7 +69,17 @@ def write_report(
         numbers=evaluation.numbers,
         names=METRICS,
         headlines=_HEADLINES,
-        charts=_charts(evaluation),
+        rates=RATES,
+        rate_names=METRICS,
+        segmentation_names=SEGMENTATION,
+        stratum_metrics=STRATUM_METRICS,
+        curves=curves(evaluation),
+        distributions=distributions(evaluation),
+        strata_charts=of_strata(
+            evaluation.strata, {key: evaluation.numbers.metrics[key].value for key in FOREST}
+        ),
+        reliability=_reliability(evaluation),
+        card=_card(detector),
         galleries=galleries,
         finding_colour="#{:02x}{:02x}{:02x}".format(*FINDING),
         truth_colour="#{:02x}{:02x}{:02x}".format(*TRUTH),
@@ -91,6 +108,42 @@ def choose(scores: Sequence[FilmScore]) -> list[tuple[str, str, list[FilmScore]]
     ]  # fmt: skip
 
 
+def _reliability(evaluation: Evaluation) -> Markup | None:
+    found = evaluation.calibration
+    if found is None:
+        return None
+    return calibration_chart({"": found}, calibrated=evaluation.run.calibrated)
+
+
+def _card(detector: Detector) -> list[tuple[str, str]]:
+    """What the bundle says of itself and of the films that made it, as (name, text)."""
+    bundle = bundle_of(detector)
+    if bundle is None:
+        return []
+    manifest = bundle.manifest
+    said = [
+        ("Networks", f"{', '.join(m.network for m in manifest.members)} ({manifest.combination})"),
+        ("Intended use", manifest.intended_use),
+        ("Licence", manifest.licence),
+        ("Exported", manifest.created),
+        (
+            "Operating point",
+            f"{manifest.operating_point.aim}, on {manifest.operating_point.fitted_on}",
+        ),
+    ]
+    if manifest.calibrator:
+        made = manifest.calibrator
+        said.append(("Calibrator", f"{made.kind}, on {made.films} films of {made.fitted_on}"))
+    parts = manifest.data_card.get("parts")
+    for name, part in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(part, dict):
+            counts = [
+                f"{part[k]} {k}" for k in ("films", "patients", "positives", "silver") if k in part
+            ]
+            said.append((f"Films to {name}", ", ".join(counts)))
+    return said
+
+
 def _picture(score: FilmScore, detector: Detector, dataset: Dataset) -> Picture:
     film = dataset.by_id[score.film_id]
     radiograph = dataset.radiograph(film)
@@ -98,72 +151,3 @@ def _picture(score: FilmScore, detector: Detector, dataset: Dataset) -> Picture:
         radiograph, detector(radiograph), dataset.mask(film), _PICTURE_PX, caption=False
     )
     return Picture(jpeg_uri(drawn, 82), score)
-
-
-def _charts(evaluation: Evaluation) -> list[str]:
-    scores = evaluation.scores
-    curves = {}
-    for name, numbers in {"all films": evaluation.numbers, **evaluation.by_corpus}.items():
-        chosen = [s for s in scores if name == "all films" or s.corpus == name]
-        value = numbers.metrics["auc"].value
-        if value is not None:
-            fpr, tpr, _ = roc_curve(
-                [s.presence_score or 0.0 for s in chosen], [s.label for s in chosen]
-            )
-            curves[f"{name}, AUC {value:.3f}"] = _corners(fpr, tpr)
-    charts = []
-    if curves:
-        charts.append(roc(curves, points=_operating_point(evaluation.numbers)))
-    charts.append(
-        histogram(
-            {
-                "with the target": _presence(scores, 1),
-                "without": _presence(scores, 0),
-            },
-            title="Presence score by label",
-            xlabel="presence score",
-            limits=(0.0, 1.0),
-            log=len(scores) >= _LOG_FROM,
-            bins=30,
-        )
-    )
-    dices = [s.dice for s in scores if s.truth_area > 0 and s.dice is not None]
-    if dices:
-        charts.append(
-            histogram(
-                np.array(dices, np.float64),
-                title="Dice of films with a labelled mask",
-                xlabel="Dice",
-                limits=(0.0, 1.0),
-                bins=20,
-                marks=[(float(np.median(dices)), "median")],
-            )
-        )
-    return list(charts)
-
-
-def _corners(
-    fpr: NDArray[np.float64], tpr: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The points where a curve turns: the same picture from far fewer points."""
-    along, up = np.diff(fpr), np.diff(tpr)
-    turns = ~np.isclose(along[:-1] * up[1:], along[1:] * up[:-1], rtol=1e-9, atol=0.0)
-    keep = np.concatenate([[True], turns, [True]])
-    return fpr[keep], tpr[keep]
-
-
-def _presence(scores: Sequence[FilmScore], label: int) -> list[float]:
-    # A declined film has no score of its own to show: NaN is left out and counted by the chart.
-    return [
-        float("nan") if s.presence_score is None else s.presence_score
-        for s in scores
-        if s.label == label
-    ]
-
-
-def _operating_point(numbers: Numbers) -> list[tuple[float, float, str]]:
-    sensitivity = numbers.metrics["sensitivity"].value
-    specificity = numbers.metrics["specificity"].value
-    if sensitivity is None or specificity is None:
-        return []
-    return [(1.0 - specificity, sensitivity, "as called")]
