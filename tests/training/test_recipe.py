@@ -4,14 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from pleura.data.augment import AUGMENTATIONS
 from pleura.errors import RecipeError, TrainingError, UnknownName
-from pleura.networks import NETWORKS
+from pleura.networks import NETWORKS, has_presence_head, parameter_count
 from pleura.training.losses import weighted_sum
 from pleura.training.recipe import find_recipe, read_recipe, recipe_from
 from pleura.training.sampling import epoch_order, epoch_size
+from pleura.training.start import build
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
@@ -23,6 +25,12 @@ def test_every_recipe_names_what_there_is(path: Path, tmp_path: Path) -> None:
     assert recipe.network.name in NETWORKS
     assert recipe.augmentation in AUGMENTATIONS
     weighted_sum(recipe.loss)
+    with torch.device(
+        "meta"
+    ):  # no memory and no arithmetic: that it can be made, not what it holds
+        assert parameter_count(build(recipe)) > 0
+    if any(term.on == "presence" for term in recipe.loss):
+        assert has_presence_head(recipe.network.name, recipe.network.options)
     (tmp_path / "again.yaml").write_text(recipe.to_yaml())
     assert read_recipe(tmp_path / "again.yaml") == recipe
 
@@ -33,6 +41,29 @@ def test_swin_unet_is_its_projects_recipe() -> None:
     assert (recipe.optimizer.name, recipe.optimizer.learning_rate) == ("adam", 1e-4)
     assert (recipe.batch_size, recipe.epochs) == (8, 50)
     assert (recipe.loss[0].name, recipe.loss[0].options) == ("bce_dice", {"alpha": 0.5})
+
+
+def test_unet_original_is_its_projects_recipe() -> None:
+    recipe = read_recipe(find_recipe("unet-original"))
+    assert (recipe.network.name, recipe.input.size) == ("unet", 512)
+    assert (recipe.optimizer.name, recipe.optimizer.learning_rate) == ("adam", 1e-4)
+    assert (recipe.batch_size, recipe.epochs, recipe.pictures_every) == (16, 3, 1)
+    assert [term.name for term in recipe.loss] == ["bce"]
+
+
+def test_the_winners_recipe() -> None:
+    recipe = read_recipe(find_recipe("siim-first-place"))
+    assert [recipe.share(epoch) for epoch in (0, 20, 40, 59)] == [0.8, 0.6, 0.4, 0.4]
+    assert recipe.decision == "triplet"
+    # 3:1:4, his focal loss being twice ours at alpha 0.5.
+    assert [term.weight for term in recipe.loss] == [3.0, 1.0, 2 * 4.0]
+
+
+def test_the_fourth_places_recipe() -> None:
+    recipe = read_recipe(find_recipe("siim-fourth-place"))
+    assert (recipe.share(0), recipe.share(59)) == pytest.approx((0.8, 0.22))
+    weights = [(term.on, term.weight) for term in recipe.loss]
+    assert weights == [("mask", 0.9 * 3), ("mask", 0.9), ("presence", 0.1)]
 
 
 def write(tmp_path: Path, text: str) -> Path:
