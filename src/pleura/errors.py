@@ -11,6 +11,7 @@
     ├── DatasetError              a prepared dataset that is missing, damaged or of another version
     │   └── LeakError             the same patient or film on both sides of a split
     ├── RecipeError               a recipe with an unknown key, a wrong type or an impossible value
+    ├── WeightsError              weights from outside that cannot be used
     ├── UnknownName               a name that is in no table; lists the choices, suggests the nearest
     ├── TrainingError             training cannot start or go on
     │   └── NonFiniteLoss         the loss became NaN or infinite; names the films of the batch
@@ -69,6 +70,10 @@ class LeakError(DatasetError):
 
 class RecipeError(PleuraError, ValueError):
     """A recipe with an unknown key, a wrong type or an impossible value."""
+
+
+class WeightsError(PleuraError, ValueError):
+    """Weights from outside that cannot be used."""
 
 
 class UnknownName(PleuraError, LookupError):

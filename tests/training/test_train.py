@@ -151,7 +151,12 @@ def test_ctrl_c_in_the_first_epoch_leaves_usable_weights(
     train(RECIPE, blocks, blocks_split, out, finish=True)
     export([out], blocks, blocks_split, tmp_path / "bundle")
     training = open_bundle(tmp_path / "bundle").manifest.members[0].training
-    assert training["start"] == {"encoder": "random", "sha256": None}
+    assert training["start"] == {
+        "encoder": "random",
+        "sha256": None,
+        "pretraining": None,
+        "whole": False,
+    }
     assert training["parameters"] > 1_000_000
 
 

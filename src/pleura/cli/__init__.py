@@ -12,6 +12,7 @@ import pleura
 from pleura.cli.demo import demo
 from pleura.cli.evaluate import evaluate
 from pleura.cli.export import export
+from pleura.cli.import_weights import import_weights
 from pleura.cli.phantom import phantom
 from pleura.cli.predict import predict
 from pleura.cli.prepare import prepare
@@ -35,6 +36,7 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("verify", verify),
     ("split", split),
     ("preview", preview),
+    ("import-weights", import_weights),
     ("train", train),
     ("export", export),
     ("evaluate", evaluate),

@@ -49,6 +49,17 @@ def create(name: str, *, channels: int, size: int, **options: Any) -> nn.Module:
         raise RecipeError(f"network {name} at {channels}x{size}x{size}: {error}") from error
 
 
+def default_size(name: str) -> int:
+    """The input size, in px, that the network `name` is described at.
+
+    Raises:
+        UnknownName: there is no such network.
+    """
+    if name not in NETWORKS:
+        raise UnknownName.among("network", name, NETWORKS)
+    return int(inspect.signature(NETWORKS[name]).parameters["size"].default)
+
+
 def has_presence_head(name: str, options: Mapping[str, Any] | None = None) -> bool:
     """Whether the network `name`, made with `options`, gives presence logits.
 
@@ -65,4 +76,4 @@ def parameter_count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-__all__ = ["NETWORKS", "Output", "create", "has_presence_head", "parameter_count"]
+__all__ = ["NETWORKS", "Output", "create", "default_size", "has_presence_head", "parameter_count"]

@@ -78,11 +78,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         RecipeError: there is no such file, or it is not safetensors.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    return _opened(path)[0]
+
+
+def read_pretraining(path: Path) -> str | None:
+    """The films that a safetensors file's header says its weights were trained on; None where it does not.
+
+    Raises:
+        RecipeError: as `read_weights`.
+    """
+    return _opened(path)[1].get("pretraining")
+
+
+def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
         raise RecipeError(
             f"{path} does not exist; give a .safetensors file to start from"
@@ -91,12 +104,54 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise RecipeError(f"{path} is not a safetensors file ({error})") from error
 
 
+def adapted(given: Tensor, shape: torch.Size) -> Tensor | None:
+    """`given` as a tensor of `shape`, where it can be without a loss; None where not.
+
+    A first convolution made for three channels is summed over them for a network of one, so that a grey
+    film gives what its copy in all three would have given. A linear layer becomes a 1x1 convolution.
+    """
+    if given.shape == shape:
+        return given
+    if given.ndim == 4 and len(shape) == 4 and given.shape[1] == 3 and shape[1] == 1:
+        given = given.sum(dim=1, keepdim=True)
+    elif given.ndim == 2 and len(shape) == 4:
+        given = given[:, :, None, None]
+    return given if given.shape == shape else None
+
+
+def load_start(network: nn.Module, weights: dict[str, Tensor], source: str) -> bool:
+    """Copies weights into a network: all of it, where they have its names, else its `encoder`.
+
+    Returns:
+        Whether the weights were the whole network's.
+
+    Raises:
+        RecipeError: fewer than nine in ten of the tensors of the network's encoder, or of the network where
+            it has none, were found.
+    """
+    own = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
+    encoder = getattr(network, "encoder", None)
+    if not isinstance(encoder, nn.Module) or any(k.startswith("encoder.") for k in weights):
+        fitting = {k: adapted(weights[k], v.shape) for k, v in own.items() if k in weights}
+        found = {k: v for k, v in fitting.items() if v is not None}
+        needed = [k for k in own if k.startswith("encoder.")] or list(own)
+        held = sum(k in found for k in needed)
+        if held < 0.9 * len(needed):
+            raise RecipeError(
+                f"{source} fits {held} of the {len(needed)} tensors that the network is to start from; give "
+                "the weights of the same architecture"
+            )
+        network.load_state_dict(found, strict=False)
+        return True
+    load_encoder(encoder, weights, source)
+    return False
+
+
 def load_encoder(encoder: nn.Module, weights: dict[str, Tensor], source: str) -> int:
     """Copies every tensor of `weights` whose name and shape fit into `encoder`; returns how many fit.
 
-    A first convolution made for three channels is summed over them for an encoder of one, so that a
-    grey film gives what its copy in all three would have given. timm renames stages when it
-    builds a feature extractor (`layers.0` becomes `layers_0`): both spellings are understood.
+    Shapes are made to fit as by `adapted`. timm renames stages when it builds a feature extractor
+    (`layers.0` becomes `layers_0`): both spellings are understood.
 
     Raises:
         RecipeError: fewer than nine in ten of the encoder's tensors were found.
@@ -106,12 +161,9 @@ def load_encoder(encoder: nn.Module, weights: dict[str, Tensor], source: str) ->
     fitting: dict[str, Tensor] = {}
     for name, tensor in own.items():
         given = spelled.get(name.replace(".", "_"))
-        if given is None:
-            continue
-        if given.shape != tensor.shape and given.ndim == 4 and given.shape[1] == 3:
-            given = given.sum(dim=1, keepdim=True)
-        if given.shape == tensor.shape:
-            fitting[name] = given
+        made = None if given is None else adapted(given, tensor.shape)
+        if made is not None:
+            fitting[name] = made
     if len(fitting) < 0.9 * len(own):
         raise RecipeError(
             f"{source} fits {len(fitting)} of the encoder's {len(own)} tensors; "

@@ -90,7 +90,7 @@ def export(
         flip=flip,
         target=dataset.target,
         operating_point=OperatingPoint(0, 0, 0),  # nothing is decided while it is being fitted
-        data_card=_data_card(dataset, split, fold),
+        data_card=_data_card(dataset, split, fold) | {"pretraining": _pretraining(finished)},
         licence=licence,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -165,6 +165,12 @@ def _name(runs: Sequence[_Finished], *, flip: bool) -> str:
 
     gates = joined(GATE)
     return (f"{gates}>" if gates else "") + joined(SEGMENTER) + ("+flip" if flip else "")
+
+
+def _pretraining(runs: Sequence[_Finished]) -> list[str]:
+    """The films that weights which the networks started from are known to have been trained on."""
+    stamps = (run.member.training["start"].get("pretraining") for run in runs)
+    return sorted({stamp for stamp in stamps if stamp})
 
 
 def _training(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,13 @@ from torch import nn
 
 from pleura.errors import RecipeError
 from pleura.networks import create
-from pleura.networks.encoder import imagenet_weights, load_encoder, read_weights
+from pleura.networks.encoder import (
+    imagenet_weights,
+    load_encoder,
+    load_start,
+    read_pretraining,
+    read_weights,
+)
 from pleura.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -23,10 +29,14 @@ class Start:
     Attributes:
         encoder: `random`, `imagenet` (through timm), or the name of a file.
         sha256: of that file (hex), else None.
+        pretraining: films that the file's header says its weights were trained on, else None.
+        whole: whether the file was of the whole network, not of its encoder alone.
     """
 
     encoder: str = "random"
     sha256: str | None = None
+    pretraining: str | None = None
+    whole: bool = False
 
 
 def build(recipe: Recipe) -> nn.Module:
@@ -52,15 +62,16 @@ def start(recipe: Recipe, note: Callable[[str], None] | None = None) -> tuple[nn
     network, init = build(recipe), recipe.network.init
     if init == "random":
         return network, Start()
+    if init != "imagenet":
+        path = Path(init)
+        whole = load_start(network, read_weights(path), init)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        return network, Start(path.name, sha256, read_pretraining(path), whole)
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, nn.Module):
         raise RecipeError(
             f"network {recipe.network.name} has no encoder to start; use init: random"
         )
-    if init != "imagenet":
-        path = Path(init)
-        load_encoder(encoder, read_weights(path), init)
-        return network, Start(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
     name = str(network.encoder_name)
     weights = imagenet_weights(name)
     if weights is None:
