@@ -12,7 +12,7 @@ from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
 from pleura.files import write_bytes
-from pleura.inference.preprocess import squeeze
+from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.outputs.curves import save_png, training_curves
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet, draw_contour
 from pleura.training.recipe import Recipe
@@ -73,7 +73,14 @@ def draw_augmented(
         raise DatasetError(f"{dataset.root} has no labelled film to show")
     order = np.random.default_rng(seed).permutation(len(labelled))
     chosen = sorted((labelled[i] for i in order), key=lambda f: -(f.label or 0))[:films]
-    held = FilmSet(dataset, [f.film_id for f in chosen], recipe.input.size, squeeze, progress)
+    held = FilmSet(
+        dataset,
+        [f.film_id for f in chosen],
+        recipe.input.size,
+        squeeze,
+        progress,
+        squeeze_version=PREPROCESS_VERSION,
+    )
     cells, captions = [], []
     for i, film in enumerate(chosen):
         shown = [held.get(i)]

@@ -21,7 +21,7 @@ from pleura.inference.bundle import PRESENCE_HEAD, TOP_PIXELS, Bundle, BundleMan
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
-from pleura.inference.preprocess import squeeze
+from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.inference.runtime import choose_device
 from pleura.networks import has_presence_head
 from pleura.training.loop import State, Trainer
@@ -178,7 +178,17 @@ def _film_sets(
                 f"the split's films to {part} on are {positives} positive of {len(film_ids)}; both kinds "
                 "are needed: make another with `pleura split`"
             )
-    return [FilmSet(dataset, film_ids, recipe.input.size, squeeze, progress) for film_ids in parts]
+    return [
+        FilmSet(
+            dataset,
+            film_ids,
+            recipe.input.size,
+            squeeze,
+            progress,
+            squeeze_version=PREPROCESS_VERSION,
+        )
+        for film_ids in parts
+    ]
 
 
 def choose_fabric(recipe: Recipe, device: str) -> Fabric:
