@@ -134,40 +134,46 @@ def _read_off(name: str) -> Callable[[Block], Rates]:
     """Sensitivity and specificity where the ROC curve meets what `name` asks for."""
 
     def rates(block: Block) -> Rates:
-        def read() -> Rates:
-            tp, fp = block.cumulated
-            sensitivity = ratio(tp, tp[:, -1:] + np.zeros_like(tp))
-            alarms = ratio(fp, fp[:, -1:] + np.zeros_like(fp))
-            at = _index(name, sensitivity, alarms)
-            rows = np.arange(len(at))
-            # Index -1 stands for the curve's beginning, where nothing is called.
-            return (
-                np.where(at < 0, 0.0 * sensitivity[:, 0], sensitivity[rows, at]),
-                np.where(at < 0, 1.0 + 0.0 * alarms[:, 0], 1.0 - alarms[rows, at]),
-            )
-
-        return block.once(name, read)
+        return block.once(name, lambda: _rates_at(_index(name, *block.cumulated), *block.cumulated))
 
     return rates
 
 
-def _index(name: str, sensitivity: Floats, alarms: Floats) -> NDArray[np.intp]:
-    """Along each row, which distinct score is the threshold; -1 where no film is called."""
+def _rates_at(at: NDArray[np.intp], tp: Floats, fp: Floats) -> Rates:
+    """Sensitivity and specificity with the distinct score `at` as threshold; -1 calls no film."""
+    rows = np.arange(len(at))
+    called = at >= 0
+    sensitivity = ratio(np.where(called, tp[rows, at], 0.0), tp[:, -1])
+    return sensitivity, 1.0 - ratio(np.where(called, fp[rows, at], 0.0), fp[:, -1])
+
+
+def _index(name: str, tp: Floats, fp: Floats) -> NDArray[np.intp]:
+    """Along each row of counts (B, D), which distinct score is the threshold; -1 where no film is called."""
     if name == "Youden":
-        return np.asarray(np.nan_to_num(sensitivity - alarms).argmax(axis=1), np.intp)
+        gain = tp * fp[:, -1:]
+        gain -= fp * tp[:, -1:]
+        return np.asarray(gain.argmax(axis=1), np.intp)
     kind, _, target = name.partition(" ")
     if kind == "specificity":
-        within = alarms <= 1.0 - float(target) + _SLACK
-        return np.asarray(within.sum(axis=1) - 1, np.intp)
-    reached = sensitivity >= float(target) - _SLACK
-    return np.asarray(reached.argmax(axis=1), np.intp)
+        return _last(fp, (1.0 - float(target) + _SLACK) * fp[:, -1])
+    reached = _last(tp, (float(target) - _SLACK) * tp[:, -1]) + 1
+    return np.minimum(reached, tp.shape[1] - 1)  # a resample without positives reaches nothing
+
+
+def _last(counts: Floats, limit: Floats) -> NDArray[np.intp]:
+    """Along each row, which never falls, the last place not above the row's limit; -1 where all are."""
+    pairs = zip(counts, limit, strict=True)
+    return np.array([np.searchsorted(row, at, "right") - 1 for row, at in pairs], np.intp)
 
 
 def _threshold(table: ScoreTable, name: str) -> float | None:
     if name == AS_CALLED:
         return None
     fpr, tpr, thresholds = roc_curve(table.score, table.label)
-    at = int(_index(name, tpr[None, 1:], fpr[None, 1:])[0])
+    positives, negatives = float(table.label.sum()), float((~table.label).sum())
+    at = int(
+        _index(name, np.rint(positives * tpr[None, 1:]), np.rint(negatives * fpr[None, 1:]))[0]
+    )
     return float(thresholds[at + 1]) if at >= 0 else None
 
 

@@ -174,20 +174,27 @@ def _stratum(
 ) -> Stratum:
     table = ScoreTable.of(films)
     label, call, patient = table.label, table.call, table.patient
-    overlap = resample(table, overlap_statistics, resamples=resamples, seed=seed)
     metrics = {
         "auc": auc_interval(table.score, label, patient),
         "sensitivity": wilson(call[label], patient[label], "no film is labelled positive"),
         "specificity": Interval(None, reason="the negative films are common to all")
         if of_label
         else wilson(~call[~label], patient[~label], "no film is labelled negative"),
-        "dice_positives": overlap["dice_positives"],
+        "dice_positives": _dice(films, resamples, seed),
     }
     positives = int(label.sum())
     own = positives if of_label else len(table)
     patients = np.unique(patient[label]).size if of_label else table.patients
     warning = _warning(positives, None if of_label else len(table) - positives)
     return Stratum(name, own, positives, int(patients), metrics, warning)
+
+
+def _dice(films: Sequence[FilmScore], resamples: int, seed: int) -> Interval:
+    marked = [film for film in films if film.truth_area > 0]
+    if not marked:
+        return Interval(None, reason="no film has a labelled mask")
+    table = ScoreTable.of(marked)
+    return resample(table, overlap_statistics, resamples=resamples, seed=seed)["dice_positives"]
 
 
 def _warning(positives: int, negatives: int | None) -> str | None:
