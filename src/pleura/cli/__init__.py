@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 import pleura
+from pleura.cli.calibrate import calibrate
+from pleura.cli.compare import compare
 from pleura.cli.demo import demo
 from pleura.cli.evaluate import evaluate
 from pleura.cli.export import export
@@ -17,6 +19,7 @@ from pleura.cli.phantom import phantom
 from pleura.cli.predict import predict
 from pleura.cli.prepare import prepare
 from pleura.cli.preview import preview
+from pleura.cli.recipes import recipes
 from pleura.cli.split import split
 from pleura.cli.train import train
 from pleura.cli.verify import verify
@@ -36,10 +39,13 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("verify", verify),
     ("split", split),
     ("preview", preview),
+    ("recipes", recipes),
     ("import-weights", import_weights),
     ("train", train),
     ("export", export),
     ("evaluate", evaluate),
+    ("calibrate", calibrate),
+    ("compare", compare),
     ("predict", predict),
     ("demo", demo),
 )

@@ -185,6 +185,11 @@ class Recipe:
         return yaml.safe_dump(json.loads(json.dumps(asdict(self))), sort_keys=False)
 
 
+def known_recipes() -> dict[str, Path]:
+    """The recipes that come with pleura: their names and files."""
+    return {path.stem: path for folder in _FOLDERS for path in sorted(folder.glob("*.yaml"))}
+
+
 def find_recipe(name: str) -> Path:
     """The file of a recipe given by its path, or by the name of one that comes with pleura.
 
@@ -193,7 +198,7 @@ def find_recipe(name: str) -> Path:
     """
     if Path(name).suffix in (".yaml", ".yml"):
         return Path(name)
-    known = {path.stem: path for folder in _FOLDERS for path in sorted(folder.glob("*.yaml"))}
+    known = known_recipes()
     if name not in known:
         raise UnknownName.among("recipe (or path of one, ending in .yaml)", name, known)
     return known[name]

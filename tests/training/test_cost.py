@@ -1,0 +1,49 @@
+"""What a network costs, against numbers worked out by hand."""
+
+import pytest
+from typer.testing import CliRunner
+
+from pleura.cli import app
+from pleura.inference.preprocess import InputSpec
+from pleura.networks import create, parameter_count
+from pleura.training import cost as module
+from pleura.training.cost import cost_of, films_per_second
+from pleura.training.recipe import NetworkRecipe, Recipe, known_recipes
+
+SMALL = Recipe(
+    name="x",
+    network=NetworkRecipe("unet", {"filters": [2, 3], "padded": True}),
+    input=InputSpec(32),
+)
+
+
+def test_the_arithmetic_of_a_small_unet_by_hand() -> None:
+    def conv(inputs: int, outputs: int, kernel: int, side: int) -> int:
+        return 2 * inputs * outputs * kernel**2 * side**2
+
+    by_hand = conv(1, 2, 3, 32) + conv(2, 2, 3, 32)  # down
+    by_hand += conv(2, 3, 3, 16) + conv(3, 3, 3, 16)  # the bottom
+    by_hand += 2 * 3 * 2 * 2**2 * 16**2  # transposed convolution, stride 2
+    by_hand += conv(4, 2, 3, 32) + conv(2, 2, 3, 32)  # up, with the skip
+    by_hand += conv(2, 1, 1, 32)  # the head
+    cost = cost_of(SMALL)
+    assert cost.gflops == pytest.approx(by_hand / 1e9)
+    network = create("unet", channels=1, size=32, **SMALL.network.options)
+    assert cost.parameters == parameter_count(network)
+
+
+def test_time_is_the_median_of_the_rounds_without_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = iter([9.0, 0.5, 0.25, 1.0])
+    monkeypatch.setattr(module, "_seconds", lambda network, film: next(seconds))
+    assert films_per_second(SMALL, rounds=3) == 2.0
+
+
+@pytest.mark.slow
+def test_the_verb_lists_every_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    done = CliRunner().invoke(app, ["recipes"])
+    assert done.exit_code == 0, done.output
+    first = [line.split(" ")[0] for line in done.output.splitlines()]
+    assert set(known_recipes()) <= set(first)
