@@ -14,7 +14,7 @@ from pleura.data.manifest import Dataset, Film
 from pleura.errors import DatasetError, MissingExtra
 
 FILM_SIZE = 512
-SETTINGS = ("input.size=192", "batch_size=8", "epochs=24", "pictures_every=8")
+SETTINGS = ("input.size=192", "batch_size=8", "epochs=20", "pictures_every=5")
 SHOWN, PICTURE_PX = 12, 448
 
 
