@@ -157,7 +157,8 @@ def _index(name: str, tp: Floats, fp: Floats) -> NDArray[np.intp]:
     if kind == "specificity":
         return _last(fp, (1.0 - float(target) + _SLACK) * fp[:, -1])
     reached = _last(tp, (float(target) - _SLACK) * tp[:, -1]) + 1
-    return np.minimum(reached, tp.shape[1] - 1)  # a resample without positives reaches nothing
+    # In a resample without positives no score reaches it.
+    return np.asarray(np.minimum(reached, tp.shape[1] - 1), np.intp)
 
 
 def _last(counts: Floats, limit: Floats) -> NDArray[np.intp]:
