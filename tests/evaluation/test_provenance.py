@@ -168,3 +168,28 @@ def test_caveats_of_models_from_elsewhere(hashed: Dataset, split: Split) -> None
     ):
         evaluation = evaluate(detector, hashed, split.tune, part="tune", resamples=100)
         assert says in evaluation.caveats[0]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "layout", "says"),
+    [
+        (["NIH ChestX-ray14"], "siim", "Pretraining overlap: the weights this model started from"),
+        (["NIH ChestX-ray14"], "folders", "Whether films scored here are among those"),
+        (["PadChest"], "siim", "Whether films scored here are among those"),
+        ([], "siim", None),
+        (None, "siim", None),
+        ("damaged", "siim", None),
+        ([1], "siim", None),
+    ],
+)
+def test_films_behind_the_weights_it_started_from_are_said(
+    hashed: Dataset, split: Split, stamps, layout: str, says: str | None
+) -> None:
+    described = {**hashed.description, "corpora": [{"name": "blocks", "layout": layout}]}
+    dataset = replace(hashed, description=described)
+    detector = Bundled(card_of(hashed, split) | {"pretraining": stamps})
+    found = evaluate(detector, dataset, split.tune, part="tune", resamples=100)
+    assert found.run.provenance.pretraining_overlap is (says is not None and "overlap" in says)
+    about = [caveat for caveat in found.caveats if "started from" in caveat]
+    assert len(about) == (says is not None)
+    assert says is None or says in about[0]

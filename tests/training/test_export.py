@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split, make_split
@@ -19,7 +20,7 @@ from pleura.networks import create
 from pleura.training.export import export
 from pleura.training.recipe import NetworkRecipe, Recipe
 from pleura.training.run import Identity, RunFolder
-from pleura.training.start import Start
+from pleura.training.start import Start, start
 
 OPTIONS = {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8, 8]}
 FITTED = {
@@ -33,7 +34,14 @@ def recipe(name: str, size: int = 64) -> Recipe:
 
 
 def finished(
-    root: Path, made: Recipe, dataset: Dataset, split: Split, *, seed: int, fold: int | None = None
+    root: Path,
+    made: Recipe,
+    dataset: Dataset,
+    split: Split,
+    *,
+    seed: int,
+    fold: int | None = None,
+    began: Start | None = None,
 ) -> Path:
     """The folder of a run that was never trained, but for that as if finished."""
     torch.manual_seed(seed)
@@ -48,7 +56,7 @@ def finished(
         device="cpu",
         precision="32-true",
     )
-    folder.claim(identity, Start(), network)
+    folder.claim(identity, began or Start(), network)
     folder.save_best(network.state_dict())
     folder.operating_point.write_text(json.dumps(FITTED))
     return root
@@ -128,6 +136,28 @@ def test_a_cascade(
     found = Detector.load(tmp_path / "bundle", device="cpu")(film)
     alone = Detector.load(tmp_path / "gate", device="cpu")(film)
     assert found.probability == pytest.approx(alone.probability, abs=1e-6)
+
+
+def test_what_the_start_was_trained_on_stands_in_the_data_card(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    """From the header of a weights file, through the run, to the bundle."""
+    weights = RunFolder(runs[0]).best.read_bytes()
+    (tmp_path / "w.safetensors").write_bytes(
+        save(load(weights), {"pretraining": "NIH ChestX-ray14"})
+    )
+    made = recipe("small")
+    made = replace(made, network=replace(made.network, init=str(tmp_path / "w.safetensors")))
+    network, began = start(made)
+    assert (began.pretraining, began.whole) == ("NIH ChestX-ray14", True)
+    assert all(torch.equal(v, load(weights)[k]) for k, v in network.state_dict().items())
+    run = finished(tmp_path / "c", made, blocks, blocks_split, seed=0, began=began)
+    export([run], blocks, blocks_split, tmp_path / "bundle")
+    assert open_bundle(tmp_path / "bundle").manifest.data_card["pretraining"] == [
+        "NIH ChestX-ray14"
+    ]
+    export(runs[:1], blocks, blocks_split, tmp_path / "bundle")
+    assert open_bundle(tmp_path / "bundle").manifest.data_card["pretraining"] == []
 
 
 def test_three_of_a_kind_are_counted_in_the_name(

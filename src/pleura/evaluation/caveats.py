@@ -12,6 +12,27 @@ FEW = 30
 
 
 def of_provenance(run: Run) -> tuple[str, ...]:
+    """What follows from the films that made the model."""
+    return _of_films(run) + _of_pretraining(run)
+
+
+def _of_pretraining(run: Run) -> tuple[str, ...]:
+    known = run.provenance
+    if known.pretraining is None:
+        return ()
+    if known.pretraining_overlap:
+        return (
+            "Pretraining overlap: the weights this model started from were trained on "
+            f"{known.pretraining}, where films scored here come from. It may have seen these films with the "
+            "labels of their reports, so these numbers are optimistic.",
+        )
+    return (
+        f"The weights this model started from were trained on {known.pretraining}. Whether films scored here "
+        "are among those cannot be told.",
+    )
+
+
+def _of_films(run: Run) -> tuple[str, ...]:
     known = run.provenance
     if known.overlap is None:
         return (

@@ -15,6 +15,9 @@ from pleura.evaluation.operating_point import Detector
 from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle
 
 _NAMED = 5
+_NIH = "NIH ChestX-ray14"
+_OF_NIH = ("siim", "nih", "chestx-ray14", "chestxray14")
+"""In the names or layouts of corpora whose films are NIH's; the SIIM-ACR challenge's all are."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,14 @@ class Provenance:
         overlap: how many of the films to be scored it may not be scored on, because they, copies of them
             or others of their patients made it; None where its films are unknown.
         same_dataset: whether it was made from this very dataset, so that nothing can be missed.
+        pretraining: films that the weights it started from were trained on, as its data card says, or None.
+        pretraining_overlap: whether films to be scored come from there too.
     """
 
     overlap: int | None = None
     same_dataset: bool = False
+    pretraining: str | None = None
+    pretraining_overlap: bool = False
 
 
 UNKNOWN = Provenance()
@@ -76,9 +83,10 @@ def check_provenance(
             "evaluate it on films labelled for what it looks for"
         )
     card = bundle.manifest.data_card
+    pretraining, seen = _pretraining(card, dataset, films)
     trained, tuned = (_hashes(card, part) for part in ("train", "tune"))
     if trained is None or tuned is None:
-        return UNKNOWN
+        return Provenance(pretraining=pretraining, pretraining_overlap=seen)
     leaks = _made_from(dataset, films, trained | tuned if test else trained)
     if leaks and not allow_overlap:
         shown = ", ".join(film.film_id for film in leaks[:_NAMED])
@@ -88,7 +96,19 @@ def check_provenance(
             f"films that did: {shown}{', ...' if len(leaks) > _NAMED else ''}. Evaluate it under the split "
             "it was made with; or allow the overlap (--allow-overlap), which the report will say"
         )
-    return Provenance(len(leaks), card.get("dataset_sha256") == dataset.sha256)
+    same = card.get("dataset_sha256") == dataset.sha256
+    return Provenance(len(leaks), same, pretraining, seen)
+
+
+def _pretraining(card: Any, dataset: Dataset, films: Sequence[Film]) -> tuple[str | None, bool]:
+    """The films behind the weights that a model started from, and whether `films` are known to be of them."""
+    listed = card.get("pretraining")
+    stamps = [s for s in listed if isinstance(s, str)] if isinstance(listed, list | tuple) else []
+    layouts = {c.get("name"): c.get("layout") for c in dataset.description["corpora"]}
+    scored = {film.corpus for film in films}
+    names = [f"{name} {layouts.get(name)}".lower() for name in scored]
+    of_nih = any(known in name for name in names for known in _OF_NIH)
+    return ", ".join(stamps) or None, of_nih and _NIH in stamps
 
 
 def _hashes(card: Any, part: str) -> set[str] | None:
