@@ -8,8 +8,11 @@ from pleura.data.augment import (
     Affine,
     BrightnessContrast,
     Clahe,
+    Elastic,
     Gamma,
     GaussianNoise,
+    OneOf,
+    SizedCrop,
     Sometimes,
     augment,
     flip_horizontal,
@@ -117,3 +120,63 @@ def test_sometimes_is_as_often_as_it_says() -> None:
 def test_an_unknown_set_is_named() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'swin-unet'"):
         augment("swinunet", *landmark(20, 40), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("step", [Elastic(alpha=120, sigma=6, affine=3.6), SizedCrop(0.7)])
+def test_the_mask_follows_elastic_and_cropped_films(step) -> None:
+    moved = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        image, mask = landmark(*rng.integers(24, 40, 2), half=5)
+        film, region = step(image, mask, rng)
+        assert np.mean((film > 0.5) != (region > 0)) < 0.002
+        moved += int(not np.array_equal(region, mask))
+    assert moved >= 28
+
+
+def test_an_elastic_step_of_no_strength_changes_nothing() -> None:
+    image, mask = landmark(20, 40)
+    film, region = Elastic(0.0, 6.0, 0.0)(image, mask, np.random.default_rng(0))
+    np.testing.assert_allclose(film, image, atol=1e-3)
+    np.testing.assert_array_equal(region, mask)
+
+
+def test_an_elastic_step_is_smooth_and_of_its_strength() -> None:
+    """A ramp shows where each pixel came from: uniform noise smoothed by sigma has a known spread."""
+    size = 256
+    ramp = np.tile(np.arange(size, dtype=np.float32) / (size - 1), (size, 1))
+    empty = np.zeros((size, size), np.uint8)
+    shifts = []
+    for seed in range(4):
+        film, _ = Elastic(120.0, 6.0, 0.0)(ramp, empty, np.random.default_rng(seed))
+        shifts.append(((film - ramp) * (size - 1))[32:-32, 32:-32])
+    expected = 120 / np.sqrt(3) / (2 * np.sqrt(np.pi) * 6)  # 3.26 px
+    assert np.std(shifts) == pytest.approx(expected, rel=0.1)
+    assert np.abs(np.diff(shifts, axis=2)).max() < 3.0
+
+
+def test_a_crop_of_the_whole_changes_nothing_and_a_half_doubles() -> None:
+    image, mask = landmark(32, 32, half=8)
+    film, region = SizedCrop(1.0)(image, mask, np.random.default_rng(0))
+    np.testing.assert_array_equal(film, image)
+    np.testing.assert_array_equal(region, mask)
+
+    class Half:
+        """Draws half the side, from the middle."""
+
+        def integers(self, low, high, size=None):
+            return 32 if size is None else np.array([16, 16])
+
+    _, doubled = SizedCrop(0.5)(image, mask, Half())
+    assert (doubled > 0).sum() == 4 * (mask > 0).sum()
+
+
+def test_one_of_several_is_drawn_by_weight() -> None:
+    image, mask = landmark(20, 40)
+    step = OneOf((flip_horizontal, flip_vertical), weights=(0.25, 0.75))
+    sideways = 0
+    for seed in range(400):
+        _, region = step(image, mask, np.random.default_rng(seed))
+        row, _ = centre(region)
+        sideways += row < 32  # the block stayed in the upper half
+    assert 70 < sideways < 130

@@ -33,6 +33,19 @@ class Sometimes:
         return self.step(image, mask, rng)
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """One of several steps, drawn by `weights` (equal ones by default)."""
+
+    steps: tuple[Step, ...]
+    weights: tuple[float, ...] | None = None
+
+    def __call__(self, image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
+        """Takes the step that was drawn."""
+        weights = np.array(self.weights or [1.0] * len(self.steps))
+        return self.steps[rng.choice(len(self.steps), p=weights / weights.sum())](image, mask, rng)
+
+
 def flip_vertical(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
     """Upside down."""
     return np.ascontiguousarray(image[::-1]), np.ascontiguousarray(mask[::-1])
@@ -72,6 +85,54 @@ class Affine:
         moved = np.column_stack([matrix, centre + shift - matrix @ centre])
         film = cv2.warpAffine(image, moved, (size, size), flags=cv2.INTER_LINEAR)
         region = cv2.warpAffine(mask, moved, (size, size), flags=cv2.INTER_LINEAR)
+        return film.astype(np.float32, copy=False), _binary(region)
+
+
+@dataclass(frozen=True)
+class Elastic:
+    """Smooth random displacement (Simard, Steinkraus and Platt, ICDAR 2003) and a slight affine one.
+
+    Attributes:
+        alpha: scale of the displacement: uniform noise in [-1, 1], smoothed, times this many pixels.
+        sigma: of the Gaussian that smooths it, in pixels.
+        affine: largest shift of each of the three points that define the affine part, in pixels.
+    """
+
+    alpha: float = 120.0
+    sigma: float = 6.0
+    affine: float = 3.6
+
+    def __call__(self, image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
+        """Moves film (bilinear) and mask (bilinear, cut at half) alike; edges are mirrored."""
+        size = image.shape[0]
+        near, far = size / 6, size * 5 / 6
+        given = np.array([[far, far], [far, near], [near, near]], np.float32)
+        shifted = given + rng.uniform(-self.affine, self.affine, (3, 2)).astype(np.float32)
+        matrix = cv2.getAffineTransform(given, shifted).astype(np.float32)
+        noise = rng.uniform(-1.0, 1.0, (size, size, 2)).astype(np.float32)
+        shift = cv2.GaussianBlur(noise, (0, 0), self.sigma) * np.float32(self.alpha)
+        y, x = np.mgrid[:size, :size].astype(np.float32)
+        at = np.stack((x, y, np.ones_like(x)), axis=-1) @ matrix.T + shift  # (S, S, 2): x, y
+        maps = (np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1]))
+        film = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        region = cv2.remap(mask, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        return film.astype(np.float32, copy=False), _binary(region)
+
+
+@dataclass(frozen=True)
+class SizedCrop:
+    """A square of at least `smallest` of the side, anywhere in the film, enlarged to the whole."""
+
+    smallest: float = 0.6875
+
+    def __call__(self, image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
+        """Cuts film (bilinear) and mask (bilinear, cut at half) alike."""
+        size = image.shape[0]
+        side = int(rng.integers(round(self.smallest * size), size + 1))
+        top, left = rng.integers(0, size - side + 1, 2)
+        window = (slice(top, top + side), slice(left, left + side))
+        film = cv2.resize(image[window], (size, size), interpolation=cv2.INTER_LINEAR)
+        region = cv2.resize(mask[window], (size, size), interpolation=cv2.INTER_LINEAR)
         return film.astype(np.float32, copy=False), _binary(region)
 
 
@@ -151,6 +212,18 @@ AUGMENTATIONS: Mapping[str, Sequence[Step]] = {
         Sometimes(0.3, GaussianNoise(0.05)),
         Sometimes(0.3, Clahe(4.0, 8)),
         Sometimes(0.5, Affine(0.0625, 0.1, 0.0, 15.0)),
+    ),
+    # The computer-aided diagnosis project's, with its probabilities and sizes (176 of 256 px); its CLAHE has
+    # 32 tiles a side, 8 px each at 256, which amplifies noise: kept, since it is theirs.
+    "cad": (
+        Sometimes(0.5, flip_horizontal),
+        Sometimes(0.5, Affine(0.0625, 0.1, 0.0, 45.0)),
+        Sometimes(0.5, Elastic(120.0, 6.0, 3.6)),
+        Sometimes(
+            0.3,
+            OneOf((BrightnessContrast(0.0, 0.2), Gamma(1.25), BrightnessContrast(0.2, 0.0))),
+        ),
+        Sometimes(0.5, OneOf((SizedCrop(176 / 256), Clahe(2.0, 32)), weights=(0.25, 0.4))),
     ),
     # Mirrored and squeezed chests do occur; upside-down ones do not.
     "light": (
