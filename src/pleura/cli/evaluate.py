@@ -13,7 +13,14 @@ from pleura.cli.progress import Bar, console
 
 
 def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="The model: a bundle.", show_default=False)],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            help="The model: a bundle. Or what another tool predicted: a SIIM submission CSV, a folder of "
+            "mask PNGs.",
+            show_default=False,
+        ),
+    ],
     *,
     data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)],
     out: Annotated[
@@ -54,18 +61,26 @@ def evaluate(
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.evaluation.detection import PREVALENCES
+    from pleura.evaluation.foreign import foreign_predictions
     from pleura.evaluation.report import NUMBERS_FILE, REPORT_FILE
     from pleura.evaluation.report import evaluate as run
+    from pleura.inference.bundle import MANIFEST
     from pleura.inference.detector import Detector
 
     dataset = Dataset.open(data)
     drawn = Split.load(split or data / SPLIT_FILE)
     drawn.check(dataset)
+    film_ids = drawn.part(part, None if part == "test" else fold)
+    foreign = bundle.suffix.lower() == ".csv" or (
+        bundle.is_dir() and not (bundle / MANIFEST).exists() and any(bundle.glob("*.png"))
+    )
     with Bar("Evaluating") as bar:
         evaluation = run(
-            Detector.load(bundle, device),
+            foreign_predictions(bundle, dataset, film_ids)
+            if foreign
+            else Detector.load(bundle, device),
             dataset,
-            drawn.part(part, None if part == "test" else fold),
+            film_ids,
             part=part,
             out=out,
             split_sha256=drawn.sha256,

@@ -98,6 +98,11 @@ def caveats_of(
             f"Test films of this dataset have been opened {openings} times. Each look that led to a choice "
             "makes these numbers more optimistic."
         )
+    if bool(np.isin(table.score, (0.0, 1.0)).all()) and np.unique(table.score).size > 1:
+        said.append(
+            "Here every score is 0 or 1, as of a model that only draws: the AUC is then the mean of "
+            "sensitivity and specificity, and is not to be compared with that of a model that ranks."
+        )
     if bool(np.all(table.score == table.score[0])) and len(table) > 1:
         said.append("Every film has the same score: the model does not rank films at all.")
     return tuple(said)
