@@ -14,6 +14,7 @@ from pleura.cli.compare import compare
 from pleura.cli.demo import demo
 from pleura.cli.evaluate import evaluate
 from pleura.cli.export import export
+from pleura.cli.export_dataset import export_dataset
 from pleura.cli.import_weights import import_weights
 from pleura.cli.phantom import phantom
 from pleura.cli.predict import predict
@@ -46,6 +47,7 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("evaluate", evaluate),
     ("calibrate", calibrate),
     ("compare", compare),
+    ("export-dataset", export_dataset),
     ("predict", predict),
     ("demo", demo),
 )

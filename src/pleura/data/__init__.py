@@ -11,6 +11,7 @@ What is done, a package each
     verify/         whether that is safe to train on
     split/          which films train, tune and test
     phantom/        synthetic films, for demos and tests
+    peers/          the same films and split, as other tools want them
 
 Shared by several of these
     duplicates.py   the same film met twice
