@@ -132,6 +132,14 @@ def test_overrides_reach_into_sections_and_are_checked(tmp_path: Path) -> None:
         read_recipe(path, ["name.x=3"])
 
 
+def test_a_precision_may_be_written_as_a_number(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL + "precision: 32\n")
+    assert read_recipe(path).precision == "32"
+    assert read_recipe(path, ["precision=32"]).precision == "32"
+    with pytest.raises(RecipeError, match="precision"):
+        read_recipe(path, ["precision=16"])
+
+
 def test_a_recipe_is_found_by_name_or_path() -> None:
     assert find_recipe("light").stem == "light"
     assert find_recipe("some/where.yaml") == Path("some/where.yaml")

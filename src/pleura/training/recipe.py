@@ -222,6 +222,8 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         except yaml.YAMLError as error:
             raise RecipeError(f"{override!r}: its value is not YAML ({error})") from error
         _set(given, key.strip().split("."), parsed, override)
+    if given.get("precision") == 32:  # YAML's number for what is the name of a precision
+        given["precision"] = "32"
     return parse(Recipe, given, str(path), RecipeError)
 
 
