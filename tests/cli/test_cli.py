@@ -32,7 +32,7 @@ def test_every_verb_has_a_help_page(verb: str) -> None:
 
 def test_the_front_page_says_what_it_is_not() -> None:
     shown = CliRunner().invoke(app, ["--help"])
-    assert "not a medical device" in shown.output.replace("\n", " ")
+    assert "not a medical device" in " ".join(shown.output.split())
     assert all(name in shown.output for name, _ in VERBS)
 
 

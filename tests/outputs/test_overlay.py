@@ -1,5 +1,7 @@
 """Overlays: what is drawn, where, and in whose colour; and sheets of pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up_findings import box_mask, declined, film, negative, positive
@@ -87,6 +89,10 @@ def test_what_the_caption_says():
         "Pneumothorax: positive, probability 0.90"
     )
     assert headline(negative()) == "Pneumothorax: negative, score 0.10"
+    nearly = replace(negative(), probability=0.9975)
+    assert (
+        headline(nearly) == "Pneumothorax: negative, score 0.9975"
+    )  # never "negative, score 1.00"
     assert headline(declined()) == "Pneumothorax: declined"
 
 

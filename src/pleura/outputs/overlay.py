@@ -263,7 +263,13 @@ def _headline(finding: Finding) -> str:
         return f"{name}: declined"
     word = "probability" if finding.calibrated else "score"
     area = f", {100 * finding.area_fraction:.1f} % of the image" if finding.area_fraction else ""
-    return f"{name}: {finding.decision}, {word} {finding.probability:.2f}{area}"
+    return f"{name}: {finding.decision}, {word} {_shown(finding.probability)}{area}"
+
+
+def _shown(score: float) -> str:
+    """Two digits, or four where two would say that it is certain."""
+    two = f"{score:.2f}"
+    return f"{score:.4f}" if two in ("0.00", "1.00") else two
 
 
 def _side_words(finding: Finding, image_left: Side) -> str:
