@@ -62,7 +62,7 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
                 stored_rows=160,
                 stored_columns=160,
                 bits=8,
-                pixel_sha256=f"{number:064x}",
+                pixel_sha256=f"{number:02x}" * 32,
                 thumbnail=bytes(rng.integers(0, 256, 256, np.uint8)).hex(),
                 image=f"images/{film_id}.png",
                 mask=f"masks/{film_id}.png" if label else None,

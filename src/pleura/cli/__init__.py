@@ -11,6 +11,7 @@ import typer
 import pleura
 from pleura.cli.calibrate import calibrate
 from pleura.cli.compare import compare
+from pleura.cli.cross_validate import cross_validate
 from pleura.cli.demo import demo
 from pleura.cli.evaluate import evaluate
 from pleura.cli.export import export
@@ -48,6 +49,7 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("calibrate", calibrate),
     ("compare", compare),
     ("export-dataset", export_dataset),
+    ("cross-validate", cross_validate),
     ("predict", predict),
     ("demo", demo),
 )

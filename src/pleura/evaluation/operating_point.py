@@ -101,6 +101,26 @@ class PixelSweep:
     def __len__(self) -> int:
         return len(self._ids)
 
+    @classmethod
+    def joined(cls, sweeps: Sequence["PixelSweep"]) -> "PixelSweep":
+        """The films of several sweeps over one grid, as out-of-fold predictions of several folds.
+
+        Raises:
+            EvaluationError: there is none, their grids differ, or a film stands in two.
+        """
+        grids = {(one.pixel_thresholds, one.min_area_fractions) for one in sweeps}
+        if len(grids) != 1:
+            raise EvaluationError(f"sweeps of one grid can be joined; got {len(grids)} grids")
+        whole = cls(*grids.pop())
+        for one in sweeps:
+            if whole._ids & one._ids:
+                film_id = min(whole._ids & one._ids)
+                raise EvaluationError(f"film {film_id} is swept twice; give each film once")
+            whole._ids |= one._ids
+            for name in ("_scores", "_judged", "_truth", "_sizes", "_tables", "_tops"):
+                getattr(whole, name).extend(getattr(one, name))
+        return whole
+
     def add(self, film_id: str, finding: Finding, truth: NDArray[np.bool_], *, part: str) -> None:
         """Takes in one film: its finding's map and presence score, and its mask `truth`, bool (H, W).
 

@@ -1,0 +1,82 @@
+"""`pleura cross-validate`: a recipe on every fold, its out-of-fold films scored together and apart."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from pleura.cli.progress import Bar, console
+
+
+def cross_validate(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name or YAML file.", show_default=False)
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Changes to it, as key=value; dots reach into sections.", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    *,
+    data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
+    ],
+    split: Annotated[
+        Path | None,
+        typer.Option(help="The split file, with folds.", show_default="DATA/split.json"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train every fold and score each film by the model that never saw it; resumes where it stopped.
+
+    Each fold's films are called at an operating point fitted on the other folds. Test films are not touched.
+    """
+    from pleura.data.manifest import Dataset
+    from pleura.data.split import SPLIT_FILE, Split
+    from pleura.evaluation.numbers import METRICS
+    from pleura.evaluation.report import REPORT_FILE
+    from pleura.training.cross_validate import PART
+    from pleura.training.cross_validate import cross_validate as run
+    from pleura.training.recipe import find_recipe, read_recipe
+    from pleura.training.train import Report
+
+    with (
+        Bar("Reading films") as cache,
+        Bar("Training") as films,
+        Bar("Fitting operating points") as points,
+        Bar("Scoring") as scoring,
+    ):
+        try:
+            found = run(
+                read_recipe(find_recipe(recipe), overrides or ()),
+                Dataset.open(data),
+                Split.load(split or data / SPLIT_FILE),
+                out,
+                device=device,
+                command=shlex.join(["pleura", *sys.argv[1:]]),
+                report=Report(cache, films, points),
+                fold_begins=lambda fold: console.print(f"fold {fold}"),
+                sweeping=points,
+                scoring=scoring,
+            )
+        except KeyboardInterrupt:
+            console.print(f"Interrupted. The same command goes on in {out}.")
+            raise typer.Exit(130) from None
+    table = Table("metric", title=f"{recipe}, out of fold", title_justify="left")
+    table.add_column("all films (95 % interval)", justify="right")
+    for number in range(len(found.folds)):
+        table.add_column(f"fold {number}", justify="right")
+    for key, name in METRICS.items():
+        each = [numbers.metrics[key].value for numbers in found.folds]
+        table.add_row(
+            name,
+            str(found.together.numbers.metrics[key]),
+            *("–" if value is None else f"{value:.3f}" for value in each),
+        )
+    console.print(table)
+    console.print(f"Report: {out / PART / REPORT_FILE}")
