@@ -57,6 +57,8 @@ def folder(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> Path:
 NEED = {
     "train": ["train", "light", "--data", "data", "--out", "new-run"],
     "export": ["export", "run", "--out", "b", "--data", "data"],
+    "recipes": ["recipes"],
+    "import-weights": ["import-weights", "w.pth", "--network", "unet", "-o", "w.safetensors"],
     "evaluate": ["evaluate", "bundle", "--data", "data", "--out", "e"],
     "predict": ["predict", "data/images", "-b", "bundle", "-o", "p"],
     "demo": ["demo", "--patients", "20"],
