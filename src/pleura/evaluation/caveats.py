@@ -44,6 +44,12 @@ def _of_films(run: Run) -> tuple[str, ...]:
             f"{_films(known.overlap)} of {run.films} made this model (trained or tuned it), or belong with "
             "films that did. These numbers are no estimate for other films.",
         )
+    if not known.same_dataset and known.copies_sought:
+        return (
+            "The model was made from another dataset. Its films were looked for by their pixels and, "
+            "re-encoded, by small thumbnails: cropped copies, and other films of their patients, may be "
+            "among these.",
+        )
     if not known.same_dataset:
         return (
             "The model was made from another dataset. Its films were looked for by their exact pixels: "

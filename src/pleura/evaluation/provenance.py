@@ -11,10 +11,11 @@ from typing import Any
 from pleura.data.manifest import Dataset, Film
 from pleura.data.split.linked import linked_groups
 from pleura.errors import EvaluationError, LeakError
+from pleura.evaluation.near_copies import copies_in_card
 from pleura.evaluation.operating_point import Detector
 from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle
 
-_NAMED = 5
+_NAMED, _LISTED = 5, 50
 _NIH = "NIH ChestX-ray14"
 _OF_NIH = ("siim", "nih", "chestx-ray14", "chestxray14")
 """In the names or layouts of corpora whose films are NIH's; the SIIM-ACR challenge's all are."""
@@ -30,12 +31,16 @@ class Provenance:
         same_dataset: whether it was made from this very dataset, so that nothing can be missed.
         pretraining: films that the weights it started from were trained on, as its data card says, or None.
         pretraining_overlap: whether films to be scored come from there too.
+        copies_sought: whether re-encoded copies were looked for as well, and not equal pixels alone.
+        films: some of those that overlap, by id.
     """
 
     overlap: int | None = None
     same_dataset: bool = False
     pretraining: str | None = None
     pretraining_overlap: bool = False
+    copies_sought: bool = False
+    films: tuple[str, ...] = ()
 
 
 UNKNOWN = Provenance()
@@ -58,8 +63,9 @@ def check_provenance(
     """Refuses to score a bundle on films it was made from.
 
     Films that trained it are refused on every part, films that tuned it on a test part. They are known by
-    the hashes of their pixels in the data card; with each goes every film of this dataset that belongs with
-    it (`pleura.data.split.linked`).
+    the hashes of their pixels in the data card, in another dataset also by small thumbnails
+    (`pleura.evaluation.near_copies`); with each goes every film of this dataset that belongs with it
+    (`pleura.data.split.linked`).
 
     Args:
         detector: to be scored.
@@ -87,7 +93,10 @@ def check_provenance(
     trained, tuned = (_hashes(card, part) for part in ("train", "tune"))
     if trained is None or tuned is None:
         return Provenance(pretraining=pretraining, pretraining_overlap=seen)
-    leaks = _made_from(dataset, films, trained | tuned if test else trained)
+    same = card.get("dataset_sha256") == dataset.sha256
+    parts = ("train", "tune") if test else ("train",)
+    copies = set() if same else _copies(card, dataset, parts)
+    leaks = _made_from(dataset, films, trained | tuned if test else trained, copies or set())
     if leaks and not allow_overlap:
         shown = ", ".join(film.film_id for film in leaks[:_NAMED])
         kind = "trained or tuned" if test else "trained"
@@ -96,8 +105,14 @@ def check_provenance(
             f"films that did: {shown}{', ...' if len(leaks) > _NAMED else ''}. Evaluate it under the split "
             "it was made with; or allow the overlap (--allow-overlap), which the report will say"
         )
-    same = card.get("dataset_sha256") == dataset.sha256
-    return Provenance(len(leaks), same, pretraining, seen)
+    return Provenance(
+        overlap=len(leaks),
+        same_dataset=same,
+        pretraining=pretraining,
+        pretraining_overlap=seen,
+        copies_sought=same or copies is not None,
+        films=tuple(film.film_id for film in leaks[:_LISTED]),
+    )
 
 
 def _pretraining(card: Any, dataset: Dataset, films: Sequence[Film]) -> tuple[str | None, bool]:
@@ -123,9 +138,24 @@ def _hashes(card: Any, part: str) -> set[str] | None:
     return {text[:CARD_HASH_CHARACTERS] for text in listed} if whole else None
 
 
-def _made_from(dataset: Dataset, films: Sequence[Film], hashes: set[str]) -> list[Film]:
-    """The films that the hashes name, or that belong with one that they name, in order."""
-    named = {f.film_id for f in dataset.films if f.pixel_sha256[:CARD_HASH_CHARACTERS] in hashes}
+def _copies(card: Any, dataset: Dataset, parts: Sequence[str]) -> set[str] | None:
+    """Films of another dataset that look like films of the card's parts; None where it cannot be told."""
+    found: set[str] = set()
+    for part in parts:
+        near = copies_in_card(dataset.films, card["parts"][part].get("thumbnails"))
+        if near is None:
+            return None
+        found |= near
+    return found
+
+
+def _made_from(
+    dataset: Dataset, films: Sequence[Film], hashes: set[str], copies: set[str]
+) -> list[Film]:
+    """The films that the hashes or copies name, or that belong with one that they name, in order."""
+    named = copies | {
+        f.film_id for f in dataset.films if f.pixel_sha256[:CARD_HASH_CHARACTERS] in hashes
+    }
     if not named:
         return []
     leaky: set[str] = set()

@@ -240,7 +240,8 @@ def _known(out: Path, run: Run) -> dict[str, FilmScore] | None:
 
 
 def _described(run: Run) -> dict[str, Any]:
-    return {"format_version": RUN_VERSION, **asdict(run)}
+    told: dict[str, Any] = json.loads(json.dumps({"format_version": RUN_VERSION, **asdict(run)}))
+    return told  # as it is read again: JSON has no tuples
 
 
 def _drop_torn_row(path: Path) -> None:

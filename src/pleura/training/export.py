@@ -10,6 +10,7 @@ from typing import Any
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import TrainingError
+from pleura.evaluation.near_copies import card_thumbnails
 from pleura.evaluation.operating_point import Rule, fit_operating_point, sweep
 from pleura.finding import ModelIdentity
 from pleura.inference.bundle import (
@@ -208,4 +209,5 @@ def _data_card(dataset: Dataset, split: Split, fold: int | None) -> dict[str, An
         if part != "test":
             hashes = sorted(film.pixel_sha256[:CARD_HASH_CHARACTERS] for film in films)
             card["parts"][part]["pixel_sha256"] = hashes
+            card["parts"][part]["thumbnails"] = card_thumbnails(films)
     return card
