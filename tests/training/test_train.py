@@ -366,8 +366,8 @@ def test_without_a_hub_imagenet_becomes_random_and_says_so(
     notes: list[str] = []
     recipe = replace(RECIPE, network=replace(RECIPE.network, init="imagenet"), epochs=1)
     train(recipe, blocks, blocks_split, tmp_path / "run", report=Report(note=notes.append))
-    assert "cannot be had from timm's hub" in notes[0]
-    assert "--init FILE.safetensors" in notes[0]
+    assert "cannot be had from timm's hub" in notes[1]
+    assert "--init FILE.safetensors" in notes[1]
 
 
 def test_a_damaged_checkpoint_is_named(whole: Path, tmp_path: Path) -> None:

@@ -73,6 +73,10 @@ def start(recipe: Recipe, note: Callable[[str], None] | None = None) -> tuple[nn
             f"network {recipe.network.name} has no encoder to start; use init: random"
         )
     name = str(network.encoder_name)
+    if note:
+        note(
+            f"Fetching ImageNet weights of {name} through timm; with no network it takes a minute to give up"
+        )
     weights = imagenet_weights(name)
     if weights is None:
         message = (
