@@ -12,8 +12,12 @@ import pleura
 from pleura.cli import TRAIN_LIBRARIES, VERBS
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
+from pleura.evaluation.foreign import ForeignPredictions
+from pleura.evaluation.run import score_films
+from pleura.finding import ModelIdentity
 from pleura.inference.bundle import BundleManifest, Member, write_bundle
 from pleura.inference.preprocess import InputSpec
+from pleura.read.rle import encode_rle
 
 ROOT = Path(__file__).parents[2]
 # The command line's own library may bring pydantic, and not work without it.
@@ -51,7 +55,18 @@ def folder(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> Path:
     write_bundle(tmp_path / "bundle", manifest, [b""])
     run = tmp_path / "run"
     run.mkdir()
+    _evaluations(tmp_path, blocks)
     return tmp_path
+
+
+def _evaluations(root: Path, dataset: Dataset) -> None:
+    """Two evaluations of all films, as `pleura evaluate` keeps them: perfect masks, made elsewhere."""
+    film_ids = tuple(film.film_id for film in dataset.films)
+    masks: dict[str, str | Path] = {i: encode_rle(dataset.mask(dataset.by_id[i])) for i in film_ids}
+    for name in ("one", "two"):
+        identity = ModelIdentity(name, "1", "0" * 64)
+        foreign = ForeignPredictions(masks, identity, dataset.target)
+        score_films(foreign, dataset, film_ids, part="tune", out=root / name)
 
 
 NEED = {
@@ -60,6 +75,8 @@ NEED = {
     "recipes": ["recipes"],
     "import-weights": ["import-weights", "w.pth", "--network", "unet", "-o", "w.safetensors"],
     "evaluate": ["evaluate", "bundle", "--data", "data", "--out", "e"],
+    "calibrate": ["calibrate", "bundle", "--data", "data", "--out", "c"],
+    "cross-validate": ["cross-validate", "light", "--data", "data", "--out", "cv"],
     "predict": ["predict", "data/images", "-b", "bundle", "-o", "p"],
     "demo": ["demo", "--patients", "20"],
 }
@@ -69,6 +86,8 @@ WORK = {
     "verify": ["verify", "data", "--out", "v"],
     "preview": ["preview", "light", "--data", "data"],
     "split": ["split", "data", "--out", "s.json"],
+    "compare": ["compare", "one", "two", "--out", "c", "--resamples", "100"],
+    "export-dataset": ["export-dataset", "coco", "--data", "data", "--out", "coco"],
 }
 
 

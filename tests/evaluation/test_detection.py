@@ -82,3 +82,14 @@ def test_precision_and_recall_agree_with_scikit_learn():
     assert thresholds[::-1] == pytest.approx(want_thresholds)
     with pytest.raises(EvaluationError, match="all 2 are negative"):
         precision_recall_curve([0.1, 0.2], [0, 0])
+
+
+def test_proportions_of_0_and_100_per_cent_have_width():
+    films = [score(n, n % 2, 0.9 if n % 2 else 0.1, pred=n % 2) for n in range(40)]
+    points = points_of(films)
+    for name in ("as called", "Youden"):
+        for rate in ("sensitivity", "specificity", "ppv", "npv"):
+            found = points[name].rates[rate]
+            assert (found.value, found.high) == (1.0, 1.0)
+            assert found.low == pytest.approx(0.8389, abs=1e-4)  # 20 of 20
+            assert found.method == "cluster-adjusted Wilson"

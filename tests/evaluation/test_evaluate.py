@@ -302,7 +302,9 @@ def test_one_film_and_only_declined_films():
 
 def test_caveats_are_said_where_they_hold():
     many = random_scores(300, films_per_patient=2)
-    assert len(summarise(RUN, many, resamples=100).caveats) == 2
+    assert len(summarise(replace(RUN, part="test"), many, resamples=100).caveats) == 2
+    tuned = summarise(replace(RUN, calibrated=True), many, resamples=100).caveats
+    assert "operating point and its calibrator were fitted on tuning films" in tuned[0]
     odd = [
         *random_scores(20),
         score(20, 1, 0.4, truth=0, corpus="b", label_quality="silver"),

@@ -100,7 +100,7 @@ def fit_calibrator(
     if found is None or found.coefficients[0] <= 0:
         raise EvaluationError(
             "these scores do not rise with the share of positive films, so nothing can calibrate them: "
-            "check that the labels are the model's target"
+            "the model ranks these films no better than chance, or the labels are not its target"
         )
     slope, intercept = (*found.coefficients.tolist(), 0.0)[:2]
     return Calibrator(kind, slope=slope, intercept=intercept, **common)  # type: ignore[arg-type]

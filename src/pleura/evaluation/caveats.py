@@ -13,7 +13,17 @@ FEW = 30
 
 def of_provenance(run: Run) -> tuple[str, ...]:
     """What follows from the films that made the model."""
-    return _of_films(run) + _of_pretraining(run)
+    return _of_films(run) + _of_fitting(run) + _of_pretraining(run)
+
+
+def _of_fitting(run: Run) -> tuple[str, ...]:
+    if run.part != "tune" or not run.provenance.same_dataset:
+        return ()
+    what = "operating point and its calibrator were" if run.calibrated else "operating point was"
+    return (
+        f"The model's {what} fitted on tuning films such as these: what depends on them (calls, Dice"
+        f"{', calibration' if run.calibrated else ''}) is optimistic here.",
+    )
 
 
 def _of_pretraining(run: Run) -> tuple[str, ...]:

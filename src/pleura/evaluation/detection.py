@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pleura.errors import EvaluationError
 from pleura.evaluation.bootstrap import ratio_of
-from pleura.evaluation.interval import Interval
+from pleura.evaluation.interval import Interval, wilson
 from pleura.evaluation.metrics import roc_curve
 from pleura.evaluation.resampling import Block, Floats, Statistic, per_patient, ratio
 from pleura.evaluation.scores import ScoreTable
@@ -85,7 +85,7 @@ def named_points(
         NamedPoint(
             name,
             _threshold(table, name),
-            {rate: found[f"{name}: {rate}"] for rate in RATES},
+            _rates(table, name, {rate: found[f"{name}: {rate}"] for rate in RATES}),
             {
                 f"{p:g}": (found[f"{name}: ppv at {p:g}"], found[f"{name}: npv at {p:g}"])
                 for p in prevalences
@@ -93,6 +93,26 @@ def named_points(
         )
         for name in POINTS
     )
+
+
+def _rates(table: ScoreTable, name: str, resampled: Mapping[str, Interval]) -> dict[str, Interval]:
+    """The rates of a point; Wilson's interval as called, and where the resamples collapse at 0 and 100 %."""
+    threshold = _threshold(table, name)
+    reached = table.score >= (np.inf if threshold is None else threshold)
+    call = table.call if name == AS_CALLED else reached
+    label, patient = table.label, table.patient
+    proportions = {
+        "sensitivity": (call[label], patient[label]),
+        "specificity": (~call[~label], patient[~label]),
+        "ppv": (label[call], patient[call]),
+        "npv": (~label[~call], patient[~call]),
+    }
+    found = dict(resampled)
+    for rate, (hits, patients) in proportions.items():
+        there = resampled[rate].value is not None
+        if there and (name == AS_CALLED or resampled[rate].low is None):
+            found[rate] = wilson(hits, patients)
+    return found
 
 
 def _of_point(name: str, table: ScoreTable, prevalences: Sequence[float]) -> dict[str, Statistic]:
