@@ -1,6 +1,5 @@
 """`Radiograph`: one chest film as every reader returns it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,31 +85,6 @@ class Radiograph:
     def trusted_spacing_mm(self) -> tuple[float, float] | None:
         """`spacing_mm` where its basis is `calibrated` or `detector`, else None."""
         return self.spacing_mm if self.spacing_basis in ("calibrated", "detector") else None
-
-    def facts(self) -> Mapping[str, str | float | int | None]:
-        """Everything but pixels, notes and header, flat, for tables."""
-        rows, columns = self.shape
-        row_mm, column_mm = self.spacing_mm or (None, None)
-        return {
-            "source": self.source,
-            "source_format": self.source_format,
-            "source_bits": self.source_bits,
-            "rows": rows,
-            "columns": columns,
-            "row_spacing_mm": row_mm,
-            "column_spacing_mm": column_mm,
-            "spacing_basis": self.spacing_basis,
-            "spacing_source": self.spacing_source,
-            "image_left": self.image_left,
-            "side_basis": self.side_basis,
-            "view": self.view,
-            "patient_id": self.patient_id,
-            "sop_instance_uid": self.sop_instance_uid,
-            "sex": self.sex,
-            "age_years": self.age_years,
-            "modality": self.modality,
-            "body_part": self.body_part,
-        }
 
 
 def spacing_is_plausible(shape: tuple[int, int], spacing_mm: tuple[float, float]) -> bool:

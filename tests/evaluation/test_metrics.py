@@ -14,7 +14,6 @@ from pleura.evaluation.metrics import (
     average_precision,
     competition_dice,
     confusion,
-    confusion_at,
     dice,
     iou,
     roc_curve,
@@ -118,11 +117,6 @@ def test_a_share_of_nothing_is_none():
     counts = confusion([0, 0], [0, 0])
     assert (counts.sensitivity, counts.ppv) == (None, None)
     assert (counts.specificity, counts.npv) == (1.0, 1.0)
-
-
-def test_a_film_at_the_threshold_is_called():
-    counts = confusion_at([0.5, 0.49, 0.5], [1, 1, 0], 0.5)
-    assert (counts.tp, counts.fn, counts.fp) == (1, 1, 1)
 
 
 def test_youden_by_hand():

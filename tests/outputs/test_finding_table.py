@@ -10,10 +10,16 @@ from pleura.outputs.table import (
     COLUMNS,
     FindingTable,
     write_failures,
-    write_findings,
 )
 
 FIRST = ["file", "sop_instance_uid", "probability", "decision", "area_fraction", "side"]
+
+
+def write_findings(findings, csv_path=None, json_path=None):
+    with FindingTable(csv_path, json_path) as table:
+        for finding in findings:
+            table.add(finding)
+    return table.count
 
 
 def rows(path):

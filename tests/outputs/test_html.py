@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pleura.outputs import html
-from pleura.outputs.html import count, fixed, jpeg_uri, percent, png_uri, render, write_page
+from pleura.outputs.html import count, fixed, jpeg_uri, percent, render, write_page
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 RED = np.zeros((6, 8, 3), np.uint8)
@@ -62,12 +62,6 @@ def test_numbers_or_a_dash():
     assert (count(12345), count(0), count(None)) == ("12,345", "0", "–")
 
 
-def test_png_is_without_loss():
-    np.testing.assert_array_equal(decoded(png_uri(GREY)), GREY)
-    np.testing.assert_array_equal(decoded(png_uri(RED))[..., ::-1], RED)
-    np.testing.assert_array_equal(decoded(png_uri(RED[::2, ::-1])), RED[::2, ::-1, ::-1])
-
-
 def test_jpeg_keeps_red_red():
     back = decoded(jpeg_uri(RED))
     assert back.shape == RED.shape
@@ -81,9 +75,8 @@ def test_jpeg_keeps_red_red():
     [GREY.astype(float), np.zeros((2, 3, 4), np.uint8), np.zeros((0, 3), np.uint8), GREY[0]],
 )
 def test_what_is_no_picture(wrong):
-    for encode in (png_uri, jpeg_uri):
-        with pytest.raises(ValueError, match="a picture for a page"):
-            encode(wrong)
+    with pytest.raises(ValueError, match="a picture for a page"):
+        jpeg_uri(wrong)
 
 
 def test_pages_are_written_whole(tmp_path, monkeypatch):

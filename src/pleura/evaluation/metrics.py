@@ -193,12 +193,6 @@ def confusion(calls: ArrayLike, labels: ArrayLike) -> Confusion:
     )
 
 
-def confusion_at(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusion:
-    """`confusion` where a film is called positive at `threshold` or above."""
-    values, _ = _checked(scores, labels)
-    return confusion(values >= threshold, labels)
-
-
 def youden(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float] | None:
     """The threshold of the largest sensitivity + specificity - 1, and that value (Youden 1950).
 

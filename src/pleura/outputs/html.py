@@ -74,35 +74,22 @@ def render(template: str, **context: Any) -> str:
     return _environment().get_template(template).render(**context)
 
 
-def png_uri(image: NDArray[np.uint8]) -> str:
-    """`image`, uint8 (H, W) or RGB (H, W, 3), as a `data:` URI, without loss.
-
-    Raises:
-        ValueError: the array is of another type or shape, or empty.
-    """
-    return _uri(image, ".png", "image/png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
-
-
 def jpeg_uri(image: NDArray[np.uint8], quality: int = 85) -> str:
     """`image`, uint8 (H, W) or RGB (H, W, 3), as a `data:` URI at JPEG `quality` (1 to 100).
 
     Raises:
         ValueError: the array is of another type or shape, or empty.
     """
-    return _uri(image, ".jpg", "image/jpeg", [cv2.IMWRITE_JPEG_QUALITY, quality])
-
-
-def _uri(image: NDArray[np.uint8], extension: str, media_type: str, options: list[int]) -> str:
     drawable = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
     if image.dtype != np.uint8 or not drawable or image.size == 0:
         raise ValueError(
             f"a picture for a page is uint8 (H, W) or (H, W, 3); got {image.dtype} {image.shape}"
         )
     bgr = image if image.ndim == 2 else np.ascontiguousarray(image[:, :, ::-1])
-    done, encoded = cv2.imencode(extension, bgr, options)
+    done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise ValueError(f"a picture of shape {image.shape} could not be encoded as {media_type}")
-    return f"data:{media_type};base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
+        raise ValueError(f"a picture of shape {image.shape} could not be encoded as JPEG")
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
 
 
 def write_page(path: Path | str, html: str) -> None:

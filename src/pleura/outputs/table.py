@@ -98,16 +98,6 @@ class FindingTable:
                     os.replace(file.name, path)
 
 
-def write_findings(
-    findings: Iterable[Finding], csv_path: Path | None = None, json_path: Path | None = None
-) -> int:
-    """Writes `findings` as CSV, JSON or both; gives their number. See `FindingTable`."""
-    with FindingTable(csv_path, json_path) as table:
-        for finding in findings:
-            table.add(finding)
-    return table.count
-
-
 def csv_row(facts: Mapping[str, Any]) -> list[str]:
     """The cells of `COLUMNS` for the facts of one finding, safe to open in a spreadsheet."""
     flat = dict(facts, lesions=len(facts["lesions"]), notes=" | ".join(facts["notes"]))
