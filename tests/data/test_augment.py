@@ -1,23 +1,27 @@
 """Augmentations: mask and film move together, values stay in range, the generator decides all."""
 
+import cv2
 import numpy as np
 import pytest
 
-from pleura.data.augment import (
-    AUGMENTATIONS,
+from pleura.data.augment import AUGMENTATIONS, augment
+from pleura.data.augment.geometry import (
     Affine,
-    BrightnessContrast,
-    Clahe,
     Elastic,
-    Gamma,
-    GaussianNoise,
-    OneOf,
+    GridDistortion,
+    LensDistortion,
     SizedCrop,
-    Sometimes,
-    augment,
     flip_horizontal,
     flip_vertical,
 )
+from pleura.data.augment.grey import (
+    BrightnessContrast,
+    Clahe,
+    Gamma,
+    GaussianNoise,
+    Recompression,
+)
+from pleura.data.augment.step import OneOf, Sometimes
 from pleura.errors import UnknownName
 
 
@@ -100,7 +104,9 @@ def test_flips() -> None:
     assert centre(flip_horizontal(image, mask, rng)[0]) == (20.0, 23.0)
 
 
-@pytest.mark.parametrize("step", [BrightnessContrast(), Gamma(), GaussianNoise(), Clahe()])
+@pytest.mark.parametrize(
+    "step", [BrightnessContrast(), Gamma(), GaussianNoise(), Clahe(), Recompression()]
+)
 def test_grey_level_steps_leave_the_mask(step) -> None:
     rng = np.random.default_rng(0)
     image, mask = rng.random((64, 64), dtype=np.float32), landmark(20, 40)[1]
@@ -122,16 +128,27 @@ def test_an_unknown_set_is_named() -> None:
         augment("swinunet", *landmark(20, 40), np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("step", [Elastic(alpha=120, sigma=6, affine=3.6), SizedCrop(0.7)])
-def test_the_mask_follows_elastic_and_cropped_films(step) -> None:
+@pytest.mark.parametrize(
+    "step",
+    [
+        Affine(0.2, 0.1, 0.25, 45, edges="mirror"),
+        Elastic(120, 6, 3.6),
+        Elastic(120, 6, 3.6, edges="black"),
+        GridDistortion(5, 0.3),
+        LensDistortion(2.0, 0.5),
+        SizedCrop(0.7),
+    ],
+    ids=repr,
+)
+def test_the_mask_follows_whatever_moves_the_film(step) -> None:
     moved = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        image, mask = landmark(*rng.integers(24, 40, 2), half=5)
+        image, mask = landmark(*rng.choice([16, 18, 46, 48], 2), half=5)
         film, region = step(image, mask, rng)
-        assert np.mean((film > 0.5) != (region > 0)) < 0.002
+        assert np.mean((film > 0.5) != (region > 0)) < 0.003
         moved += int(not np.array_equal(region, mask))
-    assert moved >= 28
+    assert moved >= 25
 
 
 def test_an_elastic_step_of_no_strength_changes_nothing() -> None:
@@ -180,3 +197,92 @@ def test_one_of_several_is_drawn_by_weight() -> None:
         row, _ = centre(region)
         sideways += row < 32  # the block stayed in the upper half
     assert 70 < sideways < 130
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_masks_follow_films_through_every_set(name: str) -> None:
+    """A film that is its own mask: wherever the one goes, the other goes."""
+    apart = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        image, mask = landmark(*rng.integers(20, 44, 2), half=9)
+        film, region = augment(name, image, mask, rng)
+        if not region.any() or region.all():
+            continue
+        inside = cv2.erode(region, np.ones((5, 5))) > 0
+        outside = cv2.dilate(region, np.ones((5, 5))) == 0
+        if inside.any():
+            apart.append(film[inside].mean() - film[outside].mean())
+    assert len(apart) >= 30
+    assert min(apart) > 0.3
+
+
+def test_a_grid_distortion_is_linear_between_its_lines() -> None:
+    """A ramp shows where each column came from: five cells, each stretched by its own factor."""
+    size = 100
+    ramp = np.tile(np.arange(size, dtype=np.float32) / 200, (size, 1))
+    empty = np.zeros((size, size), np.uint8)
+    film, _ = GridDistortion(5, 0.3)(ramp, empty, np.random.default_rng(3))
+    factors = 1 + np.random.default_rng(3).uniform(-0.3, 0.3, 5)
+    came_from = film[50] * 200
+    assert came_from[10] == pytest.approx(10 * factors[0], abs=0.1)
+    assert came_from[20] == pytest.approx(20 * factors[0], abs=0.1)
+    assert came_from[50] == pytest.approx(20 * factors[:2].sum() + 10 * factors[2], abs=0.1)
+
+
+def test_a_lens_takes_points_from_further_out_by_the_formula() -> None:
+    class Drawn:
+        """k = 0.2, the centre as it is."""
+
+        def uniform(self, low, high, size=None):
+            return 0.2 if size is None else np.zeros(size)
+
+    size = 101
+    ramp = np.tile(np.arange(size, dtype=np.float32) / 200, (size, 1))
+    film, _ = LensDistortion(0.3)(ramp, np.zeros((size, size), np.uint8), Drawn())
+    squared = (30 / 101) ** 2
+    assert film[50, 80] * 200 == pytest.approx(
+        50 + 30 * (1 + 0.2 * squared + 0.2 * squared**2), abs=0.1
+    )
+    assert film[50, 50] * 200 == pytest.approx(50, abs=0.1)
+
+
+def test_what_comes_in_from_outside_is_black_or_mirrored() -> None:
+    image, mask = np.full((64, 64), 0.5, np.float32), np.full((64, 64), 255, np.uint8)
+    turned = {
+        edges: Affine(0, 0, 0, 45, edges=edges)(image, mask, np.random.default_rng(0))
+        for edges in ("black", "mirror")
+    }
+    assert turned["black"][0][0, 0] == 0.0
+    assert turned["black"][1][0, 0] == 0
+    np.testing.assert_allclose(turned["mirror"][0], 0.5, atol=1e-5)
+    assert (turned["mirror"][1] == 255).all()
+
+
+def test_a_recompressed_film_is_the_same_film() -> None:
+    """Smooth structure survives; the finest does not, as in the copies it stands for."""
+    y, x = np.mgrid[:128, :128].astype(np.float32)
+    smooth = 0.5 + 0.3 * np.sin(x / 15) * np.cos(y / 20)
+    noisy = np.clip(smooth + np.random.default_rng(0).normal(0, 0.05, smooth.shape), 0, 1)
+    mask = np.zeros((128, 128), np.uint8)
+    left = []
+    for seed in range(20):
+        step, rng = Recompression(), np.random.default_rng(seed)
+        film, _ = step(smooth.astype(np.float32), mask, rng)
+        assert np.abs(film - smooth).mean() < 0.01
+        film, _ = step(noisy.astype(np.float32), mask, np.random.default_rng(seed))
+        left.append(np.std(film - smooth) / 0.05)
+    assert max(left) < 1.1
+    assert min(left) < 0.7
+
+
+def test_a_recompressed_landmark_stays_where_it_was() -> None:
+    """Resizing there and back keeps the grid: not half a pixel is gained or lost."""
+    image = np.zeros((96, 96), np.float32)
+    image[30:61, 40:71] = 1.0
+    for seed in range(30):
+        film, _ = Recompression()(image, np.zeros((96, 96), np.uint8), np.random.default_rng(seed))
+        weights = np.where(film > 0.2, film, 0)
+        rows, columns = np.mgrid[:96, :96]
+        assert (weights * rows).sum() / weights.sum() == pytest.approx(45, abs=0.15)
+        assert (weights * columns).sum() / weights.sum() == pytest.approx(55, abs=0.15)

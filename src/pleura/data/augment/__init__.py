@@ -1,0 +1,15 @@
+"""Augmentation sets by name. Each step changes the film, and its mask where geometry moves.
+
+    step.py       what a step is; one now and then, or one of several
+    geometry.py   steps that move the film, and the mask with it
+    grey.py       steps that change grey levels only
+    sets.py       the table of named sets
+
+A step takes (image, mask, rng): image float32 (S, S) in [0, 1], mask uint8 (S, S) of 0 or 255, and a NumPy
+generator, and returns the pair in the same form. Everything random comes from the generator, so a film's
+augmentation is a function of the seed it is given, whichever process makes it.
+"""
+
+from pleura.data.augment.sets import AUGMENTATIONS, augment
+
+__all__ = ["AUGMENTATIONS", "augment"]
