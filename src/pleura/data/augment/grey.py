@@ -72,7 +72,7 @@ class Recompression:
 
     Public films come from several sources, and how they were resized and compressed tells the sources apart.
     Where these also differ in their share of positives, a network learns that instead of the finding. This
-    step blurs the traces. Each generation is brought to `smallest` to `largest` times the side (by area where
+    step blurs the traces. Each generation is brought to `smallest` to `largest` times the size (by area where
     it shrinks, else by a drawn interpolation), written as JPEG, or one time in four as WebP, and read
     again; at last the film returns to its own size. What is in it does not move.
 
