@@ -13,6 +13,7 @@ from pleura.inference.ensemble import Ensemble
 from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint, draw_mask, lesions, to_source_matrix
 from pleura.inference.runtime import Runtime, torch_runtimes
+from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph
 
 Map = NDArray[np.float32]
@@ -63,13 +64,15 @@ class Detector:
 
     def batch(self, films: Sequence[Radiograph]) -> list[Finding]:
         """The findings for several films, in their order; the network sees them in one batch."""
-        reasons = [decline_reason(film) for film in films]
+        with stage("preprocess"):
+            reasons = [decline_reason(film) for film in films]
         judged = [film for film, reason in zip(films, reasons, strict=True) if reason is None]
         outcomes = iter(self._outcomes(judged) if judged else ())
-        return [
-            self._declined(film, reason) if reason else self._finding(film, *next(outcomes))
-            for film, reason in zip(films, reasons, strict=True)
-        ]
+        with stage("postprocess"):
+            return [
+                self._declined(film, reason) if reason else self._finding(film, *next(outcomes))
+                for film, reason in zip(films, reasons, strict=True)
+            ]
 
     def probabilities(self, films: Sequence[Radiograph]) -> tuple[Map, list[float]]:
         """What the networks make of films, before any decision.

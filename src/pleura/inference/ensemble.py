@@ -12,6 +12,7 @@ from pleura.inference.manifest import TOP_PIXELS, Member
 from pleura.inference.postprocess import presence_score
 from pleura.inference.preprocess import InputSpec, network_input
 from pleura.inference.runtime import Logits, Runtime
+from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph
 
 
@@ -56,10 +57,11 @@ class Ensemble:
         scores = np.zeros(len(films), np.float64)
         for member, runtime in zip(self.members, self.runtimes, strict=True):
             if member.input not in seen:
-                seen[member.input] = np.stack(
-                    [network_input(film.pixels, member.input) for film in films]
-                )
-            vote = self._vote(member, runtime, seen[member.input])
+                with stage("preprocess"):
+                    inputs = [network_input(film.pixels, member.input) for film in films]
+                    seen[member.input] = np.stack(inputs)
+            with stage("network"):
+                vote = self._vote(member, runtime, seen[member.input])
             maps += _enlarged(vote.maps, self.size)
             scores += vote.scores
         count = len(self.members)
