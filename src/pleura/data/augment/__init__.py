@@ -9,10 +9,10 @@ A step takes (image, mask, rng): image float32 (S, S) in [0, 1], mask uint8 (S, 
 generator, and returns the pair in the same form. Everything random comes from the generator, so a film's
 augmentation is a function of the seed it is given, whichever process makes it.
 
-The arithmetic is OpenCV's and NumPy's. torchvision v2 and kornia do the same steps; on one core they take several
-times as long where geometry moves (`benchmarks/augment.py`, figures in its README), draw from torch's global
-generator rather than from one that a film brings along, and have no CLAHE (torchvision) or no JPEG of grey films
-(kornia). albumentations is no longer developed and asks a package registry for updates when imported.
+The arithmetic is OpenCV's and NumPy's. torchvision v2 and kornia do the same steps; on one core they take
+several times as long where geometry moves (`benchmarks/augment.py`, figures in its README), draw from torch's
+global generator rather than from one that a film brings along, and have no CLAHE (torchvision) or no JPEG of
+grey films (kornia). albumentations is no longer developed and asks a package registry for updates when imported.
 """
 
 from pleura.data.augment.sets import AUGMENTATIONS, augment
