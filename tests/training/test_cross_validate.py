@@ -1,6 +1,7 @@
 """Cross-validation: every film judged once, by a model that never saw it, at another folds' threshold."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,17 @@ from pleura.data.split import Split, make_split
 from pleura.errors import EvaluationError, TrainingError
 from pleura.evaluation.comparison import read_entrants
 from pleura.evaluation.run import count_openings
-from pleura.training.cross_validate import PART, cross_validate
+from pleura.inference.bundle import open_bundle
+from pleura.training.cross_validate import PART, cross_validate, export_folds
 from pleura.training.recipe import find_recipe, read_recipe
 
 TINY = (
     "input.size=64",
     "network.init=random",
-    "epochs=1",
+    "epochs=2",
+    "tune_every=2",
+    "monitor=auc",
+    "patience=1",
     "batch_size=8",
 )
 
@@ -46,12 +51,39 @@ def test_every_film_is_judged_by_the_model_that_never_saw_it(
     assert (out / "report.html").stat().st_size > 10_000
     assert count_openings(blocks.root) == opened
 
+    fitted_elsewhere = open_bundle(tmp_path / "cv" / "bundles" / "fold-0").manifest
+    assert fitted_elsewhere.operating_point.fitted_on == PART
+    assert fitted_elsewhere.metrics[PART]["n"] == len(split.folds[1])
+
     kept = (tmp_path / "cv" / "scores" / "fold-0" / "films.csv").read_bytes()
     again = cross_validate(recipe, blocks, split, tmp_path / "cv", device="cpu")
     assert (tmp_path / "cv" / "scores" / "fold-0" / "films.csv").read_bytes() == kept
     assert again.together.facts() == found.together.facts()
     with pytest.raises(EvaluationError, match="given twice"):
         read_entrants([out, out])
+
+
+def test_all_folds_make_one_bundle_with_what_was_fitted_out_of_fold(
+    blocks: Dataset, tmp_path: Path
+) -> None:
+    split = make_split(blocks, seed=0, test_fraction=0.25, folds=2)
+    recipe = read_recipe(find_recipe("light"), TINY)
+    with pytest.raises(TrainingError, match="no finished cross-validation"):
+        export_folds(tmp_path / "cv", blocks, split, tmp_path / "bundle")
+    cross_validate(recipe, blocks, split, tmp_path / "cv", device="cpu")
+    export_folds(tmp_path / "cv", blocks, split, tmp_path / "bundle", name="both")
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert (manifest.name, len(manifest.members), manifest.combination) == ("both", 2, "mean")
+    development = {i for fold in split.folds for i in fold}
+    point = json.loads((tmp_path / "cv" / PART / "operating_point.json").read_text())
+    assert asdict(manifest.operating_point) == point["point"]
+    parts = manifest.data_card["parts"]
+    assert parts["train"]["films"] == len(development)  # each film trained one of the two
+    assert parts["tune"]["films"] == 0
+    log = (tmp_path / "cv" / "fold-0" / "log.csv").read_text().splitlines()
+    assert len(log) == 3  # neither patience nor the monitor ends or chooses anything
+    assert [line.split(",")[7] for line in log] == ["auc", "", log[2].split(",")[7]]
+    assert log[2].split(",")[8] == "1"
 
 
 def test_a_split_without_folds_is_refused(

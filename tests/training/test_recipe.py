@@ -196,3 +196,6 @@ def test_an_epochs_size_is_known_before(share: float | None) -> None:
     labels = [1] * 10 + [0] * 37
     order = epoch_order(labels, seed=0, epoch=0, positive_share=share)
     assert epoch_size(labels, share) == len(order)
+    fewer = epoch_order(labels, seed=0, epoch=0, positive_share=share, films=5)
+    assert fewer.tolist() == order[:5].tolist()
+    assert epoch_size(labels, share, films=5) == len(fewer)

@@ -34,7 +34,8 @@ def cross_validate(
 ) -> None:
     """Train every fold and score each film by the model that never saw it; resumes where it stopped.
 
-    Each fold's films are called at an operating point fitted on the other folds. Test films are not touched.
+    Each fold trains to its last epoch, and its films are called at an operating point fitted on the other
+    folds. Test films are not touched. `pleura export OUT` makes one bundle of all folds.
     """
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split

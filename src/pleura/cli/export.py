@@ -1,5 +1,6 @@
 """`pleura export`: finished runs to a bundle, the only thing that predicts."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,10 @@ from pleura.cli.progress import Bar, console
 def export(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Folders of finished runs; several are averaged.", show_default=False),
+        typer.Argument(
+            help="Folders of finished runs, which are averaged, or of one cross-validation.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path,
@@ -44,24 +48,33 @@ def export(
 
     Several runs are averaged. With --gate, a film is negative unless the gate's score reaches its
     threshold, and only the others are segmented. The operating point of a combination is fitted anew, on
-    the tuning films that its runs share.
+    the tuning films that its runs share. Of a cross-validation, the models of all folds are averaged, and
+    operating point and calibrator are those fitted on its out-of-fold films.
 
     Every file in it carries a SHA-256, and the bundle is opened again before this says done.
     """
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
+    from pleura.training.cross_validate import export_folds, is_cross_validation
     from pleura.training.export import export as write
     from pleura.training.run import RunFolder
 
-    folder = data or Path(RunFolder(runs[0]).described()["dataset"])
+    folds = len(runs) == 1 and is_cross_validation(runs[0])
+    if folds and (gate or flip):
+        raise typer.BadParameter("--gate and --flip do not go with a cross-validation")
+    run = RunFolder(runs[0] / "fold-0" if folds else runs[0])
+    folder = data or Path(run.described()["dataset"])
+    dataset, parts = Dataset.open(folder), Split.load(split or folder / SPLIT_FILE)
     with Bar("Fitting the operating point") as bar:
-        identity = write(
-            runs,
-            Dataset.open(folder),
-            Split.load(split or folder / SPLIT_FILE),
-            out,
-            gates=gate or (),
-            flip=flip,
+        model = (
+            partial(export_folds, runs[0])
+            if folds
+            else partial(write, runs, gates=gate or (), flip=flip)
+        )
+        identity = model(
+            dataset=dataset,
+            split=parts,
+            out=out,
             name=name,
             version=version,
             licence=licence,

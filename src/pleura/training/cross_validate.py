@@ -6,14 +6,17 @@ OUT/
   scores/fold-0, ...    its out-of-fold films, scored
   out-of-fold/          all of them together: numbers, page, operating point, calibrator
 
-A model's decisions on its own tuning films would be made at a threshold fitted to them. Here each fold's
-films are called at the operating point that was best on the other folds' out-of-fold films.
+No film has a say in the model that judges it. Each fold trains to its last epoch (`monitor: last`), since
+the best epoch on its tuning films would have been chosen by the very films it is scored on; and its films are
+called at the operating point that was best on the other folds' out-of-fold films.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
@@ -29,15 +32,16 @@ from pleura.evaluation.scores import FilmScore, ScoreTable
 from pleura.evaluation.summary import Evaluation, summarise
 from pleura.files import write_json
 from pleura.finding import Finding, ModelIdentity
-from pleura.inference.bundle import Bundle, open_bundle
+from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
-from pleura.inference.postprocess import OperatingPoint
 from pleura.radiograph import Radiograph
 from pleura.training.export import export
 from pleura.training.recipe import Recipe
-from pleura.training.train import Report, train
+from pleura.training.run import RunFolder
+from pleura.training.train import Report, train, undecided
 
 PART = "out-of-fold"
+POINT_FILE, CALIBRATOR_FILE = "operating_point.json", "calibrator.json"
 Progress = Callable[[int, int], None]
 
 
@@ -80,7 +84,7 @@ def cross_validate(
     """Trains a recipe on every fold and scores the out-of-fold films; the same call goes on where it stopped.
 
     Args:
-        recipe: what to train.
+        recipe: what to train; its `monitor` and `patience` are put aside, see above.
         dataset, split: with folds.
         out: a folder, new or of this very cross-validation.
         device: `auto`, `cpu` or `cuda`.
@@ -97,26 +101,26 @@ def cross_validate(
         raise TrainingError(
             "this split has no folds to validate across; make one with `pleura split --folds 5`"
         )
-    bundles = []
-    for fold in range(len(split.folds)):
+    recipe = replace(recipe, monitor="last", patience=None)
+    sweeps = []
+    for fold, film_ids in enumerate(split.folds):
         if fold_begins:
             fold_begins(fold)
-        run, place = out / f"fold-{fold}", out / "bundles" / f"fold-{fold}"
-        train(recipe, dataset, split, run, fold=fold, device=device, report=report)
-        if not place.exists():  # made once: its identity holds when it was made
-            place.parent.mkdir(parents=True, exist_ok=True)
-            export([run], dataset, split, place, device=device)
-        bundles.append(open_bundle(place))
-    sweeps = [
-        sweep(_silent(bundle, device), dataset, split.folds[n], part=PART, progress=sweeping)
-        for n, bundle in enumerate(bundles)
-    ]
+        run = _fold(out, fold)
+        train(recipe, dataset, split, run, fold=fold, device=device, fit=False, report=report)
+        detector = undecided(recipe, RunFolder(run), dataset.target, device)
+        sweeps.append(sweep(detector, dataset, film_ids, part=PART, progress=sweeping))
     detectors: dict[int, Detector] = {}
     scores: list[FilmScore] = []
     runs: list[Run] = []
-    for fold, bundle in enumerate(bundles):
-        point = _point(recipe, [one for n, one in enumerate(sweeps) if n != fold])
-        detectors[fold] = Detector.of(_with_point(bundle, point), device)
+    for fold in range(len(split.folds)):
+        place = out / "bundles" / f"fold-{fold}"
+        if not place.exists():  # made once: its identity holds when it was made
+            place.parent.mkdir(parents=True, exist_ok=True)
+            others = [one for n, one in enumerate(sweeps) if n != fold]
+            fitted = fit_operating_point(PixelSweep.joined(others), part=PART, rule=recipe.decision)
+            export([_fold(out, fold)], dataset, split, place, fitted=fitted.facts(), device=device)
+        detectors[fold] = Detector.load(place, device)
         made, found = score_films(
             detectors[fold],
             dataset,
@@ -141,20 +145,52 @@ def cross_validate(
     return CrossValidation(together, folds)
 
 
-def _silent(bundle: Bundle, device: str) -> Detector:
-    """The model with thresholds of zero, so that it decides nothing and gives every map."""
-    return Detector.of(_with_point(bundle, OperatingPoint(0, 0, 0)), device)
+def export_folds(
+    folder: Path, dataset: Dataset, split: Split, out: Path, **options: Any
+) -> ModelIdentity:
+    """The models of all folds as one bundle, averaged, with what was fitted on the out-of-fold films.
+
+    Its operating point and calibrator were fitted on scores of single models, each on films it never saw.
+    The average of the folds is another model, somewhat better and somewhat less extreme; but no film is left
+    that none of them has seen, to fit it on.
+
+    Args:
+        folder: of a finished cross-validation.
+        dataset, split: it was made of.
+        out, options: as `export` has them.
+
+    Raises:
+        TrainingError: the cross-validation is not finished, or as `export` says.
+    """
+    fitted, calibrator = folder / PART / POINT_FILE, folder / PART / CALIBRATOR_FILE
+    if not is_cross_validation(folder):
+        raise TrainingError(
+            f"{folder} holds no finished cross-validation ({PART}/{POINT_FILE} is missing); run the same "
+            "`pleura cross-validate` again to go on"
+        )
+    try:
+        point = json.loads(fitted.read_text(encoding="utf-8"))
+        curve = (
+            Calibrator(**json.loads(calibrator.read_text(encoding="utf-8")))
+            if calibrator.exists()
+            else None
+        )
+    except (ValueError, TypeError) as error:
+        raise TrainingError(
+            f"what was fitted in {fitted.parent} is damaged ({error!r}); remove it and run "
+            "`pleura cross-validate` again"
+        ) from error
+    runs = [_fold(folder, fold) for fold in range(len(split.folds))]
+    return export(runs, dataset, split, out, fitted=point, calibrator=curve, **options)
 
 
-def _with_point(bundle: Bundle, point: OperatingPoint) -> Bundle:
-    manifest = replace(bundle.manifest, operating_point=point)
-    identity = bundle.identity
-    told = hashlib.sha256(f"{identity.sha256} {point}".encode()).hexdigest()
-    return replace(bundle, manifest=manifest, identity=replace(identity, sha256=told))
+def is_cross_validation(folder: Path) -> bool:
+    """Whether `folder` holds a finished cross-validation."""
+    return (folder / PART / POINT_FILE).exists()
 
 
-def _point(recipe: Recipe, sweeps: list[PixelSweep]) -> OperatingPoint:
-    return fit_operating_point(PixelSweep.joined(sweeps), part=PART, rule=recipe.decision).point
+def _fold(out: Path, fold: int) -> Path:
+    return out / f"fold-{fold}"
 
 
 def _joint_run(recipe: Recipe, runs: list[Run], scores: list[FilmScore]) -> Run:
@@ -188,7 +224,7 @@ def _write_fitted(
 ) -> None:
     """What a model of all folds may be set to: fitted on all out-of-fold films."""
     fitted = fit_operating_point(PixelSweep.joined(sweeps), part=PART, rule=recipe.decision)
-    write_json(out / "operating_point.json", fitted.facts())
+    write_json(out / POINT_FILE, fitted.facts())
     judged = [score for score in scores if not score.declined]
     try:
         calibrator = fit_calibrator(
@@ -198,4 +234,4 @@ def _write_fitted(
         )
     except EvaluationError:  # too few films for one; the numbers stand without it
         return
-    write_json(out / "calibrator.json", asdict(calibrator))
+    write_json(out / CALIBRATOR_FILE, asdict(calibrator))

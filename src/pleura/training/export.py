@@ -1,7 +1,7 @@
 """`export`: finished runs to a bundle, alone, averaged, or one behind another as a cascade."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,14 @@ from pleura.inference.bundle import (
     Member,
     write_bundle,
 )
+from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
 from pleura.training.run import RunFolder
 from pleura.training.train import member_of
+
+_CHOSEN_BY = ("train", "tune")  # parts of a split that a model comes from
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ def export(
     *,
     gates: Sequence[Path] = (),
     flip: bool = False,
+    fitted: Mapping[str, Any] | None = None,
+    calibrator: Calibrator | None = None,
     name: str | None = None,
     version: str = "0",
     licence: str = "unstated",
@@ -68,6 +73,9 @@ def export(
         out: the bundle to write.
         gates: runs whose presence score alone says which films `runs` look at; several are averaged.
         flip: average every network's answer with that for the mirrored film.
+        fitted: the facts of an operating point fitted elsewhere (`FittedPoint.facts`), such as
+            out-of-fold; it is taken as it is, and runs of different folds may then be averaged.
+        calibrator: fitted elsewhere, likewise.
         name, version, licence: of the model; by default the recipes' names.
         metrics: figures to put on record, by part.
         device: `auto`, `cpu` or `cuda`, to fit on.
@@ -80,9 +88,12 @@ def export(
     """
     if not runs:
         raise TrainingError("there is no run to export; give the folder of a finished run")
-    finished = [_finished(run, dataset, split, SEGMENTER) for run in runs]
-    finished += [_finished(run, dataset, split, GATE) for run in gates]
-    fold = _common_fold(finished)
+    given = fitted
+    finished = [_finished(run, dataset, split, SEGMENTER, given) for run in runs]
+    finished += [_finished(run, dataset, split, GATE, given) for run in gates]
+    folds = {run.fold for run in finished}
+    if given is None:
+        _check_common_fold(finished)
     weights = [run.weights for run in finished]
     manifest = BundleManifest(
         name=name or _name(finished, flip=flip),
@@ -91,27 +102,35 @@ def export(
         flip=flip,
         target=dataset.target,
         operating_point=OperatingPoint(0, 0, 0),  # nothing is decided while it is being fitted
-        data_card=_data_card(dataset, split, fold) | {"pretraining": _pretraining(finished)},
+        data_card=_data_card(dataset, split, folds) | {"pretraining": _pretraining(finished)},
+        calibrator=calibrator,
         licence=licence,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     fitted = finished[0].fitted
-    if len(finished) > 1 or flip:
+    if given is None and (len(finished) > 1 or flip):
         detector = Detector.of(Bundle.in_memory(manifest, weights), device)
-        films = split.part("tune", fold)
+        films = split.part("tune", finished[0].fold)
         swept = sweep(detector, dataset, films, part="tune", progress=progress)
         fitted = fit_operating_point(swept, part="tune", rule=_rule(finished, gates)).facts()
     manifest = replace(
         manifest,
         operating_point=OperatingPoint(**fitted["point"]),
-        metrics={"tune": {k: v for k, v in fitted.items() if k != "point"}, **(metrics or {})},
+        metrics={
+            "tune" if given is None else str(fitted["point"]["fitted_on"]): {
+                k: v for k, v in fitted.items() if k != "point"
+            },
+            **(metrics or {}),
+        },
     )
     identity = write_bundle(out, manifest, weights, zipped=out.suffix == ".zip")
     Detector.load(out, device="cpu")
     return identity
 
 
-def _finished(run: Path, dataset: Dataset, split: Split, role: str) -> _Finished:
+def _finished(
+    run: Path, dataset: Dataset, split: Split, role: str, given: Mapping[str, Any] | None
+) -> _Finished:
     folder = RunFolder(run)
     described = folder.described()
     for what, here in (("dataset", dataset.sha256), ("split", split.sha256)):
@@ -121,7 +140,7 @@ def _finished(run: Path, dataset: Dataset, split: Split, role: str) -> _Finished
                 f"{described['dataset']}"
             )
     try:
-        fitted = json.loads(folder.operating_point.read_text(encoding="utf-8"))
+        fitted = given or json.loads(folder.operating_point.read_text(encoding="utf-8"))
         OperatingPoint(**fitted["point"])
         weights = folder.best.read_bytes()
     except FileNotFoundError as error:
@@ -143,17 +162,17 @@ def _rule(runs: Sequence[_Finished], gates: Sequence[Path]) -> Rule:
     return "threshold" if gates or None in tops else "triplet"
 
 
-def _common_fold(runs: Sequence[_Finished]) -> int | None:
-    """The fold that tuned all of the runs; None where the split has no folds."""
+def _check_common_fold(runs: Sequence[_Finished]) -> None:
+    """One fold must have tuned all of the runs, where the split has folds."""
     first = runs[0]
     other = next((run for run in runs if run.fold != first.fold), None)
     if other is not None:
         raise TrainingError(
             f"{first.root} was tuned on fold {first.fold}, {other.root} on fold {other.fold}: each has "
             "trained on the other's tuning films, so that none is left to fit a common operating point "
-            "on. Combine runs of one fold, or of a split without folds"
+            "on. Combine runs of one fold, or of a split without folds, or export the folder of a whole "
+            "cross-validation, whose operating point is fitted out of fold"
         )
-    return first.fold
 
 
 def _name(runs: Sequence[_Finished], *, flip: bool) -> str:
@@ -185,8 +204,14 @@ def _training(described: Mapping[str, Any]) -> dict[str, Any]:
     return training
 
 
-def _data_card(dataset: Dataset, split: Split, fold: int | None) -> dict[str, Any]:
-    """Which films made the model: corpora, counts, patients, and their pixels' hashes."""
+def _data_card(dataset: Dataset, split: Split, folds: Collection[int | None]) -> dict[str, Any]:
+    """Which films made the model: corpora, counts, patients, and their pixels' hashes.
+
+    A film that one network of several was trained on is a training film of the whole.
+    """
+    parts = {name: {i for fold in folds for i in split.part(name, fold)} for name in _CHOSEN_BY}
+    parts["tune"] -= parts["train"]
+    parts["test"] = set(split.part("test"))
     card: dict[str, Any] = {
         "corpora": [
             {key: corpus.get(key) for key in ("name", "layout", "quality")}
@@ -198,8 +223,8 @@ def _data_card(dataset: Dataset, split: Split, fold: int | None) -> dict[str, An
         "seed": split.seed,
         "parts": {},
     }
-    for part in ("train", "tune", "test"):
-        films = [dataset.by_id[i] for i in split.part(part, None if part == "test" else fold)]
+    for part, film_ids in parts.items():
+        films = [dataset.by_id[i] for i in sorted(film_ids)]
         card["parts"][part] = {
             "films": len(films),
             "positives": sum(film.label == 1 for film in films),

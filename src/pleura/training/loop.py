@@ -130,8 +130,12 @@ class Trainer:
         """Whether a sheet of tuning films is drawn after this epoch, counted from 1."""
         return epoch == 1 or epoch % self.recipe.pictures_every == 0
 
-    def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Tuning]:
-        """Trains until `finished`, yielding each epoch's tuning scores once it is recorded.
+    def tuning_due(self, epoch: int) -> bool:
+        """Whether the tuning films are scored after this epoch, counted from 1."""
+        return epoch % self.recipe.tune_every == 0 or epoch == self.recipe.epochs
+
+    def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Tuning | None]:
+        """Trains until `finished`, yielding each epoch's tuning scores, if it has any, once it is recorded.
 
         Args:
             progress: called with (films shown, films of all the epochs the recipe allows).
@@ -142,12 +146,16 @@ class Trainer:
         while not self.finished:
             yield self._epoch(progress)
 
-    def _epoch(self, progress: Callable[[int, int], None] | None) -> Tuning:
+    def _epoch(self, progress: Callable[[int, int], None] | None) -> Tuning | None:
         recipe, epoch = self.recipe, self.state.epoch
         seeds = np.random.SeedSequence([recipe.seed, epoch])
         torch.manual_seed(int(seeds.generate_state(1)[0]))  # dropout; films have their own seeds
         order = epoch_order(
-            self.train.labels, seed=recipe.seed, epoch=epoch, positive_share=recipe.share(epoch)
+            self.train.labels,
+            seed=recipe.seed,
+            epoch=epoch,
+            positive_share=recipe.share(epoch),
+            films=recipe.epoch_films,
         )
         started = time.monotonic()
         total, shown = 0.0, 0
@@ -163,16 +171,17 @@ class Trainer:
             if progress:
                 progress(sum(planned[:epoch]) + shown, sum(planned))
         seconds = time.monotonic() - started
-        tuning = self._tune(sheet_films(self.tuning) if self.pictures_due(epoch + 1) else ())
+        tuning = None
+        if self.tuning_due(epoch + 1):
+            tuning = self._tune(sheet_films(self.tuning) if self.pictures_due(epoch + 1) else ())
         self._record(total / max(shown, 1), tuning, seconds, shown)
         return tuning
 
     def _shown(self, epoch: int) -> int:
         """Films that an epoch trains on: whole batches, or what there is where that is less than one."""
-        films, batch = (
-            epoch_size(self.train.labels, self.recipe.share(epoch)),
-            self.recipe.batch_size,
-        )
+        recipe = self.recipe
+        films = epoch_size(self.train.labels, recipe.share(epoch), recipe.epoch_films)
+        batch = recipe.batch_size
         return films // batch * batch if films > batch else films
 
     def loader(self, order: NDArray[np.int64]) -> DataLoader[tuple[Tensor, Tensor, int]]:
@@ -253,30 +262,41 @@ class Trainer:
             if own:
                 module.load_state_dict(own)
 
-    def _record(self, train_loss: float, tuning: Tuning, seconds: float, shown: int) -> None:
+    def _better(self, tuning: Tuning | None) -> bool:
+        """Whether the completed epoch's weights are to be kept; if so, it is noted as the best."""
+        state, monitor = self.state, self.recipe.monitor
+        if monitor != "last":
+            if tuning is None:
+                return False
+            value = -tuning.loss if monitor == "loss" else getattr(tuning, monitor)
+            if value is None:
+                raise TrainingError(
+                    f"the tuning films give no {monitor}: they need films of both classes; "
+                    "split again, or set monitor: loss"
+                )
+            if state.best is not None and value <= state.best:
+                return False
+            state.best = value
+        state.best_epoch = state.epoch
+        return True
+
+    def _record(self, train_loss: float, tuning: Tuning | None, seconds: float, shown: int) -> None:
         """Writes everything of a completed epoch; the checkpoint last, since resuming goes by it."""
-        state, recipe = self.state, self.recipe
+        state = self.state
         state.epoch += 1
-        value = -tuning.loss if recipe.monitor == "loss" else getattr(tuning, recipe.monitor)
-        if value is None:
-            raise TrainingError(
-                f"the tuning films give no {recipe.monitor}: they need films of both classes; "
-                "split again, or set monitor: loss"
-            )
-        better = state.best is None or value > state.best
+        better = self._better(tuning)
         if better:
-            state.best, state.best_epoch = value, state.epoch
             self.folder.save_best(self.weights())
         state.history.append(
             {
                 "epoch": state.epoch,
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
                 "train_loss": train_loss,
-                "tune_loss": tuning.loss,
-                "dice_positive": tuning.dice_positive,
-                "competition_dice": tuning.competition_dice,
-                "all_empty_dice": tuning.all_empty,
-                "auc": tuning.auc,
+                "tune_loss": tuning and tuning.loss,
+                "dice_positive": tuning and tuning.dice_positive,
+                "competition_dice": tuning and tuning.competition_dice,
+                "all_empty_dice": tuning and tuning.all_empty,
+                "auc": tuning and tuning.auc,
                 "best": int(better),
                 "films_per_second": round(shown / max(seconds, 1e-9), 2),
                 "seconds": round(seconds, 2),

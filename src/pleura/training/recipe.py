@@ -17,7 +17,7 @@ from pleura.inference.preprocess import InputSpec
 # Inside an installed package, and at the top of a checkout.
 _FOLDERS = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")
 
-Monitor = Literal["dice_positive", "competition_dice", "auc", "loss"]
+Monitor = Literal["dice_positive", "competition_dice", "auc", "loss", "last"]
 Precision = Literal["auto", "32", "bf16"]
 
 
@@ -122,12 +122,15 @@ class Recipe:
         augmentation: a named set of `pleura.data.augment`.
         positive_share: of each epoch's films that are positive: all positives and as many negatives, drawn
             anew each epoch, as make up the rest; one share or a schedule. None takes every film each epoch.
+        epoch_films: films an epoch at most, drawn from those it would show; None shows them all.
         batch_size: films an optimiser step.
         micro_batch: films a forward pass; gradients are summed to `batch_size`. None: the same.
         epochs: at most.
         patience: epochs without a better `monitor` before training stops; None never stops early.
         monitor: what chooses the best epoch, on the tuning films at the network's size:
-            `dice_positive` (mean Dice of positive films at 0.5), `competition_dice`, `auc` or `loss`.
+            `dice_positive` (mean Dice of positive films at 0.5), `competition_dice`, `auc` or `loss`;
+            `last` chooses nothing: the last epoch's weights are kept, whatever the tuning films say.
+        tune_every: epochs between two scorings of the tuning films; the last epoch is always scored.
         ema_decay: of the exponential moving average of weights that is evaluated and kept; None: no average.
         clip_norm: of the gradient; None does not clip.
         precision: `bf16` autocast, `32`, or `auto`: bf16 where the machine computes in it.
@@ -145,11 +148,13 @@ class Recipe:
     optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: str = "none"
     positive_share: float | ShareSchedule | None = None
+    epoch_films: int | None = None
     batch_size: int = 8
     micro_batch: int | None = None
     epochs: int = 50
     patience: int | None = 10
     monitor: Monitor = "dice_positive"
+    tune_every: int = 1
     ema_decay: float | None = None
     clip_norm: float | None = 1.0
     precision: Precision = "auto"
@@ -158,10 +163,10 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "pictures_every"):
+        for name in ("batch_size", "epochs", "pictures_every", "tune_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1; got {getattr(self, name)}")
-        for name in ("micro_batch", "patience"):
+        for name in ("micro_batch", "patience", "epoch_films"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1 or absent; got {getattr(self, name)}")
         for name in ("positive_share", "ema_decay"):

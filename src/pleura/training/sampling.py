@@ -11,12 +11,17 @@ ORDER_STREAM = 0x0D  # keeps these draws apart from the augmentations', which us
 
 
 def epoch_order(
-    labels: Sequence[int], *, seed: int, epoch: int, positive_share: float | None
+    labels: Sequence[int],
+    *,
+    seed: int,
+    epoch: int,
+    positive_share: float | None,
+    films: int | None = None,
 ) -> NDArray[np.int64]:
     """Indices into `labels` in the order the epoch shows them.
 
     With a `positive_share`, all positives and as many negatives, drawn without replacement, as make up
-    the rest; at most all of them.
+    the rest; at most all of them. With `films`, only as many of that order.
 
     Raises:
         TrainingError: a share is asked for, but one class is missing.
@@ -24,7 +29,7 @@ def epoch_order(
     given = np.asarray(labels)
     rng = np.random.default_rng([ORDER_STREAM, seed, epoch])
     if positive_share is None:
-        return rng.permutation(len(given)).astype(np.int64)
+        return rng.permutation(len(given))[:films].astype(np.int64)
     positives, negatives = np.flatnonzero(given == 1), np.flatnonzero(given == 0)
     if len(positives) == 0 or len(negatives) == 0:
         raise TrainingError(
@@ -33,15 +38,18 @@ def epoch_order(
         )
     wanted = _negatives(len(positives), len(negatives), positive_share)
     drawn = rng.choice(negatives, size=wanted, replace=False)
-    return rng.permutation(np.concatenate([positives, drawn])).astype(np.int64)
+    return rng.permutation(np.concatenate([positives, drawn]))[:films].astype(np.int64)
 
 
-def epoch_size(labels: Sequence[int], positive_share: float | None) -> int:
+def epoch_size(
+    labels: Sequence[int], positive_share: float | None, films: int | None = None
+) -> int:
     """How many films `epoch_order` gives for these labels."""
     positives, negatives = sum(v == 1 for v in labels), sum(v == 0 for v in labels)
-    if positive_share is None:
-        return len(labels)
-    return positives + _negatives(positives, negatives, positive_share)
+    shown = len(labels)
+    if positive_share is not None:
+        shown = positives + _negatives(positives, negatives, positive_share)
+    return shown if films is None else min(shown, films)
 
 
 def _negatives(positives: int, negatives: int, positive_share: float) -> int:

@@ -15,8 +15,9 @@ from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import TrainingError, UnknownName
-from pleura.evaluation.operating_point import FittedPoint, fit_operating_point, sweep
+from pleura.evaluation.operating_point import fit_operating_point, sweep
 from pleura.files import write_json
+from pleura.finding import Target
 from pleura.inference.bundle import PRESENCE_HEAD, TOP_PIXELS, Bundle, BundleManifest, Member
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import SEGMENTER
@@ -63,6 +64,7 @@ def train(
     fold: int | None = None,
     device: str = "auto",
     finish: bool = False,
+    fit: bool = True,
     report: Report | None = None,
 ) -> State:
     """Trains `recipe` on the split's training films, or resumes where `out` holds an unfinished run.
@@ -81,6 +83,7 @@ def train(
         device: `auto`, `cpu` or `cuda`.
         finish: train no further, but fit the operating point of the best weights so far, so that an
             interrupted run can be exported.
+        fit: fit an operating point at the end; not where the tuning films are yet to judge the model.
         report: whom to tell.
 
     Raises:
@@ -116,8 +119,11 @@ def train(
         _run(trainer, folder, report)
     if not folder.best.exists():
         raise TrainingError(f"{out} has no weights yet to finish with; train an epoch first")
-    if not folder.operating_point.exists():
-        fitted = _fit(recipe, folder, dataset, films[1].film_ids, device, report.operating_point)
+    if fit and not folder.operating_point.exists():
+        detector = undecided(recipe, folder, dataset.target, device)
+        progress = report.operating_point
+        swept = sweep(detector, dataset, films[1].film_ids, part="tune", progress=progress)
+        fitted = fit_operating_point(swept, part="tune", rule=recipe.decision)
         write_json(folder.operating_point, fitted.facts(), durable=True)
     return trainer.state
 
@@ -135,7 +141,7 @@ def _run(trainer: Trainer, folder: RunFolder, report: Report) -> None:
                     if name != "epoch" and value is not None:
                         board.add_scalar(name, value, row["epoch"])
                 draw_curves(trainer.state.history, folder.curves)
-                if tuning.maps:
+                if tuning and tuning.maps:
                     picture = folder.root / f"tuning-{row['epoch']:04d}.png"
                     draw_tuning(trainer.tuning, tuning.maps, picture)
                 if report.epoch:
@@ -213,28 +219,19 @@ def _computes_bf16(device: str) -> bool:
     return any(bool(getattr(torch.cpu, ask, bool)()) for ask in asks)
 
 
-def _fit(
-    recipe: Recipe,
-    folder: RunFolder,
-    dataset: Dataset,
-    film_ids: tuple[str, ...],
-    device: str,
-    progress: Progress | None,
-) -> FittedPoint:
-    """The operating point of the best weights on the tuning films, by the detector that will serve.
+def undecided(recipe: Recipe, folder: RunFolder, target: Target, device: str) -> Detector:
+    """The detector of a run's best weights, whose thresholds of zero keep it from deciding anything.
 
-    The detector scores each film and gives its map; thresholds of zero keep it from deciding anything.
+    It scores each film and gives its map: what an operating point is fitted on.
     """
     manifest = BundleManifest(
         name=recipe.name,
         version="unreleased",
         members=(member_of(recipe),),
-        target=dataset.target,
+        target=target,
         operating_point=OperatingPoint(0, 0, 0),
     )
-    detector = Detector.of(Bundle.in_memory(manifest, [folder.best.read_bytes()]), device)
-    swept = sweep(detector, dataset, film_ids, part="tune", progress=progress)
-    return fit_operating_point(swept, part="tune", rule=recipe.decision)
+    return Detector.of(Bundle.in_memory(manifest, [folder.best.read_bytes()]), device)
 
 
 def member_of(
