@@ -66,6 +66,7 @@ def write_report(
         "report.html.j2",
         evaluation=evaluation,
         run=evaluation.run,
+        target=dataset.target,
         numbers=evaluation.numbers,
         names=METRICS,
         headlines=_HEADLINES,
@@ -94,15 +95,21 @@ def choose(scores: Sequence[FilmScore]) -> list[tuple[str, str, list[FilmScore]]
     half = len(by_dice) // 2
     missed = [s for s in scores if s.label == 1 and s.decision == "negative"]
     alarms = [s for s in scores if s.label == 0 and s.decision == "positive"]
+    cleared = [s for s in scores if s.label == 0 and s.decision == "negative"]
     declined = [s for s in scores if s.declined]
     return [
-        ("Missed", "Labelled positive, called negative; the largest first.",
+        ("Missed", "Labelled positive, called negative (false negatives); the largest first.",
          sorted(missed, key=lambda s: (-s.truth_area / s.pixels, s.film_id))),
-        ("False alarms", "Labelled negative, called positive; the highest score first.",
+        ("False alarms",
+         "Labelled negative, called positive (false positives); the highest score first.",
          sorted(alarms, key=lambda s: (-(s.presence_score or 0.0), s.film_id))),
-        ("Worst outlines", "Found, in the lower half by Dice; the lowest first.", by_dice[:half]),
-        ("Best outlines", "Found, in the upper half by Dice; the highest first.",
+        ("Worst outlines", "Found (true positives), in the lower half by Dice; the lowest first.",
+         by_dice[:half]),
+        ("Best outlines", "Found (true positives), in the upper half by Dice; the highest first.",
          by_dice[half:][::-1]),
+        ("Rightly cleared",
+         "Labelled negative, called negative (true negatives); the highest score first.",
+         sorted(cleared, key=lambda s: (-(s.presence_score or 0.0), s.film_id))),
         ("Declined", "The model would not judge these.",
          sorted(declined, key=lambda s: s.film_id)),
     ]  # fmt: skip

@@ -12,7 +12,7 @@ augmentation is a function of the seed it is given, whichever process makes it.
 The arithmetic is OpenCV's and NumPy's. torchvision v2 and kornia do the same steps; on one core they take
 several times as long where geometry moves (`benchmarks/augment.py`, figures in its README), draw from torch's
 global generator rather than from one that a film brings along, and have no CLAHE (torchvision) or no JPEG of
-grey films (kornia). albumentations is no longer developed and asks a package registry for updates when imported.
+grey films (kornia). albumentations is no longer developed, and asks a registry for updates when imported.
 """
 
 from pleura.data.augment.sets import AUGMENTATIONS, augment
