@@ -78,9 +78,9 @@ def hd95(
     Returns:
         The distance, or None where either mask is empty.
     """
-    first, second = _surface(pred, spacing), _surface(truth, spacing)
-    if not first.size or not second.size:
+    if not pred.any() or not truth.any():
         return None
+    first, second = _surface(pred, spacing), _surface(truth, spacing)
     return max(_percentile(first, second), _percentile(second, first))
 
 
@@ -91,11 +91,11 @@ def _percentile(of: NDArray[np.float32], to: NDArray[np.float32]) -> float:
 
 def _surface(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np.float32]:
     """The surface's pixels as points (N, 2), in the unit of `spacing`."""
-    # The box around the mask, and a rim of nothing: the rest of the film costs time and holds no surface.
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    box = np.pad(mask[top : top + height, left : left + width].astype(np.uint8), 1)
+    rows, columns = _box(mask)
+    inside = np.pad(mask[rows, columns].astype(np.uint8), 1)  # and a rim of nothing
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    rim = np.argwhere((box > 0) & (cv2.erode(box, cross) == 0)) + np.array([top - 1, left - 1])
+    rim = np.argwhere((inside > 0) & (cv2.erode(inside, cross) == 0))
+    rim += np.array([rows.start - 1, columns.start - 1])
     return np.ascontiguousarray(rim * np.asarray(spacing), dtype=np.float32)
 
 
@@ -103,7 +103,14 @@ def _covered(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.fl
     """For each region of `mask`, the share of it that lies in `other`."""
     if not mask.any():
         return np.zeros(0)
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    box = _box(mask)
+    count, labels = cv2.connectedComponents(mask[box].astype(np.uint8), connectivity=8)
     areas = np.bincount(labels.ravel(), minlength=count)[1:]
-    shared = np.bincount(labels[other], minlength=count)[1:]
+    shared = np.bincount(labels[other[box]], minlength=count)[1:]
     return np.asarray(shared / areas, np.float64)
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The rows and columns that hold the mask; the rest of the film would only cost time."""
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return slice(top, top + height), slice(left, left + width)
