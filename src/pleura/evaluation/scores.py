@@ -140,9 +140,9 @@ class FilmScore:
             decision=finding.decision,
             presence_score=finding.probability,
             pixels=int(truth.size),
-            truth_area=np.count_nonzero(truth),
-            pred_area=None if mask is None else np.count_nonzero(mask),
-            intersection=None if mask is None else np.count_nonzero(mask & truth),
+            truth_area=int(np.count_nonzero(truth)),
+            pred_area=None if mask is None else int(np.count_nonzero(mask)),
+            intersection=None if mask is None else int(np.count_nonzero(mask & truth)),
             hd95_px=placed.hd95_px if placed else None,
             hd95_mm=placed.hd95_mm if placed else None,
             truth_regions=placed.truth_regions if placed else None,
@@ -156,7 +156,7 @@ class FilmScore:
 def _side(truth: NDArray[np.bool_], image_left: ImageSide) -> Side | None:
     """The side or sides on which a tenth of the mask at least lies."""
     half = truth.shape[1] // 2
-    at_left, at_right = np.count_nonzero(truth[:, :half]), np.count_nonzero(truth[:, half:])
+    at_left, at_right = (int(np.count_nonzero(m)) for m in (truth[:, :half], truth[:, half:]))
     if not at_left + at_right:
         return None
     if min(at_left, at_right) >= 0.1 * (at_left + at_right):
