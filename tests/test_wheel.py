@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pleura
-from pleura.training import recipe
+from pleura.training.recipe import file
 
 ROOT = Path(__file__).parents[1]
 WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
@@ -38,7 +38,7 @@ def test_what_is_opened_at_run_time_is_declared() -> None:
 
 def test_recipes_are_looked_for_where_the_wheel_has_them() -> None:
     inside = Path(pleura.__file__).parent / "recipes"
-    assert recipe._FOLDERS[0] == inside
+    assert file._FOLDERS[0] == inside
 
 
 def test_a_built_wheel_works_on_its_own(tmp_path: Path) -> None:

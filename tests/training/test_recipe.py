@@ -199,3 +199,92 @@ def test_an_epochs_size_is_known_before(share: float | None) -> None:
     fewer = epoch_order(labels, seed=0, epoch=0, positive_share=share, films=5)
     assert fewer.tolist() == order[:5].tolist()
     assert epoch_size(labels, share, films=5) == len(fewer)
+
+
+PHASES = (
+    MINIMAL
+    + """
+optimizer: {name: adam, learning_rate: 1.0e-3, schedule: cosine}
+monitor: competition_dice
+phases:
+  - name: presence
+    epochs: 4
+    loss: [{name: bce, on: presence}]
+    monitor: auc
+  - name: mask
+    epochs: 8
+    optimizer: {learning_rate: 1.0e-4}
+    positive_share: {linear: [0.8, 0.4]}
+"""
+)
+
+
+def test_a_phase_takes_from_its_recipe_what_it_leaves_out(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path, PHASES))
+    assert recipe.epochs == 12
+    first, second = (recipe.phase(n) for n in range(2))
+    assert [term.on for term in first.loss] == ["presence"]
+    assert (first.monitor, second.monitor) == ("auc", "competition_dice")
+    assert (first.optimizer.learning_rate, second.optimizer.learning_rate) == (1e-3, 1e-4)
+    assert (second.optimizer.name, second.optimizer.schedule) == ("adam", "cosine")
+    assert (first.epochs, second.epochs) == (4, 8)
+    assert (first.share(0), second.share(0), second.share(7)) == pytest.approx((None, 0.8, 0.4))
+    assert recipe_from(yaml.safe_load(recipe.to_yaml()), "x") == recipe
+    ended = recipe.to_the_end()
+    assert {ended.phase(n).monitor for n in range(2)} == {"last"}
+    assert {ended.phase(n).patience for n in range(2)} == {None}
+
+
+@pytest.mark.parametrize(("epochs", "each"), [(6, [2, 4]), (2, [1, 1]), (3, [1, 2]), (24, [8, 16])])
+def test_a_shorter_run_shortens_its_phases_in_proportion(
+    tmp_path: Path, epochs: int, each: list[int]
+) -> None:
+    recipe = read_recipe(write(tmp_path, PHASES), [f"epochs={epochs}"])
+    assert [recipe.phase(n).epochs for n in range(2)] == each
+
+
+def test_a_recipe_without_phases_is_its_own(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path, MINIMAL))
+    assert recipe.phase(0) is recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("phases.mask.epochs=0", "epochs is at least 1"),
+        ("phases.presence.name=mask", "names of their own"),
+        ("epochs=1", "an epoch each"),
+        ("phases.mask.positive_share=2", "between 0 and 1"),
+        ("phases.mask.patience=0", "patience is at least 1"),
+        ("phases.mask.lost=1", "did you mean 'loss'"),
+        ("phases.masks.epochs=1", r"no 'masks'; it holds 0 \(presence\), 1 \(mask\)"),
+        ("phases.2.epochs=1", "no '2'"),
+        ("phases.mask.optimizer.schedule=cosinus", "cosine_restarts"),
+        ("keep_checkpoints=0", "keep_checkpoints is at least 1"),
+        ("keep_checkpoints=99", "at most 16"),
+        ("optimizer.cycle_epochs=0", "cycle_epochs is at least 1"),
+        ("optimizer.cycle_growth=0.5", "cycle_growth is at least 1"),
+    ],
+)
+def test_what_is_wrong_with_phases_is_said(tmp_path: Path, override: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        read_recipe(write(tmp_path, PHASES), [override])
+
+
+def test_overrides_reach_into_lists_by_number_and_by_name(tmp_path: Path) -> None:
+    changes = ["phases.mask.epochs=2", "phases.0.loss.bce.weight=3", "phases.0.loss.0.options.x=1"]
+    recipe = read_recipe(write(tmp_path, PHASES), changes)
+    assert recipe.epochs == 6
+    assert recipe.phases[1].epochs == 2
+    assert (recipe.phases[0].loss[0].weight, recipe.phases[0].loss[0].options) == (3.0, {"x": 1.0})
+
+
+def test_an_override_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
+    text = PHASES.replace(
+        "    monitor: auc\n", "    monitor: auc\n    optimizer: {learning_rate: 1}\n"
+    )
+    path = write(tmp_path, text)
+    with pytest.raises(RecipeError, match=r"write phases\.presence\.optimizer\.learning_rate=1"):
+        read_recipe(path, ["optimizer.learning_rate=1"])
+    assert read_recipe(path, ["optimizer.weight_decay=1"]).phases[1].optimizer.weight_decay == 1
+    assert read_recipe(path, ["monitor=loss"]).phases[1].monitor == "loss"

@@ -1,24 +1,20 @@
-"""`Recipe`: everything that decides a training run, as frozen dataclasses and as one YAML file."""
+"""`Recipe`: everything that decides a training run, as frozen dataclasses."""
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
 import yaml
 
-from pleura.config import STRICT, parse, read_yaml
-from pleura.errors import RecipeError, UnknownName
+from pleura.config import STRICT
 from pleura.evaluation.operating_point import Rule
 from pleura.inference.preprocess import InputSpec
 
-# Inside an installed package, and at the top of a checkout.
-_FOLDERS = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")
-
 Monitor = Literal["dice_positive", "competition_dice", "auc", "loss", "last"]
+Schedule = Literal["constant", "cosine", "cosine_restarts", "cosine_wave", "plateau"]
 Precision = Literal["auto", "32", "bf16"]
+MAX_CHECKPOINTS = 16
 
 
 @dataclass(frozen=True)
@@ -60,22 +56,34 @@ class OptimizerRecipe:
     """`adam` or `adamw`, its learning rate, and how that runs over the epochs.
 
     Attributes:
-        schedule: `constant`, or `cosine` down to a hundredth of the learning rate.
+        schedule: `constant`; `cosine` down to a hundredth of the learning rate; `cosine_restarts`, the
+            same again and again (warm restarts, Loshchilov and Hutter, ICLR 2017); `cosine_wave`, down and
+            up again, as PyTorch's `CosineAnnealingLR` goes on past its `T_max`; or `plateau`, a tenth each
+            time the monitor stalls (the training loss, where it is `last`), down to a thousandth.
         warmup_epochs: of linear rise from nearly zero, before the schedule.
+        cycle_epochs: from the highest to the lowest rate of `cosine_restarts` and `cosine_wave`.
+        cycle_growth: of `cosine_restarts`: each cycle is this many times as long as the one before.
+        plateau_epochs: without a better monitor, before `plateau` lowers the rate.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
     name: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     warmup_epochs: float = 0.0
+    cycle_epochs: float = 10.0
+    cycle_growth: float = 1.0
+    plateau_epochs: int = 3
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "weight_decay", "warmup_epochs"):
             value = getattr(self, name)
             if not math.isfinite(value) or value < 0 or (name == "learning_rate" and value == 0):
                 raise ValueError(f"{name} is finite and not negative, a rate not zero; got {value}")
+        for name, least in (("cycle_epochs", 1), ("cycle_growth", 1), ("plateau_epochs", 1)):
+            if not least <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is at least {least}; got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,38 @@ class ShareSchedule:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """One of several stretches of a run, each with its own loss, films and rate.
+
+    It begins from the best weights of the one before, with a new optimiser, and ends after its epochs, or
+    when nothing was better for `patience` of them. The best epoch of the last phase is the run's.
+
+    Attributes:
+        name: as the log and the curves show it.
+        epochs: at most; of all phases together, the share of the recipe's `epochs` that is this one's.
+        loss, optimizer, positive_share, monitor, patience: as a recipe's. What a phase's YAML leaves out is
+            as the recipe says.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+    name: str
+    epochs: int
+    loss: tuple[LossTerm, ...] = (LossTerm("bce_dice"),)
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    positive_share: float | ShareSchedule | None = None
+    monitor: Monitor = "dice_positive"
+    patience: int | None = 10
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs is at least 1; got {self.epochs}")
+
+
+PHASE_KEYS = tuple(f.name for f in fields(Phase) if f.name not in ("name", "epochs"))
+"""What a phase has of its own or takes from its recipe."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A training run, but for the films.
 
@@ -126,11 +166,16 @@ class Recipe:
         batch_size: films an optimiser step.
         micro_batch: films a forward pass; gradients are summed to `batch_size`. None: the same.
         epochs: at most.
+        phases: stretches of the run, in their order, that differ in loss, films or rate; their epochs are
+            stretched or squeezed to make `epochs` together. Empty: the whole run is one.
         patience: epochs without a better `monitor` before training stops; None never stops early.
         monitor: what chooses the best epoch, on the tuning films at the network's size:
             `dice_positive` (mean Dice of positive films at 0.5), `competition_dice`, `auc` or `loss`;
             `last` chooses nothing: the last epoch's weights are kept, whatever the tuning films say.
         tune_every: epochs between two scorings of the tuning films; the last epoch is always scored.
+        keep_checkpoints: how many of the best epochs are kept and averaged, as probabilities, into the model;
+            with `monitor: last` the last ones, of a cyclic schedule those where it is at its lowest.
+        flip: whether the model averages its answer with that for the mirrored film.
         ema_decay: of the exponential moving average of weights that is evaluated and kept; None: no average.
         clip_norm: of the gradient; None does not clip.
         precision: `bf16` autocast, `32`, or `auto`: bf16 where the machine computes in it.
@@ -152,9 +197,12 @@ class Recipe:
     batch_size: int = 8
     micro_batch: int | None = None
     epochs: int = 50
+    phases: tuple[Phase, ...] = ()
     patience: int | None = 10
     monitor: Monitor = "dice_positive"
     tune_every: int = 1
+    keep_checkpoints: int = 1
+    flip: bool = False
     ema_decay: float | None = None
     clip_norm: float | None = 1.0
     precision: Precision = "auto"
@@ -163,7 +211,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "pictures_every", "tune_every"):
+        for name in ("batch_size", "epochs", "pictures_every", "tune_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1; got {getattr(self, name)}")
         for name in ("micro_batch", "patience", "epoch_films"):
@@ -175,10 +223,46 @@ class Recipe:
                 raise ValueError(f"{name} lies between 0 and 1; got {value}")
         if self.seed < 0:
             raise ValueError(f"seed is not negative; got {self.seed}")
+        if self.keep_checkpoints > MAX_CHECKPOINTS:
+            raise ValueError(f"keep_checkpoints is at most {MAX_CHECKPOINTS}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is positive or absent; got {self.clip_norm}")
         if not self.loss:
             raise ValueError("loss needs at least one term")
+        if self.phases:
+            self._check_phases()
+
+    def _check_phases(self) -> None:
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names) or self.epochs < len(names):
+            raise ValueError(
+                f"phases have names of their own and an epoch each; got {names} in {self.epochs} epochs"
+            )
+        for number in range(len(names)):
+            self.phase(number)  # checks its values as a recipe's
+
+    def phase(self, number: int) -> "Recipe":
+        """A phase as a recipe of its own; of a recipe without phases, itself."""
+        if not self.phases:
+            return self
+        own = {key: getattr(self.phases[number], key) for key in PHASE_KEYS}
+        return replace(self, **own, epochs=self._phase_epochs()[number], phases=())
+
+    def _phase_epochs(self) -> list[int]:
+        """How many of the recipe's epochs each phase has: in proportion, each at least one."""
+        wanted = [phase.epochs for phase in self.phases]
+        left, given = self.epochs, []
+        for number, epochs in enumerate(wanted):
+            later = len(wanted) - number - 1
+            share = round(left * epochs / sum(wanted[number:]))
+            given.append(min(max(share, 1), left - later))
+            left -= given[-1]
+        return given
+
+    def to_the_end(self) -> "Recipe":
+        """The same, every phase trained to its last epoch, which is kept: no tuning film has a say."""
+        phases = tuple(replace(phase, monitor="last", patience=None) for phase in self.phases)
+        return replace(self, monitor="last", patience=None, phases=phases)
 
     def share(self, epoch: int) -> float | None:
         """The positive share in an epoch, counted from 0; None takes every film."""
@@ -188,58 +272,3 @@ class Recipe:
     def to_yaml(self) -> str:
         """The recipe as `read_recipe` reads it."""
         return yaml.safe_dump(json.loads(json.dumps(asdict(self))), sort_keys=False)
-
-
-def known_recipes() -> dict[str, Path]:
-    """The recipes that come with pleura: their names and files."""
-    return {path.stem: path for folder in _FOLDERS for path in sorted(folder.glob("*.yaml"))}
-
-
-def find_recipe(name: str) -> Path:
-    """The file of a recipe given by its path, or by the name of one that comes with pleura.
-
-    Raises:
-        UnknownName: neither a file nor a known name.
-    """
-    if Path(name).suffix in (".yaml", ".yml"):
-        return Path(name)
-    known = known_recipes()
-    if name not in known:
-        raise UnknownName.among("recipe (or path of one, ending in .yaml)", name, known)
-    return known[name]
-
-
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in a YAML file, with `key=value` overrides (dots reach into sections) applied.
-
-    Raises:
-        RecipeError: no such file, an unknown key (with a spelling hint), a wrong type or value.
-    """
-    given = read_yaml(path, RecipeError)
-    if not isinstance(given, dict):
-        raise RecipeError(f"{path} holds no recipe: a mapping of keys to values is expected")
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise RecipeError(f"{override!r} is no override; write key=value, such as epochs=3")
-        try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{override!r}: its value is not YAML ({error})") from error
-        _set(given, key.strip().split("."), parsed, override)
-    if given.get("precision") == 32:  # YAML's number for what is the name of a precision
-        given["precision"] = "32"
-    return parse(Recipe, given, str(path), RecipeError)
-
-
-def recipe_from(given: Mapping[str, Any], where: str) -> Recipe:
-    """The recipe in a mapping that `to_yaml` wrote."""
-    return parse(Recipe, given, where, RecipeError)
-
-
-def _set(given: dict[str, Any], path: list[str], value: Any, override: str) -> None:
-    for part in path[:-1]:
-        given = given.setdefault(part, {})
-        if not isinstance(given, dict):
-            raise RecipeError(f"{override!r}: {part} is a value, not a section")
-    given[path[-1]] = value

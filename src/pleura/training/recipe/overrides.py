@@ -1,0 +1,63 @@
+"""`key=value`: what a command line changes in a recipe."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from pleura.errors import RecipeError
+
+
+def apply_overrides(given: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Sets each `key=value` in `given`, the mapping of a recipe; values are YAML.
+
+    Dots reach into sections, and into lists by number (`loss.0.weight=2`) or by the `name` of what they hold
+    (`phases.mask.epochs=3`).
+
+    Raises:
+        RecipeError: one is no override, or reaches for what there is not.
+    """
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key.strip(" ."):
+            raise RecipeError(f"{override!r} is no override; write key=value, such as epochs=3")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{override!r}: its value is not YAML ({error})") from error
+        *path, last = key.strip().split(".")
+        place: Any = given
+        for number, part in enumerate(path):
+            place = _within(place, part, override, ".".join(path[:number]))
+        if isinstance(place, list):
+            place[_index(place, last, override, ".".join(path))] = parsed
+        elif isinstance(place, dict):
+            place[last] = parsed
+        else:
+            raise RecipeError(f"{override!r}: {'.'.join(path)} is a value, not a section")
+
+
+def _within(place: Any, part: str, override: str, where: str) -> Any:
+    """The section or item `part` of `place`; a section that is not there yet is made."""
+    if isinstance(place, list):
+        return place[_index(place, part, override, where)]
+    if not isinstance(place, dict):
+        raise RecipeError(f"{override!r}: {where} is a value, not a section")
+    if place.get(part) is None:
+        place[part] = {}
+    return place[part]
+
+
+def _index(items: list[Any], part: str, override: str, where: str) -> int:
+    """Which of `items` is meant, by number from 0 or by its name."""
+    names = [item.get("name") if isinstance(item, dict) else None for item in items]
+    if part.isdecimal() and int(part) < len(items):
+        return int(part)
+    if names.count(part) == 1:
+        return names.index(part)
+    listed = ", ".join(f"{n} ({name})" if name else str(n) for n, name in enumerate(names))
+    held = f"it holds {listed}" if items else "it is empty"
+    why = "more than one of that name" if part in names else f"no {part!r}"
+    raise RecipeError(
+        f"{override!r}: the list {where} has {why}; {held}. Name one by its number or its name"
+    )
