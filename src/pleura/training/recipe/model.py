@@ -172,7 +172,8 @@ class Recipe:
         monitor: what chooses the best epoch, on the tuning films at the network's size:
             `dice_positive` (mean Dice of positive films at 0.5), `competition_dice`, `auc` or `loss`;
             `last` chooses nothing: the last epoch's weights are kept, whatever the tuning films say.
-        tune_every: epochs between two scorings of the tuning films; the last epoch is always scored.
+        tune_every: epochs between two scorings of the tuning films; the last epoch is always scored. None
+            never scores them, which only `monitor: last` can do without.
         keep_checkpoints: how many of the best epochs are kept and averaged, as probabilities, into the model;
             with `monitor: last` the last ones, of a cyclic schedule those where it is at its lowest.
         flip: whether the model averages its answer with that for the mirrored film.
@@ -200,7 +201,7 @@ class Recipe:
     phases: tuple[Phase, ...] = ()
     patience: int | None = 10
     monitor: Monitor = "dice_positive"
-    tune_every: int = 1
+    tune_every: int | None = 1
     keep_checkpoints: int = 1
     flip: bool = False
     ema_decay: float | None = None
@@ -211,10 +212,10 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "pictures_every", "tune_every", "keep_checkpoints"):
+        for name in ("batch_size", "epochs", "pictures_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1; got {getattr(self, name)}")
-        for name in ("micro_batch", "patience", "epoch_films"):
+        for name in ("micro_batch", "patience", "epoch_films", "tune_every"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1 or absent; got {getattr(self, name)}")
         for name in ("positive_share", "ema_decay"):
@@ -227,6 +228,8 @@ class Recipe:
             raise ValueError(f"keep_checkpoints is at most {MAX_CHECKPOINTS}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is positive or absent; got {self.clip_norm}")
+        if self.tune_every is None and self.monitor != "last":
+            raise ValueError(f"monitor: {self.monitor} needs the tuning films; set tune_every")
         if not self.loss:
             raise ValueError("loss needs at least one term")
         if self.phases:
