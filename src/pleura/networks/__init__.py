@@ -13,6 +13,7 @@ from pleura.errors import RecipeError, UnknownName
 from pleura.networks.chexnet import CheXNet
 from pleura.networks.double_unet import DoubleUNet
 from pleura.networks.joint import Joint
+from pleura.networks.mask_rcnn import MaskRCNN
 from pleura.networks.output import Output
 from pleura.networks.swin_unet import SwinUNet
 from pleura.networks.unet import UNet
@@ -23,6 +24,7 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "chexnet": CheXNet,
     "double_unet": DoubleUNet,
     "joint": Joint,
+    "mask_rcnn": MaskRCNN,
     "swin_unet": SwinUNet,
     "unet": UNet,
     "unet_timm": UNetTimm,
@@ -71,9 +73,25 @@ def has_presence_head(name: str, options: Mapping[str, Any] | None = None) -> bo
     return bool(getattr(NETWORKS[name], "presence_head", False))
 
 
+def has_own_loss(name: str) -> bool:
+    """Whether the network `name` computes its loss itself: its `losses(images, masks)` gives (N,).
+
+    Such a network learns from instances, masks of (N, K, H, W), and by this loss alone.
+    """
+    return hasattr(NETWORKS[name], "losses")
+
+
 def parameter_count(network: nn.Module) -> int:
     """Trainable and frozen parameters together."""
     return sum(p.numel() for p in network.parameters())
 
 
-__all__ = ["NETWORKS", "Output", "create", "default_size", "has_presence_head", "parameter_count"]
+__all__ = [
+    "NETWORKS",
+    "Output",
+    "create",
+    "default_size",
+    "has_own_loss",
+    "has_presence_head",
+    "parameter_count",
+]
