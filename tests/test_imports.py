@@ -24,9 +24,10 @@ ALLOWED = {
     "outputs": CORE | {"read"},
     "data": LOW,
     "inference": LOW,
+    "archive": MIDDLE,
     "evaluation": MIDDLE,
     "training": MIDDLE | {"evaluation"},
-    "cli": MIDDLE | {"evaluation", "training"},
+    "cli": MIDDLE | {"archive", "evaluation", "training"},
     "__init__": MIDDLE,
 }
 HEAVY = {
@@ -81,7 +82,7 @@ def test_everything_but_training_imports_without_the_train_extra() -> None:
     program = (
         f"import sys\nfor name in {blocked!r}: sys.modules[name] = None\n"
         "import pleura, pleura.cli, pleura.read, pleura.outputs.overlay, pleura.outputs.html\n"
-        "import pleura.inference.detector, pleura.inference.archive, pleura.data.prepare\n"
+        "import pleura.inference.detector, pleura.archive.run, pleura.data.prepare\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

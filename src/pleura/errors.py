@@ -16,6 +16,7 @@
     ├── TrainingError             training cannot start or go on
     │   └── NonFiniteLoss         the loss became NaN or infinite; names the films of the batch
     ├── EvaluationError           a score that cannot be computed from what was given
+    ├── ArchiveError              a prediction over many films that cannot start or go on
     ├── DeviceUnavailable         the device asked for is not there
     ├── BundleError               a bundle that is missing, damaged, altered or of another version
     └── MissingExtra              a part of pleura whose libraries are not installed
@@ -98,6 +99,10 @@ class NonFiniteLoss(TrainingError):
 
 class EvaluationError(PleuraError, ValueError):
     """A score that cannot be computed from what was given."""
+
+
+class ArchiveError(PleuraError, ValueError):
+    """A prediction over many films that cannot start or go on."""
 
 
 class DeviceUnavailable(PleuraError, RuntimeError):

@@ -15,10 +15,14 @@ from pleura.outputs.table import (
 FIRST = ["file", "sop_instance_uid", "probability", "decision", "area_fraction", "side"]
 
 
+def facts(finding, mask=None, overlay=None, duplicate_of=None):
+    return finding.facts() | {"mask": mask, "overlay": overlay, "duplicate_of": duplicate_of}
+
+
 def write_findings(findings, csv_path=None, json_path=None):
     with FindingTable(csv_path, json_path) as table:
         for finding in findings:
-            table.add(finding)
+            table.add(facts(finding))
     return table.count
 
 
@@ -50,9 +54,7 @@ def test_both_tables_hold_every_finding(tmp_path):
     assert (written[0]["calibrated"], written[0]["model_sha256"]) == ("False", "ab" * 32)
     assert (written[1]["area_fraction"], written[1]["side"]) == ("0.0", "")
     assert (written[2]["probability"], written[2]["area_fraction"]) == ("", "")
-    assert json.loads(listing.read_text(encoding="utf-8")) == [
-        f.facts() | {"mask": None, "overlay": None} for f in found
-    ]
+    assert json.loads(listing.read_text(encoding="utf-8")) == [facts(f) for f in found]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["findings.csv", "findings.json"]
 
 
@@ -83,7 +85,7 @@ def test_a_broken_run_leaves_the_old_table_and_its_own_rows(tmp_path):
 
     def broken():
         with FindingTable(table) as writing:
-            writing.add(declined("new"))
+            writing.add(facts(declined("new")))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -94,9 +96,10 @@ def test_a_broken_run_leaves_the_old_table_and_its_own_rows(tmp_path):
 
 def test_pictures_are_named_beside_their_finding(tmp_path):
     with FindingTable(tmp_path / "f.csv", tmp_path / "f.json") as table:
-        table.add(negative(source="a/1.png"), mask="masks/1.png", overlay="overlays/1.png")
-        table.add(declined("b/1.png"), overlay="overlays/1~2.png")
+        table.add(facts(negative(source="a/1.png"), "masks/1.png", "overlays/1.png"))
+        table.add(facts(declined("b/1.png"), overlay="overlays/1~2.png", duplicate_of="a.png"))
     pictures = [(row["mask"], row["overlay"]) for row in rows(tmp_path / "f.csv")]
+    assert [row["duplicate_of"] for row in rows(tmp_path / "f.csv")] == ["", "a.png"]
     assert pictures == [("masks/1.png", "overlays/1.png"), ("", "overlays/1~2.png")]
     listed = json.loads((tmp_path / "f.json").read_text())
     assert [(f["mask"], f["overlay"]) for f in listed] == [

@@ -21,6 +21,11 @@ def sample(path, ids, header="ImageId,EncodedPixels"):
     return read_sample_order(path)
 
 
+def add(submission, finding):
+    mask = finding.mask if finding.decision == "positive" else None
+    submission.add(finding.source, finding.sop_instance_uid, mask)
+
+
 BIG = box_mask((1024, 1024), 100, 200, 300, 260)
 
 
@@ -34,7 +39,7 @@ def test_a_submission_follows_the_sample(tmp_path, caplog):
         negative((1024, 1024), "C:\\films\\1.2.7.png"),
         declined("stranger.dcm"),
     ):
-        submission.add(found)
+        add(submission, found)
     path = tmp_path / "submission.csv"
     assert submission.write(path) == 4
     assert submission.failures == []
@@ -47,24 +52,24 @@ def test_a_submission_follows_the_sample(tmp_path, caplog):
 
 def test_a_uid_that_is_a_files_whole_name(tmp_path):
     submission = Submission(["1.2.840.5"])
-    submission.add(positive(BIG, "x/1.2.840.5"))
+    add(submission, positive(BIG, "x/1.2.840.5"))
     submission.write(tmp_path / "o.csv")
     assert rows(tmp_path / "o.csv")[0][1] != "-1"
 
 
 def test_an_image_listed_twice_is_written_twice(tmp_path):
     submission = Submission(sample(tmp_path / "s.csv", ["1.2", "1.2"]))
-    submission.add(declined("1.2.dcm"))
+    add(submission, declined("1.2.dcm"))
     assert submission.write(tmp_path / "o.csv") == 2
 
 
 def test_what_fails_is_minus_one_and_costs_no_other_its_row(tmp_path):
     submission = Submission(["good", "broken", "small", "absent", "twice"])
-    submission.add(positive(box_mask(), "in/small.dcm"))
+    add(submission, positive(box_mask(), "in/small.dcm"))
     submission.fail("in/broken.dcm", "in/broken.dcm is cut short")
-    submission.add(positive(BIG, "in/good.dcm"))
-    submission.add(positive(BIG, "a/twice.dcm"))
-    submission.add(negative((1024, 1024), "b/twice.dcm"))
+    add(submission, positive(BIG, "in/good.dcm"))
+    add(submission, positive(BIG, "a/twice.dcm"))
+    add(submission, negative((1024, 1024), "b/twice.dcm"))
     submission.fail("in/readme.dcm", "in/readme.dcm is no film")
     assert submission.write(tmp_path / "o.csv") == 5
     written = dict(rows(tmp_path / "o.csv"))
@@ -86,7 +91,7 @@ def test_what_fails_is_minus_one_and_costs_no_other_its_row(tmp_path):
 def test_a_file_beside_a_film_is_no_failure_of_it():
     submission = Submission(["a"])
     submission.fail("in/a.txt", "in/a.txt is no film")
-    submission.add(declined("in/a.dcm"))
+    add(submission, declined("in/a.dcm"))
     assert submission.failures == []
 
 

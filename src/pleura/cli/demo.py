@@ -142,7 +142,7 @@ def _predict(places: _Places) -> list[str]:
     roots = {corpus["name"]: Path(corpus["root"]) for corpus in dataset.description["corpora"]}
     files = [roots[film.corpus] / film.source_path for film in films]
     said = _say(f"pleura predict FILMS --bundle {places.bundle} --out {places.findings}")
-    predict(files, bundle=places.bundle, out=places.findings)
+    predict(list(map(str, files)), bundle=places.bundle, out=places.findings, fresh=True)
     return [said]
 
 

@@ -1,6 +1,6 @@
 """`pleura predict`: films to findings."""
 
-from collections.abc import Iterator
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,13 +8,27 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from pleura.archive.inputs import files_in
+from pleura.archive.journal import Journal, forget
+from pleura.archive.run import Failure, Options, identity_of, predict_archive
+from pleura.archive.submission import fill
+from pleura.cli.latency import latency_table
 from pleura.cli.progress import Bar, console
-from pleura.errors import PleuraError, ReadError, UnrecognisedFormat
-from pleura.inference.archive import Result, files_in, predict_files
+from pleura.data.workers import usable_cores
+from pleura.errors import PleuraError, ReadError
 from pleura.inference.detector import Detector
+from pleura.inference.stages import Stages
 from pleura.outputs.submission import Submission, read_sample_order
+from pleura.outputs.table import FindingTable, Table, write_failures
 
+OVERLAYS_UP_TO = 200
+"""Films of which overlays are drawn unless the user says otherwise: they take longer than the finding."""
+
+_DECISIONS = ("positive", "negative", "declined")
 _SHOWN = 20
+_REASONS = 10
+_MOST_READERS = 8
+_INTERRUPTED = 130
 
 
 class Format(StrEnum):
@@ -24,9 +38,21 @@ class Format(StrEnum):
     siim = "siim"
 
 
+class TableKind(StrEnum):
+    """How the findings are tabled."""
+
+    csv = "csv"
+    parquet = "parquet"
+
+
 def predict(
     films: Annotated[
-        list[Path], typer.Argument(help="Files or folders of films.", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Files, folders, quoted patterns ('films/**/*.dcm'), @LIST (a file with a path on each "
+            "line), or - (such a list on standard input).",
+            show_default=False,
+        ),
     ],
     *,
     bundle: Annotated[
@@ -37,7 +63,7 @@ def predict(
     ],
     format: Annotated[
         Format,
-        typer.Option(help="findings: tables, masks, overlays; siim: the challenge's submission."),
+        typer.Option(help="siim: the challenge's submission, too."),
     ] = Format.findings,
     sample: Annotated[
         Path | None,
@@ -45,81 +71,163 @@ def predict(
             help="With siim: the sample submission whose order is kept.", show_default=False
         ),
     ] = None,
+    table: Annotated[
+        TableKind, typer.Option(help="csv: findings.csv and .json; parquet: findings.parquet.")
+    ] = TableKind.csv,
     masks: Annotated[bool, typer.Option(help="Write each film's mask as PNG.")] = True,
-    overlays: Annotated[bool, typer.Option(help="Draw each finding on its film.")] = True,
+    overlays: Annotated[
+        bool | None,
+        typer.Option(
+            "--overlays/--no-overlays",
+            help=f"Draw each finding on its film.  [default: up to {OVERLAYS_UP_TO} films]",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     batch_size: Annotated[int, typer.Option(help="Films the network sees at once.", min=1)] = 4,
+    readers: Annotated[
+        int, typer.Option(help="Films read at once; 0: as many as cores, 8 at most.", min=0)
+    ] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Judge all films again, whatever OUT holds.")
+    ] = False,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile", help="Say where a film's time goes; films go through one by one."
+        ),
+    ] = False,
 ) -> None:
     """Find pneumothorax on films; research only, not a medical device.
 
-    Writes findings.csv and findings.json, a mask and an overlay for each film, and failures.csv with
-    the files that could not be read and why; those never stop the rest. In folders, files that are no
-    films at all are passed over. A submission has a row for every image of the sample: -1 where its film
-    failed, which also ends in exit code 1.
+    Writes findings.csv and findings.json, a mask and an overlay for each film, and failures.csv with the
+    files that could not be read and why; those never stop the rest. In folders, files that are no films at
+    all are passed over. A film that is there twice, by its bytes or by its pixels, is judged once.
+
+    Interrupted, even by kill -9 or a power cut? The same command goes on where it stopped. Later it judges
+    what is new or has changed.
+
+    Exit codes: 0, every film has its finding, or its reason in failures.csv; 1, no film could be judged, the
+    run could not go on, or films of a submission failed (-1 there); 2, the command is wrong; 130,
+    interrupted.
     """
     if (format is Format.siim) != (sample is not None):
         raise typer.BadParameter("--format siim and --sample SAMPLE.csv go together")
-    paths = list(files_in(films))
-    if not paths:
-        raise ReadError(f"there are no files in {', '.join(map(str, films))}")
-    submission = None
-    if sample is not None:
-        submission = Submission(read_sample_order(sample))
-        submission.check(map(str, paths))
-    results = predict_files(Detector.load(bundle, device), paths, batch_size=batch_size)
-    named = {path for path in films if path.is_file()}
-    with Bar("Predicting") as bar:
-        counted = _counted(results, len(paths), bar)
-        if submission is not None:
-            _submission(counted, submission, named, out)
-        else:
-            _findings(counted, named, out, masks=masks, overlays=overlays)
-
-
-def _counted(results: Iterator[Result], total: int, bar: Bar) -> Iterator[Result]:
-    for done, result in enumerate(results, start=1):
-        yield result
-        bar(done, total)
-
-
-def _findings(
-    results: Iterator[Result], named: set[Path], out: Path, *, masks: bool, overlays: bool
-) -> None:
-    from pleura.outputs.prediction import PredictionFolder
-
-    skipped = 0
-    with PredictionFolder(out, masks=masks, overlays=overlays) as folder:
-        for result in results:
-            if result.film is not None and result.finding is not None:
-                folder.add(result.film, result.finding)
-            elif _no_film(result, named):
-                skipped += 1
-            else:
-                folder.fail(str(result.path), str(result.error))
-                _say_failed(str(result.error))
-    counts = folder.counts
-    console.print(
-        f"{counts['positive']} positive, {counts['negative']} negative, {counts['declined']} declined, "
-        f"{counts['failed']} failed"
-        + (f", {skipped} files that are no films passed over" if skipped else "")
-        + f". Findings: {out / 'findings.csv'}"
-    )
-    if not counts.total() - counts["failed"]:
-        raise PleuraError("no film could be judged; the reasons are above and in failures.csv")
-
-
-def _submission(
-    results: Iterator[Result], submission: Submission, named: set[Path], out: Path
-) -> None:
-    from pleura.outputs.table import write_failures
-
+    if sample is not None and not masks:
+        raise typer.BadParameter("--format siim is made of the masks; leave --no-masks out")
+    submission = None if sample is None else Submission(read_sample_order(sample))
+    detector = Detector.load(bundle, device)
     out.mkdir(parents=True, exist_ok=True)
-    for result in results:
-        if result.finding is not None:
-            submission.add(result.finding)
-        elif not _no_film(result, named) or submission.lists(str(result.path)):
-            submission.fail(str(result.path), str(result.error))
+    if fresh:
+        forget(out)
+    with Journal(out, identity_of(detector)) as journal:
+        total = _expect(journal, films)
+        if submission is not None:
+            submission.check(journal.sources())
+        drawn = journal.agree(
+            "overlays", None if overlays is None else _on(overlays), _on(total <= OVERLAYS_UP_TO)
+        )
+        if overlays is None and drawn == "off":
+            console.print(f"More than {OVERLAYS_UP_TO} films: --overlays would draw them.")
+        options = Options(
+            masks=journal.agree("masks", _on(masks), "on") == "on",
+            overlays=drawn == "on",
+            batch_size=batch_size,
+            readers=readers or min(usable_cores(), _MOST_READERS),
+        )
+        stages = Stages() if profile else None
+        tally = _judge(detector, journal, table, options, stages, say=submission is None)
+        _summarise(tally, journal)
+        console.print(f"Findings: {out / f'findings.{table}'}")
+        if stages is not None:
+            console.print(latency_table(stages))
+        if submission is not None:
+            _submit(submission, journal, out)
+        if not sum(tally[decision] for decision in _DECISIONS):
+            raise PleuraError("no film could be judged; the reasons are above and in failures.csv")
+
+
+def _on(wanted: bool) -> str:
+    return "on" if wanted else "off"
+
+
+def _expect(journal: Journal, films: list[str]) -> int:
+    """Lists what is to be done; gives how many films the journal then has."""
+    before = journal.counts()
+    journal.expect(files_in(films))
+    counts = journal.counts()
+    total, waiting = sum(counts.values()), counts.get("waiting", 0)
+    if not total:
+        raise ReadError(f"there are no files in {', '.join(films)}")
+    if before and total > waiting:
+        console.print(f"{total - waiting} of {total} files were done before.")
+    return total
+
+
+def _judge(
+    detector: Detector,
+    journal: Journal,
+    kind: TableKind,
+    options: Options,
+    stages: Stages | None,
+    *,
+    say: bool,
+) -> Counter[str]:
+    table = _table(kind, journal.root)
+    failed = _Failures() if say else None
+    try:
+        with Bar("Predicting") as bar:
+            return predict_archive(
+                detector, journal, [table], options, progress=bar, failed=failed, stages=stages
+            )
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on where this one stopped")
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+def _table(kind: TableKind, out: Path) -> Table:
+    if kind is TableKind.csv:
+        return FindingTable(out / "findings.csv", out / "findings.json")
+    from pleura.outputs.parquet import ParquetTable
+
+    return ParquetTable(out / "findings.parquet")
+
+
+class _Failures:
+    """Says the first failures as they come, and then only that there are more."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, failure: Failure) -> None:
+        self.count += 1
+        if self.count <= _SHOWN:
+            _say_failed(failure.message)
+        elif self.count == _SHOWN + 1:
+            console.print("and more; the rest is in failures.csv")
+
+
+def _say_failed(message: str) -> None:
+    console.print(Text("failed", "red"), message)
+
+
+def _summarise(tally: Counter[str], journal: Journal) -> None:
+    counts = journal.counts()
+    failed, passed_over = counts.get("failed", 0), counts.get("passed over", 0)
+    said = [f"{tally[decision]} {decision}" for decision in _DECISIONS] + [f"{failed} failed"]
+    if tally["duplicates"]:
+        said.append(f"{tally['duplicates']} of them seen before")
+    if passed_over:
+        said.append(f"{passed_over} files that are no films passed over")
+    console.print(f"{', '.join(said)}.")
+    if failed > 1:
+        for kind, reason, films in journal.reasons(_REASONS):
+            console.print(f"  {films:>7}  {kind}: {reason}")
+
+
+def _submit(submission: Submission, journal: Journal, out: Path) -> None:
     path = out / "submission.csv"
+    fill(submission, journal)
     rows, failures = submission.write(path), submission.failures
     write_failures(out / "failures.csv", failures)
     for source, reason in failures[:_SHOWN]:
@@ -132,12 +240,3 @@ def _submission(
             f"{len(failures)} films failed; those of the sample are -1 in {path}, and the reasons are in "
             f"{out / 'failures.csv'}"
         )
-
-
-def _no_film(result: Result, named: set[Path]) -> bool:
-    """Whether the file, met in a folder, is of another kind, such as a text beside the films."""
-    return isinstance(result.error, UnrecognisedFormat) and result.path not in named
-
-
-def _say_failed(reason: str) -> None:
-    console.print(Text("failed", "red"), reason)

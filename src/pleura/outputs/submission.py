@@ -5,9 +5,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pleura.errors import EvaluationError
 from pleura.files import whole
-from pleura.finding import Finding
 from pleura.read.rle import encode_rle
 
 log = logging.getLogger(__name__)
@@ -87,27 +89,30 @@ class Submission:
                 f"their name ({shown}), and {others} other files are given; give those films too"
             )
 
-    def lists(self, source: str) -> bool:
-        """Whether the file is named for an image of the sample."""
-        return self._image(source) is not None
+    def add(
+        self, source: str, sop_instance_uid: str | None, mask: NDArray[np.bool_] | None
+    ) -> None:
+        """Takes a finding; one the sample does not list is left out, and logged.
 
-    def add(self, finding: Finding) -> None:
-        """Takes a finding; one the sample does not list is left out, and logged."""
-        image = self._image(finding.source, finding.sop_instance_uid)
-        source = finding.source
+        Args:
+            source: the film's file.
+            sop_instance_uid: the film's, where it has one.
+            mask: bool (H, W) of a positive finding; None for any other.
+        """
+        image = self._image(source, sop_instance_uid)
         if image is None:
             log.warning("%s is not in the sample submission: left out", source)
         elif image in self._rows:
             reason = f"image {image} has a finding already, which is kept"
             self._problems.append((None, source, reason))
-        elif finding.decision != "positive":
+        elif mask is None:
             self._rows[image] = NOTHING
-        elif finding.mask is None or finding.mask.shape != SIIM_SHAPE:
-            shape = "missing" if finding.mask is None else "{}x{}".format(*finding.mask.shape)
+        elif mask.shape != SIIM_SHAPE:
+            shape = "{}x{}".format(*mask.shape)
             reason = f"its mask is {shape}, and a submission's is {SIIM_SHAPE[0]}x{SIIM_SHAPE[1]}"
             self._problems.append((image, source, reason))
         else:
-            self._rows[image] = encode_rle(finding.mask)
+            self._rows[image] = encode_rle(mask)
 
     def fail(self, source: str, reason: str) -> None:
         """Takes a file that could not be read."""

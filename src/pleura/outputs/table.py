@@ -10,10 +10,9 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from pleura.files import PARTIAL, whole
-from pleura.finding import Finding
 
 COLUMNS = (
     "file",
@@ -34,9 +33,11 @@ COLUMNS = (
     "notes",
     "mask",
     "overlay",
+    "duplicate_of",
 )
 """Columns of the CSV; `lesions` is their number, `notes` are joined by ` | `; `mask` and `overlay` are the
-film's pictures, relative to the table, empty where there are none."""
+film's pictures, relative to the table, empty where there are none; `duplicate_of` is the file that this one
+repeats, whose finding and pictures it shares."""
 
 NO_TEXT = "backslashreplace"
 """How bytes of a file name that are no text are written: as an escape, which JSON reads too."""
@@ -44,13 +45,28 @@ NO_TEXT = "backslashreplace"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
+class Table(Protocol):
+    """Takes the facts of findings one by one: those of `Finding.facts()`, and `mask`, `overlay`,
+    `duplicate_of`; a context manager that gives the table its name once all are there.
+    """
+
+    def __enter__(self) -> Any: ...
+    def add(self, facts: Mapping[str, Any]) -> None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
 class FindingTable:
-    """Writes findings as they come; a context manager.
+    """Writes findings as they come, as CSV and JSON; a `Table`.
 
     Args:
         csv_path: one finding a row, the columns `COLUMNS`. A text that a spreadsheet would take for a
             formula is led by an apostrophe (OWASP, CSV injection): file names come from outside.
-        json_path: a list of `Finding.facts()` with `mask` and `overlay`, texts as they are.
+        json_path: a list of the facts, texts as they are.
 
     Either may be None. Their folders must exist.
     """
@@ -73,9 +89,8 @@ class FindingTable:
             self._json.write("[")
         return self
 
-    def add(self, finding: Finding, mask: str | None = None, overlay: str | None = None) -> None:
-        """Writes one finding, with where its pictures lie."""
-        facts = finding.facts() | {"mask": mask, "overlay": overlay}
+    def add(self, facts: Mapping[str, Any]) -> None:
+        """Writes one finding."""
         if self._csv:
             csv.writer(self._csv).writerow(csv_row(facts))
         if self._json:

@@ -18,12 +18,13 @@ from pleura.read.rle import decode_rle, encode_rle
 from pleura.read.source import DEFAULT_LIMITS, Limits, Source, load, name_of, named
 
 
-def read(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Radiograph:
+def read(source: Source, *, limits: Limits = DEFAULT_LIMITS, name: str | None = None) -> Radiograph:
     """One film from a file of any format pleura reads; its content decides, never its name.
 
     Args:
         source: a path, the file's bytes, or a binary stream (read from where it stands).
         limits: on bytes and pixels, checked before anything is decoded.
+        name: what to call the film, in its `source` and in errors; by default what `source` is called.
 
     Returns:
         The film; `notes` tell what was chosen or repaired.
@@ -32,9 +33,9 @@ def read(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Radiograph:
         ReadError: the film cannot be used; its subclasses say why. Nothing else is raised, and no
             message quotes patient data.
     """
-    with named(source), quiet():
+    name = name_of(source) if name is None else name
+    with named(name), quiet():
         data = load(source, limits)
-        name = name_of(source)
         kind = image.format_of(data[:16])
         if kind is not None and data[128:132] != b"DICM":  # a preamble may hold a TIFF header
             return image.radiograph(data, kind, name, limits)

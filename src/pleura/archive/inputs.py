@@ -1,0 +1,83 @@
+"""What a user names, one path at a time: files, folders, patterns, and lists of them."""
+
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from pleura.errors import ArchiveError, ReadError
+
+MAX_LINE_BYTES = 1 << 16
+"""The longest line of a list of files; paths are far shorter on every system."""
+
+STANDARD_INPUT = "-"
+
+
+class Place(NamedTuple):
+    """A file, and whether it was named itself rather than met in a folder."""
+
+    path: Path
+    named: bool
+
+
+def files_in(arguments: Iterable[str]) -> Iterator[Place]:
+    """The files that arguments stand for, in order; the same one may come again.
+
+    Args:
+        arguments: each a file; a folder, walked in the order of names without hidden files and links to
+            folders; a pattern (`*`, `?`, `[...]`, `**` for folders below) where nothing has that very name;
+            `@FILE`, a list with a path on each line, relative ones from the current folder; or `-`, such a
+            list on standard input.
+
+    Raises:
+        ReadError: an argument stands for nothing. A path of a list that does not exist is given all the same:
+            it is a film that fails.
+        ArchiveError: a list cannot be read.
+    """
+    for argument in arguments:
+        if os.path.lexists(argument):
+            yield from _files(Path(argument))
+        elif argument == STANDARD_INPUT:
+            yield from _listed(sys.stdin.buffer, "standard input")
+        elif argument.startswith("@"):
+            try:
+                with open(argument[1:], "rb") as file:
+                    yield from _listed(file, argument[1:])
+            except OSError as error:
+                raise ArchiveError(
+                    f"the list {argument[1:]} cannot be read ({error.strerror or error}); give a text "
+                    "file with a path on each line"
+                ) from error
+        else:
+            yield from _matching(argument)
+
+
+def _files(path: Path) -> Iterator[Place]:
+    if not path.is_dir():
+        yield Place(path, named=True)
+        return
+    for root, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Place(Path(root) / name, named=False)
+
+
+def _matching(pattern: str) -> Iterator[Place]:
+    found = sorted(glob.iglob(pattern, recursive=True)) if glob.has_magic(pattern) else []
+    if not found:
+        raise ReadError(f"{pattern} does not exist; give files or folders of films")
+    for match in found:
+        yield from _files(Path(match))
+
+
+def _listed(file: BinaryIO, name: str) -> Iterator[Place]:
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        if len(line) > MAX_LINE_BYTES or b"\0" in line:
+            raise ArchiveError(
+                f"{name} is no list of files; give a text file with a path on each line"
+            )
+        if path := os.fsdecode(line.rstrip(b"\r\n")):
+            yield from _files(Path(path))

@@ -1,0 +1,341 @@
+"""The record of a prediction on disk: what is to do and what is done. It makes a run resumable after kill -9.
+
+`journal.sqlite` holds a row for every file, in the order the files were given. What became of a batch is
+recorded in one transaction, after its pictures are whole; a run that is killed goes on at the
+first batch that is not recorded, with the same films in the same batches, so that its results are those of a
+run that was never stopped. Nothing here grows in memory: a million films are a million rows on disk.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pleura.archive.inputs import Place
+from pleura.errors import ArchiveError
+
+NAME = "journal.sqlite"
+FORMAT_VERSION = 1
+
+State = Literal["judged", "failed", "passed over"]
+
+_PAGE = 256  # rows fetched at once
+_TABLES = """
+CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE choices (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE films (
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL UNIQUE,  -- absolute; as bytes, for a file's name need not be text
+    source BLOB NOT NULL,       -- as given
+    named INTEGER NOT NULL,
+    state TEXT,                 -- NULL while it waits
+    bytes INTEGER, mtime_ns INTEGER,
+    content BLOB, pixels BLOB,  -- what duplicates are found by
+    first INTEGER,              -- the film this one repeats
+    name TEXT UNIQUE,           -- of its pictures, in lower case
+    pictures TEXT,              -- their paths and sizes
+    facts TEXT,
+    kind TEXT, reason TEXT      -- of a failure
+);
+CREATE INDEX waiting ON films (id) WHERE state IS NULL;
+CREATE INDEX contents ON films (content) WHERE first IS NULL AND state = 'judged';
+CREATE INDEX pixels ON films (pixels) WHERE first IS NULL AND state = 'judged';
+"""
+
+
+class Task(NamedTuple):
+    """A film that waits: its row, where it lies, what to call it, and whether the user named it himself."""
+
+    id: int
+    path: Path
+    source: str
+    named: bool
+
+
+class Stamp(NamedTuple):
+    """By which a file is known to be unchanged."""
+
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a film.
+
+    Attributes:
+        task: the film.
+        state: `judged`, `failed`, or `passed over`: a file in a folder that is no film at all.
+        stamp: of its file; None where it could not be opened, which is tried again by the next run.
+        content: SHA-256 of its bytes.
+        pixels: what a film of the same pixels has, too.
+        first: the row of the film it repeats, whose finding it carries.
+        facts: of its finding, as JSON types; of a repeated film, only its own.
+        name: of its pictures.
+        pictures: their paths below the folder, and sizes in bytes.
+        kind, reason: of a failure: the error's class, and its words without the film's name.
+    """
+
+    task: Task
+    state: State
+    stamp: Stamp | None = None
+    content: bytes | None = None
+    pixels: bytes | None = None
+    first: int | None = None
+    facts: Mapping[str, Any] | None = None
+    name: str | None = None
+    pictures: Mapping[str, int] = field(default_factory=dict)
+    kind: str | None = None
+    reason: str | None = None
+
+
+class Journal:
+    """The journal of the folder `root`, held by this process alone; a context manager.
+
+    Args:
+        root: an existing folder.
+        identity: what every finding depends on, by name; a journal begun with another is refused.
+
+    Raises:
+        ArchiveError: it was begun with another identity, another process holds it, or it is damaged.
+    """
+
+    def __init__(self, root: Path, identity: Mapping[str, str]) -> None:
+        self.root, self.path = root, root / NAME
+        self._database = sqlite3.connect(self.path, timeout=0.0, isolation_level=None)
+        try:
+            # Exclusive, so that write-ahead logging needs no memory shared between processes and works on
+            # network drives; a killed process loses nothing of it, a power cut at most the last films.
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._begin({"format": str(FORMAT_VERSION), **identity})
+        except sqlite3.OperationalError as error:
+            self._database.close()
+            if "locked" in str(error):
+                raise ArchiveError(
+                    f"another process is predicting into {root}; wait for it, or take another folder"
+                ) from error
+            raise ArchiveError(f"{self.path} cannot be written: {error}") from error
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise ArchiveError(
+                f"{self.path} is damaged ({error}); start afresh (--fresh), or take another folder"
+            ) from error
+        except ArchiveError:
+            self._database.close()
+            raise
+
+    def _begin(self, identity: dict[str, str]) -> None:
+        self._database.execute("BEGIN EXCLUSIVE")
+        known = self._database.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
+        ).fetchone()
+        if known:
+            found = dict(self._database.execute("SELECT name, value FROM identity"))
+            if found != identity:
+                raise ArchiveError(
+                    f"{self.root} holds findings made with {_differing(found, identity)}, and this is "
+                    f"{_differing(identity, found)}; take another folder, or start afresh (--fresh)"
+                )
+        else:
+            for statement in _TABLES.split(";\n"):
+                self._database.execute(statement)
+            self._database.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())
+        self._database.execute("COMMIT")
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def agree(self, choice: str, wanted: str | None, otherwise: str) -> str:
+        """What the films of this journal are done with.
+
+        Args:
+            choice: its name.
+            wanted: what the user asks for; None leaves it to what the journal was begun with.
+            otherwise: what a new journal takes then.
+
+        Raises:
+            ArchiveError: it was begun with another.
+        """
+        sql = "SELECT value FROM choices WHERE name = ?"
+        found = self._database.execute(sql, (choice,)).fetchone()
+        if found is None:
+            taken = otherwise if wanted is None else wanted
+            self._database.execute("INSERT INTO choices VALUES (?, ?)", (choice, taken))
+            return taken
+        if wanted not in (None, found[0]):
+            raise ArchiveError(
+                f"{self.root} was begun with {choice} {found[0]}, and this is {choice} {wanted}; go on "
+                "with the same, take another folder, or start afresh (--fresh)"
+            )
+        return str(found[0])
+
+    def expect(self, places: Iterable[Place]) -> None:
+        """Takes down what is to be done: the files that are not done yet, or have changed since, in order.
+
+        What waited from a former run and is not among them waits no more; what is done stays.
+        """
+        self._database.execute("BEGIN")
+        self._database.execute("DELETE FROM films WHERE state IS NULL")
+        self._forget_lost_pictures()
+        for place in places:
+            path = os.fsencode(os.path.abspath(place.path))
+            if self._is_done(path, place):
+                continue
+            self._database.execute(
+                "INSERT INTO films (path, source, named) VALUES (?, ?, ?) "
+                "ON CONFLICT (path) DO UPDATE SET named = max(named, excluded.named)",
+                (path, os.fsencode(place.path), place.named),
+            )
+        self._database.execute("COMMIT")
+
+    def _is_done(self, path: bytes, place: Place) -> bool:
+        found = self._database.execute(
+            "SELECT id, state, bytes, mtime_ns, named FROM films WHERE path = ?", (path,)
+        ).fetchone()
+        if found is None or found[1] is None:
+            return False
+        number, state, size, mtime_ns, named = found
+        overlooked = state == "passed over" and place.named and not named
+        if size is not None and not overlooked and stamp_of(place.path) == (size, mtime_ns):
+            return True
+        self._database.execute("DELETE FROM films WHERE id = ?", (number,))
+        return False
+
+    def _forget_lost_pictures(self) -> None:
+        """Films whose pictures are gone, or were cut by a power failure, are done again."""
+        for number, pictures in self._paged(
+            "SELECT id, pictures FROM films WHERE pictures <> '{}'"
+        ):
+            for name, size in json.loads(pictures).items():
+                if (stamp := stamp_of(self.root / name)) is None or stamp.bytes != size:
+                    self._database.execute("DELETE FROM films WHERE id = ?", (number,))
+                    break
+
+    def waiting(self) -> Iterator[Task]:
+        """The films to do, in order; they may be recorded meanwhile."""
+        sql = "SELECT id, path, source, named FROM films WHERE state IS NULL"
+        for number, path, source, named in self._paged(sql):
+            yield Task(number, Path(os.fsdecode(path)), os.fsdecode(source), bool(named))
+
+    def record(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """Records what became of a batch, all or nothing; gives the facts of the findings among it.
+
+        Raises:
+            ArchiveError: the journal cannot be written.
+        """
+        try:
+            self._database.execute("BEGIN")
+            recorded = [self._record(row) for row in rows]
+            self._database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise ArchiveError(
+                f"{self.path} cannot be written ({error}); see to the space of the folder, then run the "
+                "same command again: it goes on where it stopped"
+            ) from error
+        return [facts for facts in recorded if facts is not None]
+
+    def _record(self, row: Row) -> dict[str, Any] | None:
+        facts = None if row.facts is None else dict(row.facts)
+        if facts is not None and row.first is not None:
+            facts = self._facts(row.first) | facts
+        size, mtime_ns = row.stamp or (None, None)
+        self._database.execute(
+            "UPDATE films SET state = ?, bytes = ?, mtime_ns = ?, content = ?, pixels = ?, first = ?, "
+            "name = ?, pictures = ?, facts = ?, kind = ?, reason = ? WHERE id = ?",
+            (
+                *(row.state, size, mtime_ns, row.content, row.pixels, row.first),
+                *(row.name and row.name.lower(), json.dumps(dict(row.pictures))),
+                *(facts and json.dumps(facts, allow_nan=False), row.kind, row.reason, row.task.id),
+            ),
+        )
+        return facts
+
+    def _facts(self, number: int) -> dict[str, Any]:
+        (facts,) = self._database.execute(
+            "SELECT facts FROM films WHERE id = ?", (number,)
+        ).fetchone()
+        found: dict[str, Any] = json.loads(facts)
+        return found
+
+    def first_with(self, column: Literal["content", "pixels"], digest: bytes) -> Task | None:
+        """The first film judged that has this content, or these pixels."""
+        found = self._database.execute(
+            f"SELECT id, path, source, named FROM films WHERE {column} = ? AND first IS NULL "
+            "AND state = 'judged' ORDER BY id LIMIT 1",
+            (digest,),
+        ).fetchone()
+        if found is None:
+            return None
+        number, path, source, named = found
+        return Task(number, Path(os.fsdecode(path)), os.fsdecode(source), bool(named))
+
+    def has_name(self, name: str) -> bool:
+        """Whether a film's pictures are called `name`, in whatever case."""
+        sql = "SELECT 1 FROM films WHERE name = ?"
+        return self._database.execute(sql, (name.lower(),)).fetchone() is not None
+
+    def findings(self) -> Iterator[dict[str, Any]]:
+        """The facts of every finding, in order."""
+        for _, facts in self._paged("SELECT id, facts FROM films WHERE facts IS NOT NULL"):
+            yield json.loads(facts)
+
+    def failures(self) -> Iterator[tuple[str, str]]:
+        """(file, reason) of every film that failed, in order."""
+        sql = "SELECT id, source, reason FROM films WHERE state = 'failed'"
+        for _, source, reason in self._paged(sql):
+            yield os.fsdecode(source), reason
+
+    def sources(self) -> Iterator[str]:
+        """Every file as it was given, in order."""
+        for _, source in self._paged("SELECT id, source FROM films WHERE true"):
+            yield os.fsdecode(source)
+
+    def counts(self) -> dict[str, int]:
+        """How many films are in each state, and `waiting`."""
+        sql = "SELECT coalesce(state, 'waiting'), count(*) FROM films GROUP BY state"
+        return dict(self._database.execute(sql))
+
+    def reasons(self, limit: int) -> list[tuple[str, str, int]]:
+        """(kind, reason, films) of the most frequent failures."""
+        sql = (
+            "SELECT kind, reason, count(*) FROM films WHERE state = 'failed' "
+            "GROUP BY kind, reason ORDER BY count(*) DESC, min(id) LIMIT ?"
+        )
+        return list(self._database.execute(sql, (limit,)))
+
+    def _paged(self, sql: str) -> Iterator[Any]:
+        """The rows of a query that ends in a condition and begins with the id, by id, few at a time."""
+        last = 0
+        while page := self._database.execute(
+            f"{sql} AND id > ? ORDER BY id LIMIT {_PAGE}", (last,)
+        ).fetchall():
+            yield from page
+            last = page[-1][0]
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """A file's stamp; None where it is not there."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns)
+
+
+def forget(root: Path) -> None:
+    """Removes the journal, so that the next run starts afresh."""
+    for ending in ("", "-wal", "-shm", "-journal"):
+        (root / f"{NAME}{ending}").unlink(missing_ok=True)
+
+
+def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> str:
+    different = [f"{name} {value}" for name, value in one.items() if other.get(name) != value]
+    return ", ".join(different) or "no other"

@@ -1,0 +1,102 @@
+"""The masks and overlays of a prediction, each under a name of its own."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.archive.journal import Journal, Task
+from pleura.files import remove_partial, write_bytes
+from pleura.finding import Finding
+from pleura.outputs.overlay import overlay
+from pleura.radiograph import Radiograph
+
+OVERLAY_SIDE = 1024
+_NAME_BYTES = 180  # of the 255 a file system allows, with room for an ending and a temporary name
+_ENDINGS = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
+
+
+class Drawn(NamedTuple):
+    """The pictures of a film, below the folder; None where there is none. `sizes` are in bytes."""
+
+    mask: str | None
+    overlay: str | None
+    sizes: dict[str, int]
+
+
+class Pictures:
+    """Writes the pictures of films below `root`; safe to call from several threads.
+
+    masks/NAME.png      0 or 255 on the source matrix; every film that was judged
+    overlays/NAME.png   the film with its finding
+
+    Args:
+        root: an existing folder.
+        masks, overlays: whether to write those.
+    """
+
+    def __init__(self, root: Path, *, masks: bool, overlays: bool) -> None:
+        self.root, self.masks, self.overlays = root, masks, overlays
+        for name, wanted in (("masks", masks), ("overlays", overlays)):
+            if wanted:
+                (root / name).mkdir(exist_ok=True)
+                remove_partial(root / name)
+
+    def __bool__(self) -> bool:
+        """Whether anything is written at all."""
+        return self.masks or self.overlays
+
+    def write(self, name: str, film: Radiograph, finding: Finding) -> Drawn:
+        """Writes a film's pictures, each whole or not at all."""
+        mask = drawn = None
+        sizes = {}
+        if self.masks and finding.mask is not None:
+            mask = f"masks/{name}.png"
+            sizes[mask] = self._write(mask, finding.mask.astype(np.uint8) * 255)
+        if self.overlays:
+            drawn = f"overlays/{name}.png"
+            image = overlay(film, finding, size=OVERLAY_SIDE)
+            sizes[drawn] = self._write(drawn, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        return Drawn(mask, drawn, sizes)
+
+    def _write(self, name: str, image: NDArray[np.generic]) -> int:
+        encoded = cv2.imencode(".png", np.asarray(image), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+        write_bytes(self.root / name, encoded.data)
+        return int(encoded.size)
+
+
+class Names:
+    """Gives each film a name for its pictures that no other has.
+
+    It is its file's; where that is taken, the number of its row is put behind it. Names that differ only
+    in case count as equal: some file systems cannot hold both.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._under_way: dict[str, int] = {}
+
+    def take(self, task: Task) -> str:
+        """A name for the film, without an ending."""
+        stem = stem_of(task.source)
+        name = stem
+        while name.lower() in self._under_way or self.journal.has_name(name):
+            name = f"{stem}~{task.id}" if name == stem else f"{name}~"
+        self._under_way[name.lower()] = task.id
+        return name
+
+    def settled(self, last: int) -> None:
+        """The films up to row `last` are in the journal."""
+        self._under_way = {name: n for name, n in self._under_way.items() if n > last}
+
+
+def stem_of(source: str) -> str:
+    """A file's name as a picture may bear it, without its ending, cut to what file systems allow."""
+    path = Path(source)
+    # A UID as a file name has dots, but no ending.
+    stem = path.stem if path.suffix.lower() in _ENDINGS else path.name
+    stem = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "_", stem)  # what is no text
+    return stem.encode()[:_NAME_BYTES].decode(errors="ignore")

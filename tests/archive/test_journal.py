@@ -1,0 +1,181 @@
+"""What is to do and what is done, on disk."""
+
+import os
+from pathlib import Path
+
+import pytest
+from bright import Bright, predict, write_film
+
+from pleura.archive.inputs import Place
+from pleura.archive.journal import NAME, Journal, Row, Stamp, forget
+from pleura.errors import ArchiveError
+
+IDENTITY = {"model": "ab", "runtime": "numpy"}
+FACTS = {"decision": "negative", "file": "a", "notes": []}
+
+
+def places(root: Path, *names: str) -> list[Place]:
+    return [Place(root / name, True) for name in names]
+
+
+def names(journal: Journal) -> list[str]:
+    return [task.path.name for task in journal.waiting()]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    for n, name in enumerate(("a", "b", "c", "d")):
+        write_film(tmp_path / "in" / f"{name}.png", n)
+    return tmp_path / "in"
+
+
+def seen(detector: Bright) -> list[str]:
+    return sorted(Path(name).stem for batch in detector.seen for name in batch)
+
+
+def test_each_file_waits_once_in_the_order_given(tmp_path: Path) -> None:
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.expect(
+            [Place(Path("z"), False), *places(tmp_path, "b", "a"), Place(Path("z"), True)]
+        )
+        tasks = list(journal.waiting())
+        assert [(task.id, task.source, task.named) for task in tasks] == [
+            (1, "z", True),  # met in a folder, and named
+            (2, str(tmp_path / "b"), True),
+            (3, str(tmp_path / "a"), True),
+        ]
+        journal.expect(places(tmp_path, "c"))
+        assert names(journal) == ["c"]  # the others wait no more
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff.dcm")
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.expect(places(tmp_path, odd))
+        (task,) = journal.waiting()
+        assert task.source == str(tmp_path / odd)
+        journal.record([Row(task, "judged", Stamp(1, 2), facts=FACTS | {"file": task.source})])
+        assert [facts["file"] for facts in journal.findings()] == [str(tmp_path / odd)]
+        assert list(journal.sources()) == [str(tmp_path / odd)]
+
+
+def test_another_identity_is_refused(tmp_path: Path) -> None:
+    Journal(tmp_path, IDENTITY).__exit__()
+    with pytest.raises(ArchiveError, match="made with model ab, and this is model cd"):
+        Journal(tmp_path, IDENTITY | {"model": "cd"})
+    forget(tmp_path)
+    Journal(tmp_path, IDENTITY | {"model": "cd"}).__exit__()
+    forget(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with (
+        Journal(tmp_path, IDENTITY),
+        pytest.raises(ArchiveError, match="another process is predicting into"),
+    ):
+        Journal(tmp_path, IDENTITY)
+    Journal(tmp_path, IDENTITY).__exit__()
+
+
+def test_what_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"something else entirely" * 100)
+    with pytest.raises(ArchiveError, match="is damaged"):
+        Journal(tmp_path, IDENTITY)
+
+
+def test_choices_are_kept(tmp_path: Path) -> None:
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert journal.agree("overlays", None, "on") == "on"
+        assert journal.agree("overlays", None, "off") == "on"  # as it was begun
+        assert journal.agree("overlays", "on", "off") == "on"
+        assert journal.agree("masks", "off", "on") == "off"
+        with pytest.raises(ArchiveError, match="begun with masks off, and this is masks on"):
+            journal.agree("masks", "on", "on")
+
+
+def test_a_batch_is_recorded_whole_or_not_at_all(tmp_path: Path) -> None:
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.expect(places(tmp_path, "a", "b"))
+        a, b = journal.waiting()
+        bad = FACTS | {"probability": float("nan")}
+        with pytest.raises(ValueError, match="JSON"):
+            journal.record([Row(a, "judged", facts=FACTS), Row(b, "judged", facts=bad)])
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert names(journal) == ["a", "b"]
+        assert journal.counts() == {"waiting": 2}
+
+
+def test_failures_are_counted_by_reason(tmp_path: Path) -> None:
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.expect(places(tmp_path, *"abcd"))
+        reasons = ["cut", "lateral", "cut", "cut"]
+        for task, reason in zip(list(journal.waiting()), reasons, strict=True):
+            journal.record([Row(task, "failed", kind="DecodeError", reason=reason)])
+        assert journal.reasons(5) == [("DecodeError", "cut", 3), ("DecodeError", "lateral", 1)]
+        assert journal.reasons(1) == [("DecodeError", "cut", 3)]
+        assert list(journal.failures())[1] == (str(tmp_path / "b"), "lateral")
+
+
+def test_more_rows_than_are_fetched_at_once(tmp_path: Path) -> None:
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.expect(places(tmp_path, *(f"{n:04}" for n in range(1000))))
+        done = 0
+        for task in journal.waiting():  # recorded while they are gone through
+            journal.record([Row(task, "judged", Stamp(0, 0), facts=FACTS | {"file": task.source})])
+            done += 1
+        assert done == 1000
+        found = [facts["file"] for facts in journal.findings()]
+        assert found == [str(tmp_path / f"{n:04}") for n in range(1000)]
+
+
+def test_what_is_done_is_not_done_again(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(out, films / "a.png", films / "b.png")
+    table = (out / "findings.csv").read_bytes()
+    again = Bright()
+    predict(out, films / "a.png", films / "b.png", detector=again)
+    assert again.seen == []
+    assert (out / "findings.csv").read_bytes() == table
+    more = Bright()
+    tally, _ = predict(out, films, detector=more)
+    assert (seen(more), tally.total()) == (["c", "d"], 4)
+
+
+def test_a_file_that_changed_is_judged_again(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(out, films)
+    write_film(films / "b.png", 99, bright=True)
+    os.utime(films / "b.png", ns=(1, 1))
+    again = Bright()
+    tally, _ = predict(out, films, detector=again)
+    assert seen(again) == ["b"]
+    assert tally == {"positive": 1, "negative": 3}
+    assert len(list((out / "masks").iterdir())) == 4
+
+
+def test_a_film_whose_mask_was_lost_is_judged_again(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(out, films)
+    (out / "masks/a.png").unlink()
+    (out / "masks/c.png").write_bytes(b"")  # as a power cut leaves it
+    again = Bright()
+    predict(out, films, detector=again)
+    assert seen(again) == ["a", "c"]
+    assert (out / "masks/c.png").stat().st_size > 50
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(films: Path, tmp_path: Path) -> None:
+    out, late = tmp_path / "out", films / "late.png"
+    listing = tmp_path / "list"
+    (films / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    listing.write_text("\n".join(str(films / name) for name in ("a.png", "late.png", "broken.png")))
+    failures = []
+    _, counts = predict(out, Path(f"@{listing}"), failed=failures.append)
+    assert counts == {"judged": 1, "failed": 2}
+    assert "cannot be read (No such file" in failures[0].message
+    write_film(late, 7)
+    failures.clear()
+    _, counts = predict(out, Path(f"@{listing}"), failed=failures.append)
+    assert counts == {"judged": 2, "failed": 1}
+    assert failures == []  # the broken one is not tried again

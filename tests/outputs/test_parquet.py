@@ -1,0 +1,76 @@
+"""Findings as Parquet: numbers as numbers, lists as lists, and nothing half-written."""
+
+import sys
+
+import pytest
+from made_up_findings import box_mask, declined, positive
+
+from pleura.errors import MissingExtra
+from pleura.outputs import parquet
+from pleura.outputs.parquet import ParquetTable
+from pleura.outputs.table import COLUMNS
+
+OWN = {"mask": "masks/a.png", "overlay": None, "duplicate_of": None}
+
+
+def read(path):
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(path)
+
+
+def test_findings_come_back_as_they_are(tmp_path):
+    found = positive(box_mask(), "a.dcm", sop_instance_uid="1.2.3", notes=("One.", "Two."))
+    with ParquetTable(tmp_path / "f.parquet") as table:
+        table.add(found.facts() | OWN)
+        table.add(declined("b.dcm").facts() | OWN)
+    written = read(tmp_path / "f.parquet")
+    assert tuple(written.column_names) == COLUMNS
+    first, second = written.to_pylist()
+    assert first == found.facts() | OWN
+    assert first["lesions"][0]["box"] == [20, 10, 40, 30]
+    assert (second["probability"], second["decision"], second["lesions"]) == (None, "declined", [])
+    assert [path.name for path in tmp_path.iterdir()] == ["f.parquet"]
+
+
+def test_rows_are_written_in_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "ROWS_IN_GROUP", 3)
+    with ParquetTable(tmp_path / "f.parquet") as table:
+        for number in range(7):
+            table.add(declined(f"{number}").facts() | OWN)
+            assert len(table._rows) < 3
+    assert read(tmp_path / "f.parquet")["file"].to_pylist() == [str(n) for n in range(7)]
+
+
+def test_a_name_that_is_no_text_is_written_as_an_escape(tmp_path):
+    name = b"a/\xff.dcm".decode("utf-8", "surrogateescape")
+    with ParquetTable(tmp_path / "f.parquet") as table:
+        table.add(declined(name, notes=(name,)).facts() | OWN)
+    (row,) = read(tmp_path / "f.parquet").to_pylist()
+    assert (row["file"], row["notes"]) == (r"a/\udcff.dcm", [r"a/\udcff.dcm"])
+
+
+def test_no_findings_are_an_empty_table(tmp_path):
+    with ParquetTable(tmp_path / "f.parquet"):
+        pass
+    assert read(tmp_path / "f.parquet").num_rows == 0
+
+
+def test_a_broken_run_leaves_the_old_table(tmp_path):
+    path = tmp_path / "f.parquet"
+    path.write_bytes(b"old")
+
+    def broken():
+        with ParquetTable(path) as table:
+            table.add(declined("new").facts() | OWN)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken()
+    assert path.read_bytes() == b"old"
+
+
+def test_without_pyarrow_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'pleura\[parquet\]'"):
+        ParquetTable(tmp_path / "f.parquet")
