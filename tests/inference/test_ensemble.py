@@ -10,7 +10,7 @@ from pleura.inference.detector import Detector
 from pleura.inference.ensemble import Ensemble
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
-from pleura.inference.runtime import Logits
+from pleura.inference.runtimes import Logits
 from pleura.radiograph import Radiograph
 
 SIZE = 32

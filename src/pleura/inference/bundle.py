@@ -2,9 +2,11 @@
 
     BUNDLE/
       bundle.json           identity, networks, operating point, metrics, data card, checksums
-      weights.safetensors   the network's tensors; of several: weights-1.safetensors and so on, in order
+      weights.safetensors   the network's tensors, for PyTorch
+      network.onnx          the network as an exported graph, for the other runtimes
 
-Nothing in it is ever unpickled, and every file is checked against its SHA-256 before use.
+Each network has one of the two files, or both; those of several are weights-1.safetensors, network-1.onnx
+and so on, in order. Nothing in it is ever unpickled; every file is checked against its SHA-256 before use.
 """
 
 import hashlib
@@ -14,7 +16,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -36,59 +38,137 @@ MANIFEST = "bundle.json"
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_FILE_BYTES = 4 << 30
 
-_WEIGHTS = re.compile(r"weights(-\d+)?\.safetensors")
+_OWN = re.compile(r"weights(-\d+)?\.safetensors|network(-\d+)?\.onnx")
+
+Parts = Sequence[bytes | None]
+"""A file's bytes for each member, in their order; None where a member has no such file."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was opened and whose checksums held; make one with `open_bundle`.
+    """A bundle that was opened; make one with `open_bundle`.
 
     Attributes:
         manifest: what `bundle.json` says.
         identity: name, version and the SHA-256 of `bundle.json`, which covers every other file.
-        weights: the bytes of each member's safetensors file, in the members' order.
+        files: the members' files by name. Those of a bundle on the disk are read, and checked against their
+            SHA-256, when they are asked for: a runtime needs some of them only.
     """
 
     manifest: BundleManifest
     identity: ModelIdentity
-    weights: tuple[bytes, ...] = field(repr=False)
+    files: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
-    def in_memory(cls, manifest: BundleManifest, weights: Sequence[bytes]) -> "Bundle":
-        """A bundle that was never written, for a model that is still being made."""
-        digest = hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in weights))
+    def in_memory(cls, manifest: BundleManifest, weights: Parts, graphs: Parts = ()) -> "Bundle":
+        """A bundle that was never written, for a model that is still being made.
+
+        Raises:
+            BundleError: there is not a file for each member.
+        """
+        files = _named(manifest, weights, graphs)
+        digest = hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in files.values()))
         identity = ModelIdentity(manifest.name, manifest.version, digest.hexdigest())
-        return cls(manifest, identity, tuple(weights))
+        return cls(manifest, identity, files)
+
+    @property
+    def weights(self) -> tuple[bytes | None, ...]:
+        """Each member's safetensors file; raises BundleError where one is damaged."""
+        return tuple(self._file(name) for name in weights_names(len(self.manifest.members)))
+
+    @property
+    def graphs(self) -> tuple[bytes | None, ...]:
+        """Each member's exported graph, an ONNX file; raises BundleError where one is damaged."""
+        return tuple(self._file(name) for name in graph_names(len(self.manifest.members)))
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether every member has a safetensors file."""
+        return all(name in self.files for name in weights_names(len(self.manifest.members)))
+
+    @property
+    def has_graphs(self) -> bool:
+        """Whether every member has an exported graph."""
+        return all(name in self.files for name in graph_names(len(self.manifest.members)))
+
+    def _file(self, name: str) -> bytes | None:
+        return self.files.get(name)
+
+
+class _OnDisk(Mapping[str, bytes]):
+    """The files of a bundle on the disk, read and checked when they are asked for."""
+
+    def __init__(self, path: Path, checksums: Mapping[str, str]) -> None:
+        self._path, self._checksums = path, checksums
+
+    def __getitem__(self, name: str) -> bytes:
+        return _checked(self._path, name, self._checksums[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._checksums)
+
+    def __len__(self) -> int:
+        return len(self._checksums)
+
+    def __contains__(self, name: object) -> bool:  # without reading the file
+        return name in self._checksums
 
 
 def weights_names(count: int) -> list[str]:
     """What the members' weights are called in a bundle of `count` members."""
+    return _numbered("weights", ".safetensors", count)
+
+
+def graph_names(count: int) -> list[str]:
+    """What the members' exported graphs are called in a bundle of `count` members."""
+    return _numbered("network", ".onnx", count)
+
+
+def _numbered(stem: str, suffix: str, count: int) -> list[str]:
     if count == 1:
-        return ["weights.safetensors"]
-    return [f"weights-{number}.safetensors" for number in range(1, count + 1)]
+        return [stem + suffix]
+    return [f"{stem}-{number}{suffix}" for number in range(1, count + 1)]
+
+
+def _named(manifest: BundleManifest, weights: Parts, graphs: Parts) -> dict[str, bytes]:
+    """The members' files by name, of which each member has one at least."""
+    count = len(manifest.members)
+    weights, graphs = weights or [None] * count, graphs or [None] * count
+    for what, parts in (("weights", weights), ("graphs", graphs)):
+        if len(parts) != count:
+            raise BundleError(f"a bundle of {count} members needs as many {what}; got {len(parts)}")
+    if any(pair == (None, None) for pair in zip(weights, graphs, strict=True)):
+        raise BundleError("each member of a bundle needs its weights, or its exported graph")
+    pairs = [
+        *zip(weights_names(count), weights, strict=True),
+        *zip(graph_names(count), graphs, strict=True),
+    ]
+    return {name: data for name, data in pairs if data is not None}
 
 
 def write_bundle(
-    out: Path, manifest: BundleManifest, weights: Sequence[bytes], *, zipped: bool = False
+    out: Path,
+    manifest: BundleManifest,
+    weights: Parts,
+    *,
+    graphs: Parts = (),
+    zipped: bool = False,
 ) -> ModelIdentity:
     """Writes a bundle to `out`, a directory or a zip, whole or not at all, replacing an older bundle.
 
     Args:
         out: where.
         manifest: what it says of itself.
-        weights: a safetensors file's bytes for each member, in their order.
+        weights: a safetensors file's bytes for each member, in their order; empty without any.
+        graphs: an ONNX file's, likewise.
         zipped: write a zip.
 
     Raises:
-        BundleError: `out` exists and is no bundle, or the weights are not one for each member.
+        BundleError: `out` exists and is no bundle, or there is not a file for each member.
     """
     if out.exists() and not _looks_like_bundle(out):
         raise BundleError(f"{out} exists and is no bundle; remove it or choose another place")
-    if len(weights) != len(manifest.members):
-        raise BundleError(
-            f"a bundle of {len(manifest.members)} members needs as many weights; got {len(weights)}"
-        )
-    files = dict(zip(weights_names(len(weights)), weights, strict=True))
+    files = _named(manifest, weights, graphs)
     described = asdict(manifest) | {
         "format_version": FORMAT_VERSION,
         "created": manifest.created or datetime.now(UTC).isoformat(timespec="seconds"),
@@ -116,7 +196,8 @@ def open_bundle(path: Path | str) -> Bundle:
     """Opens the bundle at `path`, a directory or a zip.
 
     Raises:
-        BundleError: there is none, it is of a format this pleura does not read, damaged or altered.
+        BundleError: there is none, it is of a format this pleura does not read, or its `bundle.json` is
+            damaged. Other files are checked when they are asked for.
     """
     path = Path(path)
     text = _file(path, MANIFEST, MAX_MANIFEST_BYTES)
@@ -124,19 +205,31 @@ def open_bundle(path: Path | str) -> Bundle:
         described = json.loads(text)
         version, checksums = described.pop("format_version"), described.pop("files")
         manifest = manifest_from(described, version) if version in READABLE_VERSIONS else None
-        names = weights_names(len(manifest.members)) if manifest else []
-        expected = {name: checksums[name] for name in names}
+        if manifest is not None:
+            _check_names(checksums, len(manifest.members))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path}: its {MANIFEST} cannot be used: {error}") from error
     if manifest is None:
         raise BundleError(
             f"{path} is a bundle of format {version}; this pleura reads formats "
-            f"{' and '.join(map(str, READABLE_VERSIONS))}: install the pleura it was made with, or export it "
-            "again"
+            f"{READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}: install the pleura it was made with, "
+            "or export it again"
         )
-    weights = tuple(_checked(path, name, sha256) for name, sha256 in expected.items())
     identity = ModelIdentity(manifest.name, manifest.version, hashlib.sha256(text).hexdigest())
-    return Bundle(manifest, identity, weights)
+    return Bundle(manifest, identity, _OnDisk(path, checksums))
+
+
+def _check_names(checksums: Mapping[str, str], count: int) -> None:
+    """Refuses a list of files in which a member has none, or that names any other file."""
+    pairs = list(zip(weights_names(count), graph_names(count), strict=True))
+    strange = checksums.keys() - {name for pair in pairs for name in pair}
+    if strange:
+        raise ValueError(f"it lists files that no member has: {', '.join(sorted(strange))}")
+    for pair in pairs:
+        if not checksums.keys() & set(pair):
+            raise ValueError(f"it lists neither {' nor '.join(pair)}")
+    if not all(isinstance(sha256, str) for sha256 in checksums.values()):
+        raise TypeError("checksums are texts")
 
 
 def _checked(path: Path, name: str, sha256: str) -> bytes:
@@ -178,13 +271,13 @@ def _looks_like_bundle(path: Path) -> bool:
     """Whether nothing but a bundle would be lost with `path`."""
     if path.is_dir():
         names = {entry.name for entry in path.iterdir()}
-        return all(name == MANIFEST or _WEIGHTS.fullmatch(name) for name in names)
+        return all(name == MANIFEST or _OWN.fullmatch(name) for name in names)
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return False
-    return MANIFEST in names and all(_WEIGHTS.fullmatch(name) for name in names - {MANIFEST})
+    return MANIFEST in names and all(_OWN.fullmatch(name) for name in names - {MANIFEST})
 
 
 __all__ = [

@@ -12,7 +12,7 @@ from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
 from pleura.inference.ensemble import Ensemble
 from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint, draw_mask, lesions, to_source_matrix
-from pleura.inference.runtime import Runtime, torch_runtimes
+from pleura.inference.runtimes import Runtime, RuntimeOptions, runtimes_for
 from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph
 
@@ -25,28 +25,66 @@ class Detector:
     Args:
         bundle: an opened bundle.
         runtimes: what runs each of its members, in their order.
+        reason: why those, in one sentence.
     """
 
-    def __init__(self, bundle: Bundle, runtimes: Sequence[Runtime]) -> None:
+    def __init__(
+        self, bundle: Bundle, runtimes: Sequence[Runtime], reason: str = "they were given"
+    ) -> None:
         self.bundle = bundle
         self.runtimes = tuple(runtimes)
+        self._reason = reason
         self._segmenter = self._ensemble(SEGMENTER)
         self._gate = self._ensemble(GATE) if self.manifest.of_role(GATE) else None
 
     @classmethod
-    def load(cls, path: Path | str, device: str = "auto") -> "Detector":
+    def load(
+        cls,
+        path: Path | str,
+        device: str = "auto",
+        *,
+        runtime: str = "auto",
+        threads: int = 0,
+        precision: str = "auto",
+        cache: bool = True,
+    ) -> "Detector":
         """Opens the bundle at `path`, a directory or a zip, and makes it ready.
 
+        Args:
+            path: the bundle.
+            device: `auto`, `cpu` or `cuda`.
+            runtime: `auto`, `openvino`, `onnxruntime` or `torch`; see `runtimes_for`.
+            threads: of the network; 0: as many as this process may use.
+            precision: of the arithmetic: `auto`, `f32`, `bf16` or `f16`; see `RuntimeOptions`.
+            cache: keep what was compiled for this machine for the next start.
+
         Raises:
-            BundleError: it is missing, damaged or altered.
+            BundleError: it is missing, damaged or altered, or holds nothing for the runtime.
             MissingExtra: what runs it is not installed.
+            DeviceUnavailable, UnknownName: there is no such device or runtime.
         """
-        return cls.of(open_bundle(path), device)
+        options = RuntimeOptions(runtime, device, threads, precision, cache)
+        return cls.of(open_bundle(path), options=options)
 
     @classmethod
-    def of(cls, bundle: Bundle, device: str = "auto") -> "Detector":
-        """An opened bundle, made ready; raises as `load` does."""
-        return cls(bundle, torch_runtimes(bundle, device))
+    def of(
+        cls, bundle: Bundle, device: str = "auto", *, options: RuntimeOptions | None = None
+    ) -> "Detector":
+        """An opened bundle, made ready, on `device` or as `options` say; raises as `load` does."""
+        choice = runtimes_for(bundle, options or RuntimeOptions(device=device))
+        return cls(bundle, choice.runtimes, choice.reason)
+
+    @property
+    def description(self) -> str:
+        """What runs the networks, and why that: such as `openvino bf16 on cpu: the quickest here`."""
+        names = sorted({runtime.name for runtime in self.runtimes})
+        return f"{', '.join(names)}: {self._reason}"
+
+    def warm_up(self, batch_size: int = 1) -> None:
+        """Runs every network once on a blank batch, so that the first film waits for nothing."""
+        for member, runtime in zip(self.manifest.members, self.runtimes, strict=True):
+            spec = member.input
+            runtime(np.zeros((batch_size, spec.channels, spec.size, spec.size), np.float32))
 
     def _ensemble(self, role: str) -> Ensemble:
         chosen = self.manifest.of_role(role)

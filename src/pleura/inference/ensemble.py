@@ -11,7 +11,7 @@ from pleura.errors import BundleError
 from pleura.inference.manifest import TOP_PIXELS, Member
 from pleura.inference.postprocess import presence_score
 from pleura.inference.preprocess import InputSpec, network_input
-from pleura.inference.runtime import Logits, Runtime
+from pleura.inference.runtimes.base import Logits, Runtime
 from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph
 

@@ -1,6 +1,6 @@
 """What `bundle.json` says: a model's members, how they decide, what made them, what they are for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +9,9 @@ from pleura.inference.calibration import Calibrator
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
 
-FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, 2)
-"""Format 1 had one network and said all of it at the top level."""
+FORMAT_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)
+"""Format 1 had one network and said all of it at the top level; format 2 had no exported graphs."""
 
 TOP_PIXELS = "mean of the top 0.1 % of pixel probabilities"
 PRESENCE_HEAD = "the presence head's probability"
@@ -76,6 +76,8 @@ class BundleManifest:
             point's threshold is on the score all the same.
         metrics: figures by part of the split, as measured; empty where none were.
         data_card: the training films: corpora, counts, split hash, pixel hashes.
+        exports: of the exported graphs: how their numbers are kept, and for each runtime that ran them how
+            its decisions compared with PyTorch's; empty where there are none.
         intended_use, licence, created: text.
     """
 
@@ -88,13 +90,14 @@ class BundleManifest:
     calibrator: Calibrator | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data_card: Mapping[str, Any] = field(default_factory=dict)
+    exports: Mapping[str, Any] = field(default_factory=dict)
     intended_use: str = INTENDED_USE
     licence: str = "unstated"
     created: str = ""
 
     def __post_init__(self) -> None:
         _texts(self, "name", "version", "intended_use", "licence", "created")
-        _mappings(self, "metrics", "data_card")
+        _mappings(self, "metrics", "data_card", "exports")
         if self.calibrator is not None and not isinstance(self.calibrator, Calibrator):
             raise TypeError(f"a calibrator maps scores to probabilities; got {self.calibrator!r}")
         if not isinstance(self.flip, bool):
@@ -139,6 +142,18 @@ def manifest_from(described: Mapping[str, Any], version: int) -> BundleManifest:
             "operating_point": OperatingPoint(**given["operating_point"]),
             "calibrator": None if calibrator is None else Calibrator(**calibrator),
         }
+    )
+
+
+def checked_precisions(exports: Mapping[str, Any], runtime: str) -> frozenset[str]:
+    """The precisions in which `exports` has a runtime's decisions on record."""
+    checks = exports.get("checked", ())
+    if not isinstance(checks, Sequence):
+        return frozenset()
+    return frozenset(
+        str(check.get("precision"))
+        for check in checks
+        if isinstance(check, Mapping) and check.get("runtime") == runtime
     )
 
 

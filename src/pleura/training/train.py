@@ -23,7 +23,7 @@ from pleura.inference.detector import Detector
 from pleura.inference.manifest import SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
-from pleura.inference.runtime import choose_device
+from pleura.inference.runtimes.pytorch import choose_device
 from pleura.networks import has_presence_head
 from pleura.training.loop import State, Trainer
 from pleura.training.losses import weighted_sum

@@ -1,38 +1,19 @@
-"""What runs a bundle's network. torch is imported only when its runtime is chosen."""
+"""`TorchRuntime`: PyTorch from the safetensors; the only runtime on a GPU."""
 
+import sys
 import threading
-from typing import NamedTuple, Protocol
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pleura.errors import BundleError, DeviceUnavailable, MissingExtra, UnknownName
-from pleura.inference.bundle import Bundle, Member
+from pleura.inference.manifest import Member
+from pleura.inference.runtimes.base import AUTO, DEVICES, Logits, RuntimeOptions
 
-
-class Logits(NamedTuple):
-    """What a network says of a batch.
-
-    Attributes:
-        mask: float32 (N, size, size).
-        presence: float32 (N,), or None where the network has no head for it.
-    """
-
-    mask: NDArray[np.float32]
-    presence: NDArray[np.float32] | None
-
-
-class Runtime(Protocol):
-    """Runs a network; safe to call from several threads."""
-
-    name: str
-
-    def __call__(self, batch: NDArray[np.float32]) -> Logits:
-        """Logits of a batch, float32 (N, channels, size, size), normalised."""
-        ...
-
-
-DEVICES = ("auto", "cpu", "cuda")
+_GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+"""What Linux, WSL and ROCm show where there is a GPU."""
 
 
 def choose_device(device: str) -> str:
@@ -54,21 +35,32 @@ def choose_device(device: str) -> str:
     return "cuda" if found and device != "cpu" else "cpu"
 
 
+def gpu_is_usable() -> bool:
+    """Whether torch finds a GPU; it is slow to import, and asked only where there may be one."""
+    if sys.platform == "linux" and not any(Path(node).exists() for node in _GPU_NODES):
+        return False
+    if sys.platform == "darwin" or find_spec("torch") is None:
+        return False
+    return choose_device(AUTO) == "cuda"
+
+
 class TorchRuntime:
-    """PyTorch, in float32, on a GPU where there is one.
+    """PyTorch, in float32 unless told otherwise, on a GPU where there is one.
+
+    `threads` are the process's own: torch has no others.
 
     Args:
         member: the network.
         weights: its safetensors file.
-        device: `auto`, `cpu` or `cuda`.
+        options: `device`, `threads` and `precision` are heeded.
 
     Raises:
         MissingExtra: torch is not installed.
-        UnknownName, DeviceUnavailable: there is no such device, or not here.
+        DeviceUnavailable: there is no such device here.
         BundleError: the weights are not those of the network.
     """
 
-    def __init__(self, member: Member, weights: bytes, device: str = "auto") -> None:
+    def __init__(self, member: Member, weights: bytes, options: RuntimeOptions) -> None:
         try:
             import safetensors
             import safetensors.torch
@@ -91,9 +83,13 @@ class TorchRuntime:
             raise BundleError(
                 f"the bundle's weights are not those of {member.network}: {error}"
             ) from error
-        device = choose_device(device)
-        self.name = f"torch on {device}"
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        device = choose_device(options.device)
+        precision = "f32" if options.precision == AUTO else options.precision
+        self.name = f"torch {precision} on {device}"
         self._torch = torch
+        self._dtype = {"bf16": torch.bfloat16, "f16": torch.float16}.get(precision)
         self._device = torch.device(device)
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._lock = threading.Lock()
@@ -101,7 +97,10 @@ class TorchRuntime:
     def __call__(self, batch: NDArray[np.float32]) -> Logits:
         """See `Runtime`."""
         torch = self._torch
-        with self._lock, torch.inference_mode():
+        reduced = torch.autocast(
+            self._device.type, self._dtype or torch.bfloat16, enabled=self._dtype is not None
+        )
+        with self._lock, torch.inference_mode(), reduced:
             images = torch.from_numpy(np.ascontiguousarray(batch))
             images = images.to(self._device, memory_format=torch.channels_last)
             output = self._network(images).float()
@@ -110,11 +109,3 @@ class TorchRuntime:
             output.mask_logits[:, 0].cpu().numpy(),
             None if presence is None else presence.cpu().numpy(),
         )
-
-
-def torch_runtimes(bundle: Bundle, device: str = "auto") -> tuple[TorchRuntime, ...]:
-    """A runtime for each member of a bundle, in their order; raises as `TorchRuntime` does."""
-    return tuple(
-        TorchRuntime(member, weights, device)
-        for member, weights in zip(bundle.manifest.members, bundle.weights, strict=True)
-    )
