@@ -1,10 +1,8 @@
 """The training loop, on Lightning Fabric: plain, resumable, and the same again from the same seed."""
 
 import math
-import os
 import time
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,73 +14,16 @@ from torch.utils.data import DataLoader
 
 from pleura.data.dataset import FilmSet
 from pleura.errors import NonFiniteLoss, TrainingError
-from pleura.inference.preprocess import normalise
+from pleura.training.average import Average
+from pleura.training.batches import batches
 from pleura.training.losses import Loss, weighted_sum
 from pleura.training.pictures import sheet_films
 from pleura.training.recipe import OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
 from pleura.training.sampling import epoch_order, epoch_size
+from pleura.training.schedule import is_resting, learning_rate
+from pleura.training.state import State
 from pleura.training.tuning import Tuning, tune
-
-FINAL_RATE = 0.01  # of the learning rate, where a cosine schedule ends
-
-
-@dataclass
-class State:
-    """Where a run stands after a completed epoch.
-
-    Attributes:
-        epoch: completed ones.
-        step: optimiser steps taken.
-        best, best_epoch: the best value of the recipe's monitor, and when.
-        history: one completed epoch a row, as logged.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    best: float | None = None
-    best_epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-
-class Average:
-    """An exponential moving average of a network's parameters and buffers.
-
-    The decay rises with the steps taken, (1 + n) / (10 + n) up to `decay`, so that a short run is not
-    an average over its own random start.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.tensors = {k: v.detach().clone() for k, v in network.state_dict().items()}
-
-    def update(self, network: nn.Module, step: int) -> None:
-        """Takes in the network after its `step`-th step, counted from 1."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, tensor in network.state_dict().items():
-            if tensor.is_floating_point():
-                self.tensors[name].lerp_(tensor.detach(), 1 - decay)
-            else:
-                self.tensors[name].copy_(tensor)
-
-
-class _Epoch(torch.utils.data.Dataset[tuple[Tensor, Tensor, int]]):
-    """One epoch's films, augmented; each film's randomness comes from the seed, the epoch and itself."""
-
-    def __init__(
-        self, films: FilmSet, recipe: Recipe, epoch: int, order: NDArray[np.int64]
-    ) -> None:
-        self.films, self.recipe, self.epoch, self.order = films, recipe, epoch, order
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, position: int) -> tuple[Tensor, Tensor, int]:
-        index = int(self.order[position])
-        seeds = (self.recipe.seed, self.epoch)
-        image, mask = self.films.augmented(index, self.recipe.augmentation, seeds)
-        inputs = torch.from_numpy(normalise(image, self.recipe.input))
-        return inputs, torch.from_numpy((mask[None] > 127).astype(np.float32)), index
 
 
 class Trainer:
@@ -107,24 +48,38 @@ class Trainer:
     ) -> None:
         self.recipe, self.train, self.tuning = recipe, train, tuning
         self.folder, self.fabric = folder, fabric
-        self.loss: Loss = weighted_sum(recipe.loss)
-        optimizer = _optimizer(recipe.optimizer, network)
+        stored = folder.load_checkpoint()
+        self.state = State.of(stored or {})
+        self.phase = recipe.phase(self.state.phase)
+        self.loss: Loss = weighted_sum(self.phase.loss)
+        optimizer = _optimizer(self.phase.optimizer, network)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network, self.optimizer = fabric.setup(network, optimizer)
-        self.average = Average(self.network.module, recipe.ema_decay) if recipe.ema_decay else None
-        self.state = State()
-        self._resume()
+        self.average = self._new_average()
+        if stored:
+            self._resume(stored)
 
     def weights(self) -> dict[str, Tensor]:
         """What would be kept now: the average where there is one, else the network's own."""
         return self.average.tensors if self.average else self.network.module.state_dict()
 
     @property
-    def finished(self) -> bool:
-        """Whether no epoch is left: all are done, or none was better for `patience` epochs."""
-        state, patience = self.state, self.recipe.patience
+    def phase_over(self) -> bool:
+        """Whether the phase's epochs are done, or none was better for `patience` of them."""
+        state, patience = self.state, self.phase.patience
         waited = state.epoch - state.best_epoch
-        return state.epoch >= self.recipe.epochs or (patience is not None and waited >= patience)
+        done = state.in_phase() >= self.phase.epochs
+        return done or (patience is not None and waited >= patience)
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left of any phase."""
+        return self.phase_over and self.in_last_phase
+
+    @property
+    def in_last_phase(self) -> bool:
+        """Whether no phase comes after this one."""
+        return self.state.phase + 1 >= len(self.recipe.phases)
 
     def pictures_due(self, epoch: int) -> bool:
         """Whether a sheet of tuning films is drawn after this epoch, counted from 1."""
@@ -132,7 +87,8 @@ class Trainer:
 
     def tuning_due(self, epoch: int) -> bool:
         """Whether the tuning films are scored after this epoch, counted from 1."""
-        return epoch % self.recipe.tune_every == 0 or epoch == self.recipe.epochs
+        every, last = self.recipe.tune_every, self.state.phase_began + self.phase.epochs
+        return every is not None and (epoch % every == 0 or epoch == last)
 
     def epochs(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Tuning | None]:
         """Trains until `finished`, yielding each epoch's tuning scores, if it has any, once it is recorded.
@@ -144,7 +100,27 @@ class Trainer:
             NonFiniteLoss: names the epoch and the films of the batch.
         """
         while not self.finished:
+            if self.phase_over:
+                self._next_phase()
             yield self._epoch(progress)
+
+    def _next_phase(self) -> None:
+        """Goes on from the best weights, with a new optimiser.
+
+        Recorded at once: the next epoch may put another file in the best weights' place.
+        """
+        self.network.module.load_state_dict(self.folder.load_best())
+        self.state.next_phase()
+        self.phase = self.recipe.phase(self.state.phase)
+        self.loss = weighted_sum(self.phase.loss)
+        optimizer = _optimizer(self.phase.optimizer, self.network.module)
+        self.optimizer = self.fabric.setup_optimizers(optimizer)
+        self.average = self._new_average()
+        self._save()
+
+    def _new_average(self) -> Average | None:
+        decay = self.recipe.ema_decay
+        return Average(self.network.module, decay) if decay else None
 
     def _epoch(self, progress: Callable[[int, int], None] | None) -> Tuning | None:
         recipe, epoch = self.recipe, self.state.epoch
@@ -154,22 +130,20 @@ class Trainer:
             self.train.labels,
             seed=recipe.seed,
             epoch=epoch,
-            positive_share=recipe.share(epoch),
+            positive_share=self.phase.share(self.state.in_phase()),
             films=recipe.epoch_films,
         )
         started = time.monotonic()
         total, shown = 0.0, 0
         self.network.train()
         loader = self.loader(order)
-        planned = [self._shown(each) for each in range(recipe.epochs)]
+        before, planned = self._planned()
         for batch, (images, masks, indices) in enumerate(loader):
-            rate = _rate(recipe.optimizer, epoch + batch / len(loader), recipe.epochs)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            self._set_rate(self.state.in_phase() + batch / len(loader))
             total += self.step(images, masks, indices)
             shown += len(indices)
             if progress:
-                progress(sum(planned[:epoch]) + shown, sum(planned))
+                progress(before + shown, planned)
         seconds = time.monotonic() - started
         tuning = None
         if self.tuning_due(epoch + 1):
@@ -177,25 +151,40 @@ class Trainer:
         self._record(total / max(shown, 1), tuning, seconds, shown)
         return tuning
 
-    def _shown(self, epoch: int) -> int:
+    def _set_rate(self, epoch: float) -> None:
+        """The learning rate for a point of the phase, in epochs since it began."""
+        phase = self.phase
+        rate = learning_rate(phase.optimizer, epoch, phase.epochs, self._scores())
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _scores(self) -> list[float]:
+        """The phase's scores so far, the higher the better: what a plateau goes by."""
+        rows, monitor = self.state.history[self.state.phase_began :], self.phase.monitor
+        if monitor in ("loss", "last"):  # with `last`, tuning films have no say
+            name = "tune_loss" if monitor == "loss" else "train_loss"
+            return [-row[name] for row in rows if row[name] is not None]
+        return [row[monitor] for row in rows if row[monitor] is not None]
+
+    def _planned(self) -> tuple[int, int]:
+        """Films shown before this epoch, and in all, if no phase ends early."""
+        each = []
+        for number in range(max(len(self.recipe.phases), 1)):
+            phase = self.recipe.phase(number)
+            each.append([self._shown(phase, epoch) for epoch in range(phase.epochs)])
+        here = self.state.phase
+        before = sum(map(sum, each[:here])) + sum(each[here][: self.state.in_phase()])
+        return before, sum(map(sum, each))
+
+    def _shown(self, phase: Recipe, epoch: int) -> int:
         """Films that an epoch trains on: whole batches, or what there is where that is less than one."""
-        recipe = self.recipe
-        films = epoch_size(self.train.labels, recipe.share(epoch), recipe.epoch_films)
-        batch = recipe.batch_size
+        films = epoch_size(self.train.labels, phase.share(epoch), phase.epoch_films)
+        batch = phase.batch_size
         return films // batch * batch if films > batch else films
 
     def loader(self, order: NDArray[np.int64]) -> DataLoader[tuple[Tensor, Tensor, int]]:
         """Batches of augmented films in `order`, on the device."""
-        on_gpu = self.fabric.device.type == "cuda"
-        loader = DataLoader(
-            _Epoch(self.train, self.recipe, self.state.epoch, order),
-            batch_size=self.recipe.batch_size,
-            # A rest of a batch would weigh more than its films deserve; it comes again next epoch.
-            drop_last=len(order) > self.recipe.batch_size,
-            num_workers=_workers() if on_gpu else 0,
-            pin_memory=on_gpu,
-        )
-        return self.fabric.setup_dataloaders(loader)  # type: ignore[return-value]
+        return batches(self.train, self.recipe, self.state.epoch, order, self.fabric)
 
     def step(self, images: Tensor, masks: Tensor, indices: Tensor) -> float:
         """One optimiser step; returns the sum of the films' losses."""
@@ -262,34 +251,49 @@ class Trainer:
             if own:
                 module.load_state_dict(own)
 
-    def _better(self, tuning: Tuning | None) -> bool:
-        """Whether the completed epoch's weights are to be kept; if so, it is noted as the best."""
-        state, monitor = self.state, self.recipe.monitor
-        if monitor != "last":
-            if tuning is None:
-                return False
-            value = -tuning.loss if monitor == "loss" else getattr(tuning, monitor)
-            if value is None:
-                raise TrainingError(
-                    f"the tuning films give no {monitor}: they need films of both classes; "
-                    "split again, or set monitor: loss"
-                )
-            if state.best is not None and value <= state.best:
-                return False
-            state.best = value
-        state.best_epoch = state.epoch
-        return True
+    def _value(self, tuning: Tuning | None) -> float | None:
+        """What the completed epoch is worth, the higher the better; None where it was not scored."""
+        monitor = self.phase.monitor
+        if monitor == "last":
+            return float(self.state.epoch)
+        if tuning is None:
+            return None
+        value: float | None = -tuning.loss if monitor == "loss" else getattr(tuning, monitor)
+        if value is None:
+            raise TrainingError(
+                f"the tuning films give no {monitor}: they need films of both classes; "
+                "split again, or set monitor: loss"
+            )
+        return value
+
+    def _keep_if_best(self, value: float | None) -> bool:
+        """Writes the weights where they are the best so far, or among those to be kept; says if the best."""
+        state, phase = self.state, self.phase
+        if value is None:
+            return False
+        last = phase.monitor == "last"
+        better = last or state.best is None or value > state.best
+        if better:
+            state.best, state.best_epoch = None if last else value, state.epoch
+            self.folder.save_best(self.weights())
+        if phase.keep_checkpoints > 1 and self.in_last_phase:
+            if not last or is_resting(phase.optimizer, state.in_phase(), phase.epochs):
+                best = sorted([*state.kept, (value, state.epoch)], reverse=True)
+                state.kept = best[: phase.keep_checkpoints]
+            if (value, state.epoch) in state.kept:
+                self.folder.save_kept(state.epoch, self.weights())
+        return better
 
     def _record(self, train_loss: float, tuning: Tuning | None, seconds: float, shown: int) -> None:
         """Writes everything of a completed epoch; the checkpoint last, since resuming goes by it."""
         state = self.state
         state.epoch += 1
-        better = self._better(tuning)
-        if better:
-            self.folder.save_best(self.weights())
+        better = self._keep_if_best(self._value(tuning))
+        phase = {"phase": self.recipe.phases[state.phase].name} if self.recipe.phases else {}
         state.history.append(
             {
                 "epoch": state.epoch,
+                **phase,
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
                 "train_loss": train_loss,
                 "tune_loss": tuning and tuning.loss,
@@ -303,31 +307,27 @@ class Trainer:
             }
         )
         self.folder.write_log(state.history)
+        self._save()
+
+    def _save(self) -> None:
+        """Writes the checkpoint, and only then removes what it no longer needs."""
         self.folder.save_checkpoint(
-            {
-                "epoch": state.epoch,
-                "step": state.step,
-                "best": state.best,
-                "best_epoch": state.best_epoch,
-                "history": state.history,
+            self.state.as_plain()
+            | {
                 "network": self.network.module.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "average": self.average.tensors if self.average else None,
             }
         )
+        self.folder.remove_kept_but([epoch for _, epoch in self.state.kept])
 
-    def _resume(self) -> None:
-        stored = self.folder.load_checkpoint()
-        if stored is None:
-            return
+    def _resume(self, stored: Mapping[str, Any]) -> None:
         self.network.module.load_state_dict(stored["network"])
         self.optimizer.load_state_dict(stored["optimizer"])
         if self.average:
             for name, tensor in stored["average"].items():
                 self.average.tensors[name].copy_(tensor)
-        self.state = State(
-            stored["epoch"], stored["step"], stored["best"], stored["best_epoch"], stored["history"]
-        )
+        self.folder.remove_kept_but([epoch for _, epoch in self.state.kept])
 
 
 def _optimizer(recipe: OptimizerRecipe, network: nn.Module) -> torch.optim.Optimizer:
@@ -341,18 +341,3 @@ def _optimizer(recipe: OptimizerRecipe, network: nn.Module) -> torch.optim.Optim
         weight_decay=recipe.weight_decay,
         foreach=True,
     )
-
-
-def _rate(recipe: OptimizerRecipe, epoch: float, epochs: int) -> float:
-    """The learning rate at a point of the run, in epochs from its start."""
-    if epoch < recipe.warmup_epochs:
-        return recipe.learning_rate * max(epoch / recipe.warmup_epochs, 0.01)
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    share = (epoch - recipe.warmup_epochs) / max(epochs - recipe.warmup_epochs, 1e-9)
-    falling = 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-    return recipe.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * falling)
-
-
-def _workers() -> int:
-    return min(8, os.cpu_count() or 1)

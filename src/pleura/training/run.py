@@ -5,6 +5,7 @@ RUN/
   recipe.yaml           the recipe, for people
   last.ckpt             everything needed to go on after the last completed epoch
   best.safetensors      the weights of the best epoch so far
+  kept-0012.safetensors those of the best few, where the recipe keeps several
   log.csv               one completed epoch a row
   tensorboard/          the same, for TensorBoard
   curves.png            the same, as a picture
@@ -14,14 +15,14 @@ RUN/
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from pleura.errors import TrainingError
@@ -166,9 +167,39 @@ class RunFolder:
 
     def save_best(self, weights: Mapping[str, Tensor]) -> None:
         """Writes `best.safetensors`."""
+        self._save_weights(self.best, weights)
+
+    def _save_weights(self, path: Path, weights: Mapping[str, Tensor]) -> None:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         # Not `save_file`: what that makes only its owner may read, whatever the umask.
-        write_bytes(self.best, save(tensors), durable=True)
+        write_bytes(path, save(tensors), durable=True)
+
+    def load_best(self) -> dict[str, Tensor]:
+        """What `save_best` wrote last."""
+        return load(self.best.read_bytes())
+
+    def save_kept(self, epoch: int, weights: Mapping[str, Tensor]) -> None:
+        """Writes the weights of an epoch, counted from 1, that is kept beside the best."""
+        self._save_weights(self._kept(epoch), weights)
+
+    def remove_kept_but(self, epochs: Collection[int]) -> None:
+        """Removes the weights of all other epochs."""
+        wanted = {self._kept(epoch) for epoch in epochs}
+        for path in self.root.glob("kept-*.safetensors"):
+            if path not in wanted:
+                path.unlink()
+
+    def model_weights(self) -> list[bytes]:
+        """The files whose networks make the model: those that were kept, or else the best one's.
+
+        Raises:
+            FileNotFoundError: there are no weights yet.
+        """
+        kept = sorted(self.root.glob("kept-*.safetensors"))
+        return [path.read_bytes() for path in kept or [self.best]]
+
+    def _kept(self, epoch: int) -> Path:
+        return self.root / f"kept-{epoch:04d}.safetensors"
 
     def write_log(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes `log.csv`, one epoch a row."""

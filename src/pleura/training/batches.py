@@ -1,0 +1,49 @@
+"""An epoch's films in batches: augmented, normalised, on the device."""
+
+import os
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from pleura.data.dataset import FilmSet
+from pleura.inference.preprocess import normalise
+from pleura.training.recipe import Recipe
+
+
+class _Epoch(torch.utils.data.Dataset[tuple[Tensor, Tensor, int]]):
+    """One epoch's films, augmented; each film's randomness comes from the seed, the epoch and itself."""
+
+    def __init__(
+        self, films: FilmSet, recipe: Recipe, epoch: int, order: NDArray[np.int64]
+    ) -> None:
+        self.films, self.recipe, self.epoch, self.order = films, recipe, epoch, order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor, int]:
+        index = int(self.order[position])
+        seeds = (self.recipe.seed, self.epoch)
+        image, mask = self.films.augmented(index, self.recipe.augmentation, seeds)
+        inputs = torch.from_numpy(normalise(image, self.recipe.input))
+        return inputs, torch.from_numpy((mask[None] > 127).astype(np.float32)), index
+
+
+def batches(
+    films: FilmSet, recipe: Recipe, epoch: int, order: NDArray[np.int64], fabric: Fabric
+) -> DataLoader[tuple[Tensor, Tensor, int]]:
+    """Batches of films in `order`: inputs (N, channels, S, S), masks (N, 1, S, S) of 0 or 1, indices (N,)."""
+    on_gpu = fabric.device.type == "cuda"
+    loader = DataLoader(
+        _Epoch(films, recipe, epoch, order),
+        batch_size=recipe.batch_size,
+        # A rest of a batch would weigh more than its films deserve; it comes again next epoch.
+        drop_last=len(order) > recipe.batch_size,
+        num_workers=min(8, os.cpu_count() or 1) if on_gpu else 0,
+        pin_memory=on_gpu,
+    )
+    return fabric.setup_dataloaders(loader)  # type: ignore[return-value]
