@@ -95,6 +95,17 @@ class FilmSet:
         image, mask = self.get(index)
         return augment(name, image, mask, np.random.default_rng([*seeds, index]))
 
+    def planes(self, index: int) -> NDArray[np.uint8]:
+        """What a network learns a film from, uint8 (K, S, S) of 0 or 255: here the one mask."""
+        return self.get(index)[1][None]
+
+    def augmented_planes(
+        self, index: int, name: str, seeds: Iterable[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """A film, float32 (S, S), and its `planes`, augmented as by `augmented`."""
+        image, mask = self.augmented(index, name, seeds)
+        return image, mask[None]
+
 
 def _cached(
     dataset: Dataset,

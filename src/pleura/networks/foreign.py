@@ -44,6 +44,12 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"^(backbone|base_model|feature_extractor|densenet121)\.", ""),
     # torchvision before 0.3 named a dense layer's parts norm.1, conv.1, norm.2, conv.2.
     (r"(denselayer\d+)\.(norm|conv)\.(\d)\.", r"\1.\2\3."),
+    # torchvision's detectors: what holds the encoder, and names from before its layers were sequences.
+    (r"^body\.", ""),
+    (r"^fpn\.", "pyramid."),
+    (r"((inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\3"),
+    (r"^(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
+    *((rf"mask_head\.mask_fcn{n + 1}\.", f"mask_head.{n}.0.") for n in range(4)),
     (r"^(classifier|segmentation_head|seg_head|final_conv|final|outc)\.((conv|0)\.)?", "head."),
 )
 """Patterns, and what they become, in this order; dots and underscores count as equal afterwards."""

@@ -96,8 +96,10 @@ class MaskRCNN(nn.Module):
         """torchvision's weights for COCO's 91 classes, or None where they cannot be had.
 
         Raises:
-            ValueError: there are none for this encoder.
+            ValueError: there are none for this encoder and norm.
         """
+        if self.norm != "frozen":
+            raise ValueError("COCO weights have batch norms; start from them with norm: frozen")
         return coco_weights(self.encoder_name)
 
     def forward(self, images: Tensor) -> Output:

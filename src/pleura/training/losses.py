@@ -1,7 +1,8 @@
 """Losses on logits, one value an image: a table of names, and the weighted sum a recipe asks for.
 
 A loss takes logits and masks of one shape, float (N, 1, H, W), and gives (N,). The presence head is
-scored by the same functions, on (N, 1, 1, 1).
+scored by the same functions, on (N, 1, 1, 1). A network that computes its loss itself, as Mask R-CNN
+does, is asked for that by the name `network`.
 """
 
 import inspect
@@ -12,10 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pleura.errors import RecipeError, UnknownName
-from pleura.networks import Output
+from pleura.networks import Output, has_own_loss
 from pleura.training.recipe import LossTerm
 
 Loss = Callable[[Output, Tensor], Tensor]
+OWN = "network"
+"""Name of the loss that the network computes itself."""
+MIN_INSTANCE_PX = 50
 
 
 def bce(logits: Tensor, masks: Tensor, positive_weight: float = 1.0) -> Tensor:
@@ -151,6 +155,47 @@ def weighted_sum(terms: Sequence[LossTerm]) -> Loss:
         return sum(parts[1:], start=parts[0])
 
     return total
+
+
+def own_loss(terms: Sequence[LossTerm]) -> LossTerm | None:
+    """The term that asks for the network's own loss; None where the loss is one of its outputs.
+
+    Its option `min_instance_px` is the least size of a connected region to learn from, in pixels at the
+    network's size.
+
+    Raises:
+        RecipeError: it stands beside other terms, has a weight or a target, or an impossible option.
+        UnknownName: it has no such option.
+    """
+    own = next((term for term in terms if term.name == OWN), None)
+    if own is None:
+        return None
+    if own != LossTerm(OWN, options=own.options) or len(terms) > 1:
+        raise RecipeError(
+            f"loss {OWN} is the network's own: it stands alone, without weight and on; got {list(terms)}"
+        )
+    for option, value in own.options.items():
+        if option != "min_instance_px":
+            raise UnknownName.among(f"option of loss {OWN}", option, ["min_instance_px"])
+        if not 1 <= value < math.inf:
+            raise RecipeError(f"option {option} of loss {OWN} is at least 1; got {value}")
+    return own
+
+
+def check_loss(terms: Sequence[LossTerm], network: str) -> None:
+    """Raises unless the network named can be trained by these terms.
+
+    Raises:
+        UnknownName, RecipeError: as `own_loss` and `weighted_sum`; or the network has no loss of its own, or
+            learns by that alone.
+    """
+    own = own_loss(terms)
+    if own is None and has_own_loss(network):
+        raise RecipeError(f"{network} computes its own loss; write loss: [{{name: {OWN}}}]")
+    if own is not None and not has_own_loss(network):
+        raise RecipeError(f"{network} has no loss of its own; name one of {', '.join(LOSSES)}")
+    if own is None:
+        weighted_sum(terms)
 
 
 def _check(loss: str, option: str, value: float) -> None:

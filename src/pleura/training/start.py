@@ -17,6 +17,7 @@ from pleura.networks.encoder import (
     read_pretraining,
     read_weights,
 )
+from pleura.networks.foreign import fit_checkpoint
 from pleura.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -27,10 +28,10 @@ class Start:
     """Where a network's first weights came from, as it was, not as it was asked for.
 
     Attributes:
-        encoder: `random`, `imagenet` (through timm), or the name of a file.
+        encoder: `random`, `imagenet` (through timm), `coco` (through torchvision), or the name of a file.
         sha256: of that file (hex), else None.
         pretraining: films that the file's header says its weights were trained on, else None.
-        whole: whether the file was of the whole network, not of its encoder alone.
+        whole: whether the weights were of the whole network, not of its encoder alone.
     """
 
     encoder: str = "random"
@@ -53,25 +54,38 @@ def start(recipe: Recipe, note: Callable[[str], None] | None = None) -> tuple[nn
     """The recipe's network with its first weights.
 
     Args:
-        recipe: its `network.init` is followed; where timm's hub has no weights, they stay random.
+        recipe: its `network.init` is followed; where what it asks for cannot be fetched, they stay random.
         note: told so.
 
     Raises:
-        RecipeError: the network has no encoder to start, or the file is missing, or not its encoder's.
+        RecipeError: the network has nothing of the kind to start, the file is missing, or not its encoder's;
+            or its weights would be random, and it cannot be trained from those.
     """
     network, init = build(recipe), recipe.network.init
     if init == "random":
-        return network, Start()
-    if init != "imagenet":
+        began = Start()
+    elif init == "coco":
+        began = _coco(network, recipe.network.name, note)
+    elif init == "imagenet":
+        began = _imagenet(network, recipe.network.name, note)
+    else:
         path = Path(init)
         whole = load_start(network, read_weights(path), init)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        return network, Start(path.name, sha256, read_pretraining(path), whole)
+        began = Start(path.name, sha256, read_pretraining(path), whole)
+    if began == Start() and getattr(network, "needs_weights", False):
+        raise RecipeError(
+            f"{recipe.network.name} with frozen norms cannot be trained from random weights: start it from "
+            "some (--init FILE.safetensors, or network.init=coco where torchvision's server can be "
+            "reached), or set network.options.norm=group"
+        )
+    return network, began
+
+
+def _imagenet(network: nn.Module, named: str, note: Callable[[str], None] | None) -> Start:
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, nn.Module):
-        raise RecipeError(
-            f"network {recipe.network.name} has no encoder to start; use init: random"
-        )
+        raise RecipeError(f"network {named} has no encoder to start; use init: random")
     name = str(network.encoder_name)
     if note:
         note(
@@ -79,13 +93,33 @@ def start(recipe: Recipe, note: Callable[[str], None] | None = None) -> tuple[nn
         )
     weights = imagenet_weights(name)
     if weights is None:
-        message = (
-            f"ImageNet weights of {name} cannot be had from timm's hub. Starting from random weights, "
-            "which costs accuracy; `--init FILE.safetensors` starts from a file"
-        )
-        log.warning(message)
-        if note:
-            note(message)
-        return network, Start()
+        _say_random(f"ImageNet weights of {name} cannot be had from timm's hub", note)
+        return Start()
     load_encoder(encoder, weights, f"timm's {name}")
-    return network, Start("imagenet")
+    return Start("imagenet")
+
+
+def _coco(network: nn.Module, named: str, note: Callable[[str], None] | None) -> Start:
+    fetch = getattr(network, "coco_weights", None)
+    if fetch is None:
+        raise RecipeError(f"there are no COCO weights for network {named}; use another init")
+    try:
+        weights = fetch()
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
+    if weights is None:
+        _say_random("COCO weights cannot be had from torchvision's server", note)
+        return Start()
+    fit = fit_checkpoint(network, weights, "torchvision's COCO weights")
+    load_start(network, dict(fit.tensors), "torchvision's COCO weights")
+    return Start("coco", whole=True)
+
+
+def _say_random(why: str, note: Callable[[str], None] | None) -> None:
+    message = (
+        f"{why}. Starting from random weights, which costs accuracy; `--init FILE.safetensors` starts from a "
+        "file"
+    )
+    log.warning(message)
+    if note:
+        note(message)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pleura.data.dataset import FilmSet
+from pleura.data.instances import padded
 from pleura.evaluation.metrics import all_empty_dice, auc, competition_dice, dice_of
 from pleura.inference.postprocess import presence_score
 from pleura.inference.preprocess import InputSpec, normalise
@@ -41,13 +42,16 @@ def tune(
     network: nn.Module,
     films: FilmSet,
     spec: InputSpec,
-    loss: Loss,
+    loss: Loss | None,
     *,
     batch_size: int,
     device: torch.device,
     keep: Collection[int] = (),
 ) -> Tuning:
-    """Scores `network`, in eval mode and float32, on `films`; keeps the maps of the indices in `keep`."""
+    """Scores `network`, in eval mode and float32, on `films`; keeps the maps of the indices in `keep`.
+
+    A loss of None is the network's own, of the films' instances.
+    """
     losses: list[float] = []
     areas: list[tuple[int, int, int]] = []  # predicted, true, shared
     scores: list[float] = []
@@ -63,8 +67,12 @@ def tune(
                 torch.from_numpy(images).to(device).contiguous(memory_format=torch.channels_last)
             )
             output = network(batch).float()
-            truth = torch.from_numpy(masks.astype(np.float32)).to(device)
-            losses += loss(output, truth).tolist()
+            if loss is None:
+                planes = torch.from_numpy(padded([films.planes(i) for i in chosen])).to(device)
+                losses += network.losses(batch, planes).tolist()  # type: ignore[operator]
+            else:
+                truth = torch.from_numpy(masks.astype(np.float32)).to(device)
+                losses += loss(output, truth).tolist()
             probabilities = output.mask_logits.sigmoid()[:, 0].cpu().numpy()
             scores += _scores(output, probabilities)
             for i, probability, mask in zip(chosen, probabilities, masks[:, 0], strict=True):
