@@ -22,7 +22,7 @@ from pleura.inference.bundle import (
 )
 from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
-from pleura.inference.manifest import GATE, SEGMENTER
+from pleura.inference.manifest import GATE, MAX_MEMBERS, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
 from pleura.training.run import RunFolder
 from pleura.training.train import member_of
@@ -32,11 +32,12 @@ _CHOSEN_BY = ("train", "tune")  # parts of a split that a model comes from
 
 @dataclass(frozen=True)
 class _Finished:
-    """A finished run: what it says of itself, its best weights and what was fitted on its tuning films."""
+    """A finished run: what it says of itself, the weights it kept and what was fitted on its tuning films."""
 
     root: Path
     member: Member
-    weights: bytes
+    weights: Sequence[bytes]
+    flip: bool
     fold: int | None
     fitted: Mapping[str, Any]
 
@@ -58,10 +59,10 @@ def export(
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelIdentity:
-    """Writes the best weights of finished runs, their operating point and data card as a bundle.
+    """Writes the weights that finished runs kept, their operating point and data card as a bundle.
 
-    One run keeps the operating point that was fitted when it ended. Of several, with `gates` or with `flip`,
-    the whole is another model than each of its runs, so its operating point is fitted anew, by the
+    One run keeps the operating point that was fitted when it ended. Of several runs, with `gates` or with
+    `flip`, the whole is another model than each of its runs, so its operating point is fitted anew, by the
     detector that will serve, on the tuning films that all the runs have in common.
 
     A path that ends in `.zip` becomes a zip, any other a directory. The bundle is opened again, and its
@@ -72,7 +73,7 @@ def export(
         dataset, split: those the runs were trained on.
         out: the bundle to write.
         gates: runs whose presence score alone says which films `runs` look at; several are averaged.
-        flip: average every network's answer with that for the mirrored film.
+        flip: average every network's answer with that for the mirrored film, also where no recipe does.
         fitted: the facts of an operating point fitted elsewhere (`FittedPoint.facts`), such as
             out-of-fold; it is taken as it is, and runs of different folds may then be averaged.
         calibrator: fitted elsewhere, likewise.
@@ -94,12 +95,17 @@ def export(
     folds = {run.fold for run in finished}
     if given is None:
         _check_common_fold(finished)
-    weights = [run.weights for run in finished]
+    weights = [one for run in finished for one in run.weights]
+    if len(weights) > MAX_MEMBERS:
+        raise TrainingError(
+            f"these runs keep {len(weights)} checkpoints; a bundle has at most {MAX_MEMBERS} networks: "
+            "give fewer runs, or train with fewer keep_checkpoints"
+        )
     manifest = BundleManifest(
         name=name or _name(finished, flip=flip),
         version=version,
-        members=tuple(run.member for run in finished),
-        flip=flip,
+        members=tuple(run.member for run in finished for _ in run.weights),
+        flip=flip or any(run.flip for run in finished),
         target=dataset.target,
         operating_point=OperatingPoint(0, 0, 0),  # nothing is decided while it is being fitted
         data_card=_data_card(dataset, split, folds) | {"pretraining": _pretraining(finished)},
@@ -142,7 +148,7 @@ def _finished(
     try:
         fitted = given or json.loads(folder.operating_point.read_text(encoding="utf-8"))
         OperatingPoint(**fitted["point"])
-        weights = folder.best.read_bytes()
+        weights = folder.model_weights()
     except FileNotFoundError as error:
         raise TrainingError(
             f"{run} is not finished ({Path(error.filename).name} is missing); run the same `pleura train` "
@@ -152,8 +158,9 @@ def _finished(
         raise TrainingError(
             f"{folder.operating_point} is damaged ({error!r}); remove it and run `pleura train` again"
         ) from error
-    member = member_of(folder.recipe(), role=role, training=_training(described))
-    return _Finished(run, member, weights, described["fold"], fitted)
+    recipe = folder.recipe()
+    member = member_of(recipe, role=role, training=_training(described))
+    return _Finished(run, member, weights, recipe.flip, described["fold"], fitted)
 
 
 def _rule(runs: Sequence[_Finished], gates: Sequence[Path]) -> Rule:

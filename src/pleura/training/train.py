@@ -138,7 +138,7 @@ def _run(trainer: Trainer, folder: RunFolder, report: Report) -> None:
             for tuning in trainer.epochs(report.films):
                 row = trainer.state.history[-1]
                 for name, value in row.items():
-                    if name != "epoch" and value is not None:
+                    if name not in ("epoch", "phase") and value is not None:
                         board.add_scalar(name, value, row["epoch"])
                 draw_curves(trainer.state.history, folder.curves)
                 if tuning and tuning.maps:
@@ -167,7 +167,8 @@ def _say_threads(recorded: Mapping[str, Any], report: Report) -> None:
 
 def _check_names(recipe: Recipe) -> None:
     """Everything a recipe names must exist, before any time is spent."""
-    weighted_sum(recipe.loss)
+    for number in range(max(len(recipe.phases), 1)):
+        weighted_sum(recipe.phase(number).loss)
     if recipe.augmentation not in AUGMENTATIONS:
         raise UnknownName.among("augmentation set", recipe.augmentation, AUGMENTATIONS)
 
@@ -220,18 +221,20 @@ def _computes_bf16(device: str) -> bool:
 
 
 def undecided(recipe: Recipe, folder: RunFolder, target: Target, device: str) -> Detector:
-    """The detector of a run's best weights, whose thresholds of zero keep it from deciding anything.
+    """The detector of the weights a run has kept, whose thresholds of zero keep it from deciding anything.
 
     It scores each film and gives its map: what an operating point is fitted on.
     """
+    weights = folder.model_weights()
     manifest = BundleManifest(
         name=recipe.name,
         version="unreleased",
-        members=(member_of(recipe),),
+        members=(member_of(recipe),) * len(weights),
+        flip=recipe.flip,
         target=target,
         operating_point=OperatingPoint(0, 0, 0),
     )
-    return Detector.of(Bundle.in_memory(manifest, [folder.best.read_bytes()]), device)
+    return Detector.of(Bundle.in_memory(manifest, weights), device)
 
 
 def member_of(
