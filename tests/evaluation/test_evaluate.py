@@ -15,8 +15,8 @@ from pleura.errors import EvaluationError
 from pleura.evaluation.figures import corners
 from pleura.evaluation.metrics import roc_curve
 from pleura.evaluation.numbers import METRICS
-from pleura.evaluation.operating_point import sweep
 from pleura.evaluation.page import choose
+from pleura.evaluation.pixel_sweep import sweep
 from pleura.evaluation.provenance import Provenance
 from pleura.evaluation.report import evaluate
 from pleura.evaluation.run import Run, score_films

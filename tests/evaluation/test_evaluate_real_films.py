@@ -6,7 +6,8 @@ import pytest
 from made_up_scores import finding
 
 from pleura.evaluation.metrics import dice
-from pleura.evaluation.operating_point import PixelSweep, fit_operating_point
+from pleura.evaluation.operating_point import fit_operating_point
+from pleura.evaluation.pixel_sweep import PixelSweep
 from pleura.evaluation.scores import FilmScore
 from pleura.inference.postprocess import OperatingPoint, draw_mask
 

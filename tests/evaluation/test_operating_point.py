@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from made_up_scores import MODEL, finding
 
-from pleura.errors import EvaluationError
+from pleura.errors import EvaluationError, PleuraError
 from pleura.evaluation.metrics import dice
-from pleura.evaluation.operating_point import PixelSweep, fit_operating_point, sweep
+from pleura.evaluation.operating_point import Aim, fit_operating_point
+from pleura.evaluation.pixel_sweep import PixelSweep, sweep
 from pleura.finding import Finding
 from pleura.inference.postprocess import OperatingPoint, draw_mask
 
@@ -154,6 +155,82 @@ def test_equal_scores_are_called_together():
     films = [(finding("x", t.copy(), 0.5, probability_map=f.probability_map), t) for f, t in films]
     fitted = fit_operating_point(swept(films), part="tune")
     assert fitted.value == pytest.approx(mean_dice(films, fitted.point))
+
+
+def scored(scores, positive):
+    """Films whose maps all draw the same 4 px, which are the mask of each positive one."""
+    mask = np.zeros(SHAPE, bool)
+    mask[:2, :2] = True
+    flat = mask.astype(np.float32)
+    return [
+        (finding(f"s{n}", mask.copy(), score, probability_map=flat), mask & bool(label))
+        for n, (score, label) in enumerate(zip(scores, positive, strict=True))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("aim", "threshold", "sensitivity", "specificity", "value"),
+    [
+        # Positives at 0.9, 0.6, 0.3; negatives at 0.7, 0.4, 0.2, 0.1.
+        ("specificity 0.75", 0.5, 2 / 3, 3 / 4, (2 + 3) / 7),  # halfway between 0.4 and 0.6
+        ("specificity 1", 0.8, 1 / 3, 1.0, (1 + 4) / 7),
+        ("sensitivity 0.6", 0.5, 2 / 3, 3 / 4, (2 + 3) / 7),
+        ("sensitivity 1", 0.25, 1.0, 1 / 2, (3 + 2) / 7),
+        ("youden", 0.25, 1.0, 1 / 2, (3 + 2) / 7),  # 1.5; at 0.5 it is 2/3 + 3/4
+    ],
+)
+def test_aims_by_hand(aim, threshold, sensitivity, specificity, value):
+    films = scored([0.9, 0.6, 0.3, 0.7, 0.4, 0.2, 0.1], [1, 1, 1, 0, 0, 0, 0])
+    fitted = fit_operating_point(swept(films), part="tune", aim=aim)
+    assert fitted.point.presence_threshold == pytest.approx(threshold)
+    assert (fitted.sensitivity, fitted.specificity) == (sensitivity, specificity)
+    assert fitted.value == pytest.approx(value) == mean_dice(films, fitted.point)
+    assert fitted.point.aim == str(Aim.of(aim))
+    assert fitted.point.pixel_threshold == 0.5  # all draw the same: the default
+
+
+def test_an_aim_counts_films_as_they_are_called():
+    # The second positive scores high, but its map is empty: no threshold finds both.
+    films = scored([0.9, 0.8, 0.1], [1, 1, 0])
+    nothing = np.zeros(SHAPE, np.float32)
+    films[1] = finding("s1", nothing > 0, 0.8, probability_map=nothing), films[1][1]
+    made = swept(films)
+    with pytest.raises(
+        EvaluationError, match=r"sensitivity 0.9' cannot be reached on these 3 films"
+    ):
+        fit_operating_point(made, part="tune", aim="sensitivity 0.9")
+    assert fit_operating_point(made, part="tune", aim="sensitivity 0.5").sensitivity == 0.5
+
+
+def test_an_aim_on_blobs_holds_what_it_says():
+    for aim, name in (("specificity 0.9", "specificity"), ("sensitivity 0.8", "sensitivity")):
+        fitted = fit_operating_point(swept(FILMS), part="tune", aim=aim)
+        called = np.array([predicted(f, fitted.point).any() for f, _ in FILMS])
+        truth = np.array([t.any() for _, t in FILMS])
+        assert fitted.sensitivity == called[truth].mean()
+        assert fitted.specificity == (~called[~truth]).mean()
+        assert getattr(fitted, name) >= float(aim.split()[1])
+
+
+@pytest.mark.parametrize(
+    ("aim", "says"),
+    [
+        ("specifity 0.95", "Did you mean"),
+        ("", "aim"),
+        ("specificity", "needs the specificity to reach"),
+        ("sensitivity 95", "at most 1; write sensitivity 0.95"),
+        ("sensitivity much", "needs the sensitivity"),
+        ("specificity 0.9 0.8", "needs the specificity"),
+    ],
+)
+def test_an_aim_that_is_none(aim, says):
+    with pytest.raises(PleuraError, match=says):
+        fit_operating_point(swept(FILMS), part="tune", aim=aim)
+
+
+def test_a_triplet_serves_one_aim():
+    with pytest.raises(EvaluationError, match="needs the rule threshold"):
+        fit_operating_point(swept(FILMS), part="tune", rule="triplet", aim="Youden")
 
 
 def test_silence_is_chosen_where_it_is_best():

@@ -68,6 +68,16 @@ def runs(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> tuple[Path, Pa
     return a, finished(tmp_path / "b", recipe("large", 96), blocks, blocks_split, seed=1)
 
 
+def test_an_aim_is_fitted_for(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    export(runs[:1], blocks, blocks_split, tmp_path / "bundle", aim="specificity 1", device="cpu")
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert manifest.operating_point.aim == "specificity 1"
+    assert manifest.metrics["tune"]["specificity"] == 1.0
+    assert manifest.metrics["tune"]["n"] == len(blocks_split.part("tune"))
+
+
 def test_one_run_keeps_its_own_operating_point(
     runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
 ) -> None:

@@ -31,6 +31,14 @@ def export(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with the answer for the mirrored film.")
     ] = False,
+    aim: Annotated[
+        str | None,
+        typer.Option(
+            help='What the operating point is fitted for: "competition Dice", "specificity 0.95", '
+            '"sensitivity 0.95" or "Youden".',
+            show_default="the recipe's",
+        ),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="The dataset, if it has moved since.", show_default=False)
     ] = None,
@@ -60,8 +68,8 @@ def export(
     from pleura.training.run import RunFolder
 
     folds = len(runs) == 1 and is_cross_validation(runs[0])
-    if folds and (gate or flip):
-        raise typer.BadParameter("--gate and --flip do not go with a cross-validation")
+    if folds and (gate or flip or aim):
+        raise typer.BadParameter("--gate, --flip and --aim do not go with a cross-validation")
     run = RunFolder(runs[0] / "fold-0" if folds else runs[0])
     folder = data or Path(run.described()["dataset"])
     dataset, parts = Dataset.open(folder), Split.load(split or folder / SPLIT_FILE)
@@ -69,7 +77,7 @@ def export(
         model = (
             partial(export_folds, runs[0])
             if folds
-            else partial(write, runs, gates=gate or (), flip=flip)
+            else partial(write, runs, gates=gate or (), flip=flip, aim=aim)
         )
         identity = model(
             dataset=dataset,

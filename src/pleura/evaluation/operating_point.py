@@ -1,49 +1,43 @@
-"""Choosing the operating point on tuning films: one pass over the maps, then arithmetic on a table.
+"""Choosing the operating point on tuning films, from the table of a `PixelSweep`.
 
-`PixelSweep` keeps, of each film, the area and the intersection that every pair of pixel threshold and
-smallest region would give; `fit_operating_point` then finds the point of the best mean Dice on the source
-matrix (empty/empty = 1), by one of two rules:
+Two rules say what is chosen:
 
 - `threshold`: a pixel threshold, a smallest region, and any presence threshold that tells two films apart;
 - `triplet`: a pixel threshold, a top threshold, and the area that must reach the latter; no presence
   threshold. It is how the winner of the SIIM-ACR challenge decided.
 
+An aim says what for: the best competition Dice (mean Dice on the source matrix, empty/empty = 1), or a
+stated specificity or sensitivity, or the largest Youden index. The last three set the presence threshold;
+pixel threshold and smallest region are then those of the best competition Dice. Only the rule `threshold`
+can serve them.
+
 What it finds is fitted to these films: the value it reports is not an estimate for others.
 """
 
-from collections.abc import Callable, Sequence
+import math
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.data.manifest import Dataset
-from pleura.errors import EvaluationError
+from pleura.errors import EvaluationError, UnknownName
 from pleura.evaluation.metrics import all_empty_dice, dice_of, youden
-from pleura.finding import Finding
+from pleura.evaluation.pixel_sweep import PixelSweep, refuse_test
 from pleura.inference.postprocess import OperatingPoint
-from pleura.radiograph import Radiograph
 
-PIXEL_THRESHOLDS = tuple(round(0.05 * n, 2) for n in range(1, 20))
-MIN_AREA_FRACTIONS = (0.0, 0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008)
 MIN_TOP_AREA_FRACTIONS = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008)
 COMPETITION_DICE = "competition Dice"
+SPECIFICITY, SENSITIVITY, YOUDEN = "specificity", "sensitivity", "Youden"
+AIMS = (COMPETITION_DICE, f"{SPECIFICITY} 0.95", f"{SENSITIVITY} 0.95", YOUDEN)
+"""As they are written; the two numbers may be others between 0 and 1."""
 # The winner's own (sneddy, SIIM-ACR 2019): 2000 px of 1024 x 1024 at 0.75 or above, drawn at 0.3.
 WINNERS_TRIPLET = OperatingPoint(0.3, 0.0, 0.0, "default", "nothing", 0.75, 2000 / 1024**2)
 _TIE = 1e-9
 
 Rule = Literal["threshold", "triplet"]
-
-
-class Detector(Protocol):
-    """What is evaluated: one radiograph in, one finding out."""
-
-    def __call__(self, film: Radiograph, /) -> Finding:
-        """The finding for one film."""
-        ...
+Tried = list[tuple[float, float, OperatingPoint]]
+"""Mean Dice, distance from the default, and the point."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +48,7 @@ class FittedPoint:
         point: the choice.
         n, positives: tuning films, and those of them with a labelled mask.
         value: competition Dice of these films at `point`; fitted to them, so optimistic.
+        sensitivity, specificity: of these films at `point`, likewise; None where they hold one class only.
         all_empty: competition Dice of predicting nothing.
         youden_threshold, youden_j: presence threshold of the largest sensitivity + specificity - 1, and that
             value; None where only one class is there.
@@ -64,6 +59,8 @@ class FittedPoint:
     positives: int
     value: float
     all_empty: float
+    sensitivity: float | None
+    specificity: float | None
     youden_threshold: float | None
     youden_j: float | None
 
@@ -72,161 +69,52 @@ class FittedPoint:
         return asdict(self)
 
 
-class PixelSweep:
-    """Accumulates areas and intersections of films over a grid of thresholds.
+@dataclass(frozen=True)
+class Aim:
+    """What an operating point is chosen for.
 
-    Args:
-        pixel_thresholds: rising, 0 to 1.
-        min_area_fractions: rising, of the image.
-
-    Raises:
-        EvaluationError: a grid is empty, does not rise, or leaves [0, 1].
+    Attributes:
+        name: one of `COMPETITION_DICE`, `SPECIFICITY`, `SENSITIVITY`, `YOUDEN`.
+        value: the share to reach at least, of the two that have one.
     """
 
-    def __init__(
-        self,
-        pixel_thresholds: Sequence[float] = PIXEL_THRESHOLDS,
-        min_area_fractions: Sequence[float] = MIN_AREA_FRACTIONS,
-    ) -> None:
-        self.pixel_thresholds = _grid("pixel thresholds", pixel_thresholds)
-        self.min_area_fractions = _grid("smallest regions", min_area_fractions)
-        self._ids: set[str] = set()
-        self._scores: list[float] = []
-        self._judged: list[bool] = []
-        self._truth: list[int] = []
-        self._sizes: list[int] = []
-        self._tables: list[NDArray[np.int64]] = []  # (2, T, A): predicted area, intersection
-        self._tops: list[NDArray[np.int64]] = []  # (T,): area at each threshold, small regions too
-
-    def __len__(self) -> int:
-        return len(self._ids)
+    name: str = COMPETITION_DICE
+    value: float | None = None
 
     @classmethod
-    def joined(cls, sweeps: Sequence["PixelSweep"]) -> "PixelSweep":
-        """The films of several sweeps over one grid, as out-of-fold predictions of several folds.
+    def of(cls, text: str) -> "Aim":
+        """The aim in words such as `competition Dice` or `specificity 0.95`.
 
         Raises:
-            EvaluationError: there is none, their grids differ, or a film stands in two.
+            UnknownName: there is no such aim.
+            EvaluationError: a share is missing, or lies outside of (0, 1].
         """
-        grids = {(one.pixel_thresholds, one.min_area_fractions) for one in sweeps}
-        if len(grids) != 1:
-            raise EvaluationError(f"sweeps of one grid can be joined; got {len(grids)} grids")
-        whole = cls(*grids.pop())
-        for one in sweeps:
-            if whole._ids & one._ids:
-                film_id = min(whole._ids & one._ids)
-                raise EvaluationError(f"film {film_id} is swept twice; give each film once")
-            whole._ids |= one._ids
-            for name in ("_scores", "_judged", "_truth", "_sizes", "_tables", "_tops"):
-                getattr(whole, name).extend(getattr(one, name))
-        return whole
-
-    def add(self, film_id: str, finding: Finding, truth: NDArray[np.bool_], *, part: str) -> None:
-        """Takes in one film: its finding's map and presence score, and its mask `truth`, bool (H, W).
-
-        A declined film stays in, as a film that is never called.
-
-        Raises:
-            EvaluationError: `part` is a test part, the film is there already, or the finding's map is
-                missing or not of the truth's shape.
-        """
-        refuse_test(part)
-        if film_id in self._ids:
-            raise EvaluationError(f"film {film_id} is swept twice; give each film once")
-        table = np.zeros((2, len(self.pixel_thresholds), len(self.min_area_fractions)), np.int64)
-        tops = np.zeros(len(self.pixel_thresholds), np.int64)
-        declined = finding.decision == "declined"
-        if not declined:
-            probability = finding.probability_map
-            if probability is None or probability.shape != truth.shape:
-                shape = None if probability is None else probability.shape
-                raise EvaluationError(
-                    f"film {film_id}: a sweep needs the probability map on the source matrix "
-                    f"{truth.shape}; the finding has {shape}"
-                )
-            self._fill(table, tops, probability, truth)
-        self._ids.add(film_id)
-        self._scores.append(finding.probability or 0.0)
-        self._judged.append(not declined)
-        self._truth.append(int(truth.sum()))
-        self._sizes.append(truth.size)
-        self._tables.append(table)
-        self._tops.append(tops)
-
-    def _fill(
-        self,
-        table: NDArray[np.int64],
-        tops: NDArray[np.int64],
-        probability: NDArray[np.float32],
-        truth: NDArray[np.bool_],
-    ) -> None:
-        size = probability.size
-        for t, threshold in enumerate(self.pixel_thresholds):
-            above = probability >= threshold
-            top, left, height, width = _extent(above)
-            if not height:
-                return  # thresholds rise: nothing passes the rest either
-            # Only the box around what passed is looked at from here on, which is most of the speed.
-            window = (slice(top, top + height), slice(left, left + width))
-            probability, truth, above = probability[window], truth[window], above[window]
-            regions, labels = cv2.connectedComponents(above.astype(np.uint8), connectivity=8)
-            areas = np.bincount(labels.ravel(), minlength=regions)[1:]
-            tops[t] = areas.sum()
-            shared = np.bincount(labels[truth], minlength=regions)[1:]
-            for a, fraction in enumerate(self.min_area_fractions):
-                kept = areas >= fraction * size
-                table[:, t, a] = areas[kept].sum(), shared[kept].sum()
-
-    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
-        """Presence scores (N,), whether judged (N,), and labelled areas (N,) in px."""
-        return (
-            np.array(self._scores, np.float64),
-            np.array(self._judged, np.bool_),
-            np.array(self._truth, np.int64),
-        )
-
-    def areas(self, t: int, a: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Predicted areas (N,) and intersections (N,), px, at pixel threshold `t` and smallest region `a`."""
-        pairs = np.array([table[:, t, a] for table in self._tables], np.int64).reshape(-1, 2)
-        return pairs[:, 0], pairs[:, 1]
-
-    def reaching(self, t: int, fraction: float) -> NDArray[np.bool_]:
-        """Whether at least `fraction` of each film (N,) is at threshold `t` or above, as `draw_mask` asks."""
-        areas = np.array([tops[t] for tops in self._tops], np.int64)
-        called: NDArray[np.bool_] = areas >= fraction * np.array(self._sizes, np.int64)
-        return called
-
-
-def sweep(
-    detector: Detector,
-    dataset: Dataset,
-    film_ids: Sequence[str],
-    *,
-    part: str,
-    progress: Callable[[int, int], None] | None = None,
-) -> PixelSweep:
-    """`PixelSweep` of a detector over films of a dataset, one at a time.
-
-    Raises:
-        EvaluationError: `part` is a test part, or a film is unknown or unlabelled.
-    """
-    refuse_test(part)
-    swept = PixelSweep()
-    for done, film_id in enumerate(film_ids, start=1):
-        film = dataset.by_id.get(film_id)
-        if film is None or film.label is None:
-            state = "not in" if film is None else "unlabelled in"
+        words = text.split()
+        if " ".join(words).lower() == COMPETITION_DICE.lower():
+            return cls()
+        name = words[0].lower() if words else ""
+        if name == YOUDEN.lower() and len(words) == 1:
+            return cls(YOUDEN)
+        if name not in (SPECIFICITY, SENSITIVITY):
+            raise UnknownName.among("aim", text, AIMS)
+        try:
+            share = float(words[1]) if len(words) == 2 else math.nan
+        except ValueError:
+            share = math.nan
+        if not 0.0 < share <= 1.0:
             raise EvaluationError(
-                f"film {film_id} is {state} {dataset.root}; choose labelled films"
+                f"the aim {text!r} needs the {name} to reach, above 0 and at most 1; write {name} 0.95"
             )
-        swept.add(film_id, detector(dataset.radiograph(film)), dataset.mask(film), part=part)
-        if progress:
-            progress(done, len(film_ids))
-    return swept
+        return cls(name, share)
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name} {self.value:g}"
 
 
-def fit_operating_point(swept: PixelSweep, *, part: str, rule: Rule = "threshold") -> FittedPoint:
-    """The operating point of the best competition Dice on the films of `swept`.
+def fit_operating_point(
+    swept: PixelSweep, *, part: str, rule: Rule = "threshold", aim: str = COMPETITION_DICE
+) -> FittedPoint:
+    """The operating point that serves `aim` best on the films of `swept`.
 
     Among equals it is the one nearest to `OperatingPoint`'s defaults, or to the winner's triplet, then the
     one that calls less.
@@ -235,35 +123,121 @@ def fit_operating_point(swept: PixelSweep, *, part: str, rule: Rule = "threshold
         swept: tuning films.
         part: what they are called; it is put on record.
         rule: which thresholds are fitted, see above.
+        aim: what for, as `Aim.of` reads it.
 
     Raises:
-        EvaluationError: `part` is a test part, or there are no films, or none with a labelled mask.
+        UnknownName: there is no such aim.
+        EvaluationError: `part` is a test part, or there are no films, or none with a labelled mask, or the
+            aim cannot be reached on them, or needs the other rule.
     """
     refuse_test(part)
+    wanted = Aim.of(aim)
     scores, _, truth = swept.arrays()
     if not (truth > 0).any():
         raise EvaluationError(
             f"an operating point cannot be fitted on {len(swept)} films without one labelled mask; "
             "choose a tuning part that holds films with the target"
         )
-    tried = _triplets(swept, part) if rule == "triplet" else _thresholds(swept, part)
+    if rule == "triplet":
+        if wanted.name != COMPETITION_DICE:
+            raise EvaluationError(
+                f"the aim {aim!r} needs the rule threshold; a triplet cannot serve it"
+            )
+        tried = _triplets(swept, part)
+    elif wanted.name == COMPETITION_DICE:
+        tried = _thresholds(swept, part)
+    else:
+        tried = _at_presence(swept, part, wanted)
+    if not tried:
+        raise EvaluationError(
+            f"the aim {aim!r} cannot be reached on these {len(swept)} films ({int((truth > 0).sum())} "
+            "positive) at any threshold; choose a lower one"
+        )
     highest = max(value for value, _, _ in tried)
     equals = [(far, point) for value, far, point in tried if value >= highest - _TIE]
     chosen = min(equals, key=lambda pair: (pair[0], -pair[1].presence_threshold))[1]
     cut = youden(scores, truth > 0)
+    called = _called(swept, chosen)
     return FittedPoint(
         point=chosen,
         n=len(swept),
         positives=int((truth > 0).sum()),
         value=highest,
         all_empty=float(all_empty_dice(truth) or 0.0),
+        sensitivity=_share(called[truth > 0]),
+        specificity=_share(~called[truth == 0]),
         youden_threshold=cut[0] if cut else None,
         youden_j=cut[1] if cut else None,
     )
 
 
-Tried = list[tuple[float, float, OperatingPoint]]
-"""Mean Dice, distance from the default, and the point."""
+def _share(hits: NDArray[np.bool_]) -> float | None:
+    return float(hits.mean()) if hits.size else None
+
+
+def _called(swept: PixelSweep, point: OperatingPoint) -> NDArray[np.bool_]:
+    """Whether each film (N,) is called positive at a point of the sweep's grid."""
+    scores, judged, _ = swept.arrays()
+    t = swept.pixel_thresholds.index(point.pixel_threshold)
+    predicted, _ = swept.areas(t, swept.min_area_fractions.index(point.min_area_fraction))
+    called: NDArray[np.bool_] = judged & (predicted > 0) & (scores >= point.presence_threshold)
+    if point.top_threshold is not None:
+        u = swept.pixel_thresholds.index(point.top_threshold)
+        called &= swept.reaching(u, point.min_top_area_fraction)
+    return called
+
+
+def _at_presence(swept: PixelSweep, part: str, aim: Aim) -> Tried:
+    """Every pixel threshold and smallest region that can reach the aim, with the presence threshold for it.
+
+    A film without a region is never called, whatever its score; so the aim is judged by both together.
+    """
+    scores, judged, truth = swept.arrays()
+    silent = (truth == 0).astype(np.float64)
+    default = OperatingPoint()
+    tried = []
+    for t, pixel in enumerate(swept.pixel_thresholds):
+        for a, smallest in enumerate(swept.min_area_fractions):
+            predicted, shared = swept.areas(t, a)
+            able = judged & (predicted > 0)
+            presence = _presence_for(aim, np.where(able, scores, -1.0), truth > 0)
+            if presence is None:
+                continue
+            dice = np.where(able & (scores >= presence), dice_of(predicted, truth, shared), silent)
+            far = abs(pixel - default.pixel_threshold) + abs(smallest - default.min_area_fraction)
+            point = OperatingPoint(pixel, smallest, presence, str(aim), part)
+            tried.append((float(dice.mean()), far, point))
+    return tried
+
+
+def _presence_for(
+    aim: Aim, scores: NDArray[np.float64], positive: NDArray[np.bool_]
+) -> float | None:
+    """The presence threshold that an aim asks for; None where none reaches it.
+
+    Args:
+        aim: not competition Dice.
+        scores: in [0, 1], or -1 of a film that is never called, (N,).
+        positive: by its label, (N,).
+    """
+    ranked = np.unique(scores[scores >= 0])  # rising; a threshold lies in the middle between two
+    cuts = (np.concatenate([[0.0], ranked]) + np.concatenate([ranked, [1.0]])) / 2.0
+    if ranked.size and ranked[-1] >= 1.0:
+        cuts = cuts[:-1]  # a film of score 1 is called at any threshold
+    sensitivity = (scores[positive, None] >= cuts).mean(axis=0) if positive.any() else None
+    specificity = (scores[~positive, None] < cuts).mean(axis=0) if not positive.all() else None
+    if aim.name == YOUDEN:
+        if sensitivity is None or specificity is None:
+            return None
+        index = sensitivity + specificity
+        return float(cuts[np.flatnonzero(index >= index.max() - _TIE)[-1]])
+    reached = sensitivity if aim.name == SENSITIVITY else specificity
+    if reached is None or aim.value is None:
+        return None
+    able = np.flatnonzero(reached >= aim.value - _TIE)
+    if not able.size:
+        return None
+    return float(cuts[able[-1] if aim.name == SENSITIVITY else able[0]])
 
 
 def _thresholds(swept: PixelSweep, part: str) -> Tried:
@@ -306,15 +280,6 @@ def _triplets(swept: PixelSweep, part: str) -> Tried:
     return tried
 
 
-def refuse_test(part: str) -> None:
-    """Raises EvaluationError where `part` names a test part: nothing may be chosen on it."""
-    if "test" in part.lower():
-        raise EvaluationError(
-            f"an operating point was to be chosen on the part {part!r}; test films are never chosen on: "
-            "use the tuning part"
-        )
-
-
 def _best_presence(
     pred: NDArray[np.int64],
     shared: NDArray[np.int64],
@@ -338,19 +303,3 @@ def _best_presence(
         values[0] = -np.inf  # a film of score 1 is called at any threshold
     best = int(np.argmax(values >= values.max() - _TIE))
     return float(values[best]) / truth.size, float(cuts[best])
-
-
-def _extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Top, left, height and width of the box around what is set; zeros where nothing is."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return top, left, height, width
-
-
-def _grid(what: str, values: Sequence[float]) -> tuple[float, ...]:
-    grid = tuple(float(v) for v in values)
-    rises = all(a < b for a, b in pairwise(grid))
-    if not grid or not rises or grid[0] < 0.0 or grid[-1] > 1.0:
-        raise EvaluationError(
-            f"the {what} of a sweep rise from 0 at least to 1 at most; got {values}"
-        )
-    return grid

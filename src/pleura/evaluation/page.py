@@ -16,7 +16,7 @@ from pleura.evaluation.figures import (
     of_strata,
 )
 from pleura.evaluation.numbers import METRICS
-from pleura.evaluation.operating_point import Detector
+from pleura.evaluation.pixel_sweep import Detector
 from pleura.evaluation.provenance import bundle_of
 from pleura.evaluation.scores import FilmScore
 from pleura.evaluation.segmentation import SEGMENTATION

@@ -12,7 +12,7 @@ from pleura.data.manifest import Dataset, Film
 from pleura.data.split.linked import linked_groups
 from pleura.errors import EvaluationError, LeakError
 from pleura.evaluation.near_copies import copies_in_card
-from pleura.evaluation.operating_point import Detector
+from pleura.evaluation.pixel_sweep import Detector
 from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle
 
 _NAMED, _LISTED = 5, 50

@@ -15,8 +15,8 @@ from pathlib import Path
 from pleura.data.manifest import Dataset
 from pleura.evaluation.bootstrap import RESAMPLES
 from pleura.evaluation.detection import PREVALENCES, detection_statistics
-from pleura.evaluation.operating_point import Detector
 from pleura.evaluation.page import write_report
+from pleura.evaluation.pixel_sweep import Detector
 from pleura.evaluation.run import count_openings, is_test, score_films
 from pleura.evaluation.strata import check_columns
 from pleura.evaluation.summary import Evaluation, summarise

@@ -12,7 +12,7 @@ from typing import Any
 
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import EvaluationError
-from pleura.evaluation.operating_point import Detector
+from pleura.evaluation.pixel_sweep import Detector
 from pleura.evaluation.provenance import UNKNOWN, Provenance, bundle_of, check_provenance
 from pleura.evaluation.score_file import ScoreWriter, read_scores
 from pleura.evaluation.scores import FilmScore

@@ -23,8 +23,9 @@ from pleura.data.split import Split
 from pleura.errors import EvaluationError, TrainingError
 from pleura.evaluation.calibration import fit_calibrator
 from pleura.evaluation.numbers import Numbers, numbers_of
-from pleura.evaluation.operating_point import PixelSweep, fit_operating_point, sweep
+from pleura.evaluation.operating_point import fit_operating_point
 from pleura.evaluation.page import write_report
+from pleura.evaluation.pixel_sweep import PixelSweep, sweep
 from pleura.evaluation.report import NUMBERS_FILE, REPORT_FILE
 from pleura.evaluation.run import FILMS_FILE, Run, score_films
 from pleura.evaluation.score_file import ScoreWriter
@@ -118,7 +119,9 @@ def cross_validate(
         if not place.exists():  # made once: its identity holds when it was made
             place.parent.mkdir(parents=True, exist_ok=True)
             others = [one for n, one in enumerate(sweeps) if n != fold]
-            fitted = fit_operating_point(PixelSweep.joined(others), part=PART, rule=recipe.decision)
+            fitted = fit_operating_point(
+                PixelSweep.joined(others), part=PART, rule=recipe.decision, aim=recipe.aim
+            )
             export([_fold(out, fold)], dataset, split, place, fitted=fitted.facts(), device=device)
         detectors[fold] = Detector.load(place, device)
         made, found = score_films(
@@ -223,7 +226,9 @@ def _write_fitted(
     out: Path, recipe: Recipe, sweeps: list[PixelSweep], scores: list[FilmScore]
 ) -> None:
     """What a model of all folds may be set to: fitted on all out-of-fold films."""
-    fitted = fit_operating_point(PixelSweep.joined(sweeps), part=PART, rule=recipe.decision)
+    fitted = fit_operating_point(
+        PixelSweep.joined(sweeps), part=PART, rule=recipe.decision, aim=recipe.aim
+    )
     write_json(out / POINT_FILE, fitted.facts())
     judged = [score for score in scores if not score.declined]
     try:

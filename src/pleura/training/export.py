@@ -11,7 +11,8 @@ from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import TrainingError
 from pleura.evaluation.near_copies import card_thumbnails
-from pleura.evaluation.operating_point import Rule, fit_operating_point, sweep
+from pleura.evaluation.operating_point import COMPETITION_DICE, Aim, Rule, fit_operating_point
+from pleura.evaluation.pixel_sweep import sweep
 from pleura.finding import ModelIdentity
 from pleura.inference.bundle import (
     CARD_HASH_CHARACTERS,
@@ -50,14 +51,18 @@ def export(
     *,
     gates: Sequence[Path] = (),
     flip: bool = False,
+    aim: str | None = None,
     fitted: Mapping[str, Any] | None = None,
     calibrator: Calibrator | None = None,
     name: str | None = None,
     version: str = "0",
     licence: str = "unstated",
     metrics: Mapping[str, Any] | None = None,
+    graph: str | None = None,
+    keep_weights: bool = True,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
+    checking: Callable[[int, int], None] | None = None,
 ) -> ModelIdentity:
     """Writes the weights that finished runs kept, their operating point and data card as a bundle.
 
@@ -74,21 +79,29 @@ def export(
         out: the bundle to write.
         gates: runs whose presence score alone says which films `runs` look at; several are averaged.
         flip: average every network's answer with that for the mirrored film, also where no recipe does.
+        aim: fit the operating point anew, for this; None: for what the first run's recipe says.
         fitted: the facts of an operating point fitted elsewhere (`FittedPoint.facts`), such as
             out-of-fold; it is taken as it is, and runs of different folds may then be averaged.
         calibrator: fitted elsewhere, likewise.
         name, version, licence: of the model; by default the recipes' names.
         metrics: figures to put on record, by part.
+        graph: also write each network as an exported graph, whose numbers are one of
+            `pleura.training.graphs.NUMBERS`; None: none. Its decisions are compared with PyTorch's on
+            tuning films.
+        keep_weights: also write the safetensors, which PyTorch needs and a GPU with it.
         device: `auto`, `cpu` or `cuda`, to fit on.
         progress: called with (films done, films in all) while the operating point is fitted.
+        checking: the same while the graphs' decisions are compared.
 
     Raises:
         TrainingError: there is no run, one is not finished, was trained on another dataset or split, or
-            the runs were tuned on different films.
+            the runs were tuned on different films; or a graph cannot be made, or decides otherwise.
         BundleError: `out` exists and is no bundle.
     """
     if not runs:
         raise TrainingError("there is no run to export; give the folder of a finished run")
+    if graph is None and not keep_weights:
+        raise TrainingError("a bundle without weights needs a graph; ask for one, or keep the weights")
     given = fitted
     finished = [_finished(run, dataset, split, SEGMENTER, given) for run in runs]
     finished += [_finished(run, dataset, split, GATE, given) for run in gates]
@@ -114,11 +127,13 @@ def export(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     fitted = finished[0].fitted
-    if given is None and (len(finished) > 1 or flip):
+    if given is None and (len(finished) > 1 or flip or aim is not None):
         detector = Detector.of(Bundle.in_memory(manifest, weights), device)
         films = split.part("tune", finished[0].fold)
         swept = sweep(detector, dataset, films, part="tune", progress=progress)
-        fitted = fit_operating_point(swept, part="tune", rule=_rule(finished, gates)).facts()
+        aim = aim or finished[0].member.training["recipe"].get("aim", COMPETITION_DICE)
+        rule = _rule(finished, gates, aim)
+        fitted = fit_operating_point(swept, part="tune", rule=rule, aim=aim).facts()
     manifest = replace(
         manifest,
         operating_point=OperatingPoint(**fitted["point"]),
@@ -129,8 +144,23 @@ def export(
             **(metrics or {}),
         },
     )
-    identity = write_bundle(out, manifest, weights, zipped=out.suffix == ".zip")
-    Detector.load(out, device="cpu")
+    graphs: Sequence[bytes] = ()
+    if graph is not None:
+        from pleura.training.graphs import graphs_for
+
+        made = graphs_for(
+            manifest,
+            weights,
+            dataset,
+            numbers=graph,
+            train=split.part("train", finished[0].fold),
+            tune=split.part("tune", finished[0].fold),
+            progress=checking,
+        )
+        graphs, manifest = made.files, replace(manifest, exports=made.facts)
+    kept = weights if keep_weights else ()
+    identity = write_bundle(out, manifest, kept, graphs=graphs, zipped=out.suffix == ".zip")
+    Detector.load(out, device="cpu", cache=False)
     return identity
 
 
@@ -163,8 +193,10 @@ def _finished(
     return _Finished(run, member, weights, recipe.flip, described["fold"], fitted)
 
 
-def _rule(runs: Sequence[_Finished], gates: Sequence[Path]) -> Rule:
-    """The triplet where each run was fitted by it; but a gate needs the presence threshold that it lacks."""
+def _rule(runs: Sequence[_Finished], gates: Sequence[Path], aim: str) -> Rule:
+    """The triplet where each run was fitted by it; but a gate, and some aims, need the presence threshold."""
+    if Aim.of(aim) != Aim():
+        return "threshold"
     tops = [run.fitted["point"].get("top_threshold") for run in runs]
     return "threshold" if gates or None in tops else "triplet"
 

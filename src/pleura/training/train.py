@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from lightning_fabric import Fabric
 
 from pleura.data.augment import AUGMENTATIONS
 from pleura.data.dataset import FilmSet
+from pleura.data.instances import InstanceSet
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import TrainingError, UnknownName
-from pleura.evaluation.operating_point import fit_operating_point, sweep
+from pleura.evaluation.operating_point import fit_operating_point
+from pleura.evaluation.pixel_sweep import sweep
 from pleura.files import write_json
 from pleura.finding import Target
 from pleura.inference.bundle import PRESENCE_HEAD, TOP_PIXELS, Bundle, BundleManifest, Member
@@ -25,12 +28,13 @@ from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.inference.runtimes.pytorch import choose_device
 from pleura.networks import has_presence_head
-from pleura.training.loop import State, Trainer
-from pleura.training.losses import weighted_sum
+from pleura.training.loop import Trainer
+from pleura.training.losses import MIN_INSTANCE_PX, check_loss, own_loss
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.recipe import Recipe
 from pleura.training.run import Identity, RunFolder
 from pleura.training.start import build, start
+from pleura.training.state import State
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +127,7 @@ def train(
         detector = undecided(recipe, folder, dataset.target, device)
         progress = report.operating_point
         swept = sweep(detector, dataset, films[1].film_ids, part="tune", progress=progress)
-        fitted = fit_operating_point(swept, part="tune", rule=recipe.decision)
+        fitted = fit_operating_point(swept, part="tune", rule=recipe.decision, aim=recipe.aim)
         write_json(folder.operating_point, fitted.facts(), durable=True)
     return trainer.state
 
@@ -168,7 +172,7 @@ def _say_threads(recorded: Mapping[str, Any], report: Report) -> None:
 def _check_names(recipe: Recipe) -> None:
     """Everything a recipe names must exist, before any time is spent."""
     for number in range(max(len(recipe.phases), 1)):
-        weighted_sum(recipe.phase(number).loss)
+        check_loss(recipe.phase(number).loss, recipe.network.name)
     if recipe.augmentation not in AUGMENTATIONS:
         raise UnknownName.among("augmentation set", recipe.augmentation, AUGMENTATIONS)
 
@@ -185,17 +189,11 @@ def _film_sets(
                 f"the split's films to {part} on are {positives} positive of {len(film_ids)}; both kinds "
                 "are needed: make another with `pleura split`"
             )
-    return [
-        FilmSet(
-            dataset,
-            film_ids,
-            recipe.input.size,
-            squeeze,
-            progress,
-            squeeze_version=PREPROCESS_VERSION,
-        )
-        for film_ids in parts
-    ]
+    make: Callable[..., FilmSet] = partial(FilmSet, squeeze_version=PREPROCESS_VERSION)
+    if (own := own_loss(recipe.phase(0).loss)) is not None:  # such a network learns from instances
+        min_px = int(own.options.get("min_instance_px", MIN_INSTANCE_PX))
+        make = partial(InstanceSet, squeeze_version=PREPROCESS_VERSION, min_px=min_px)
+    return [make(dataset, film_ids, recipe.input.size, squeeze, progress) for film_ids in parts]
 
 
 def choose_fabric(recipe: Recipe, device: str) -> Fabric:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import yaml
 
 from pleura.config import STRICT
-from pleura.evaluation.operating_point import Rule
+from pleura.evaluation.operating_point import COMPETITION_DICE, Aim, Rule
 from pleura.inference.preprocess import InputSpec
 
 Monitor = Literal["dice_positive", "competition_dice", "auc", "loss", "last"]
@@ -182,6 +182,7 @@ class Recipe:
         precision: `bf16` autocast, `32`, or `auto`: bf16 where the machine computes in it.
         pictures_every: epochs between two contact sheets of tuning predictions.
         decision: the rule whose thresholds are fitted on the tuning films, see `evaluation.operating_point`.
+        aim: what they are fitted for: `competition Dice`, `specificity 0.95`, `sensitivity 0.95`, `Youden`.
         seed: of everything random.
     """
 
@@ -209,6 +210,7 @@ class Recipe:
     precision: Precision = "auto"
     pictures_every: int = 5
     decision: Rule = "threshold"
+    aim: str = COMPETITION_DICE
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -230,6 +232,8 @@ class Recipe:
             raise ValueError(f"clip_norm is positive or absent; got {self.clip_norm}")
         if self.tune_every is None and self.monitor != "last":
             raise ValueError(f"monitor: {self.monitor} needs the tuning films; set tune_every")
+        if Aim.of(self.aim) != Aim() and self.decision == "triplet":
+            raise ValueError(f"aim: {self.aim} needs decision: threshold")
         if not self.loss:
             raise ValueError("loss needs at least one term")
         if self.phases:
