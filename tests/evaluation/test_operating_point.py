@@ -5,8 +5,9 @@ import pytest
 from made_up_scores import MODEL, finding
 
 from pleura.errors import EvaluationError, PleuraError
+from pleura.evaluation.aims import cross_fitted
 from pleura.evaluation.metrics import dice
-from pleura.evaluation.operating_point import Aim, fit_operating_point
+from pleura.evaluation.operating_point import AIMS, Aim, fit_operating_point
 from pleura.evaluation.pixel_sweep import PixelSweep, sweep
 from pleura.finding import Finding
 from pleura.inference.postprocess import OperatingPoint, draw_mask
@@ -226,6 +227,23 @@ def test_an_aim_on_blobs_holds_what_it_says():
 def test_an_aim_that_is_none(aim, says):
     with pytest.raises(PleuraError, match=says):
         fit_operating_point(swept(FILMS), part="tune", aim=aim)
+
+
+def test_aims_are_fitted_on_the_other_folds():
+    # Fold b's films all score 0.3 higher: what is best on one fold is not on the other.
+    a = swept(scored([0.6, 0.3, 0.1], [1, 0, 0]))
+    made = PixelSweep()
+    for n, (found, truth) in enumerate(scored([0.9, 0.6, 0.4], [1, 0, 0])):
+        made.add(f"b{n}", found, truth, part="tune")
+    outcomes = {o.aim: o for o in cross_fitted([a, made], part="tune")}
+    assert set(outcomes) == set(AIMS)
+    # From a: threshold 0.45, which calls b's 0.9 and its negative 0.6. From b: 0.75, which calls none of a.
+    best = outcomes["competition Dice"]
+    assert (best.sensitivity, best.specificity) == (1 / 2, 3 / 4)
+    assert best.dice_positive == 1 / 2
+    assert best.competition_dice == pytest.approx((1 + 0 + 1 + 0 + 1 + 1) / 6)
+    with pytest.raises(EvaluationError, match="test films are never chosen on"):
+        cross_fitted([a, made], part="test")
 
 
 def test_a_triplet_serves_one_aim():

@@ -49,6 +49,10 @@ def test_every_film_is_judged_by_the_model_that_never_saw_it(
     assert point["n"] == len(development)
     assert point["point"]["fitted_on"] == PART
     assert (out / "report.html").stat().st_size > 10_000
+    aims = json.loads((out / "aims.json").read_text())
+    by_recipe = next(one for one in aims if one["aim"] == "competition Dice")
+    competition = found.together.numbers.metrics["competition_dice"].value
+    assert by_recipe["competition_dice"] == pytest.approx(competition)
     assert count_openings(blocks.root) == opened
 
     fitted_elsewhere = open_bundle(tmp_path / "cv" / "bundles" / "fold-0").manifest

@@ -80,4 +80,13 @@ def cross_validate(
             *("–" if value is None else f"{value:.3f}" for value in each),
         )
     console.print(table)
+    others = Table(
+        "aim", title="Operating points for other aims, out of fold", title_justify="left"
+    )
+    for column in ("sensitivity", "specificity", "Dice on positives", "competition Dice"):
+        others.add_column(column, justify="right")
+    for aim in found.aims:
+        values = (aim.sensitivity, aim.specificity, aim.dice_positive, aim.competition_dice)
+        others.add_row(aim.aim, *(f"{value:.3f}" for value in values))
+    console.print(others)
     console.print(f"Report: {out / PART / REPORT_FILE}")

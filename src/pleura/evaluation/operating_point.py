@@ -157,7 +157,7 @@ def fit_operating_point(
     equals = [(far, point) for value, far, point in tried if value >= highest - _TIE]
     chosen = min(equals, key=lambda pair: (pair[0], -pair[1].presence_threshold))[1]
     cut = youden(scores, truth > 0)
-    called = _called(swept, chosen)
+    called = called_at(swept, chosen)
     return FittedPoint(
         point=chosen,
         n=len(swept),
@@ -175,8 +175,8 @@ def _share(hits: NDArray[np.bool_]) -> float | None:
     return float(hits.mean()) if hits.size else None
 
 
-def _called(swept: PixelSweep, point: OperatingPoint) -> NDArray[np.bool_]:
-    """Whether each film (N,) is called positive at a point of the sweep's grid."""
+def called_at(swept: PixelSweep, point: OperatingPoint) -> NDArray[np.bool_]:
+    """Whether each film (N,) is called positive at a point of the sweep's grid, as the detector would."""
     scores, judged, _ = swept.arrays()
     t = swept.pixel_thresholds.index(point.pixel_threshold)
     predicted, _ = swept.areas(t, swept.min_area_fractions.index(point.min_area_fraction))

@@ -21,6 +21,7 @@ from typing import Any
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import EvaluationError, TrainingError
+from pleura.evaluation.aims import Outcome, cross_fitted
 from pleura.evaluation.calibration import fit_calibrator
 from pleura.evaluation.numbers import Numbers, numbers_of
 from pleura.evaluation.operating_point import fit_operating_point
@@ -43,6 +44,7 @@ from pleura.training.train import Report, train, undecided
 
 PART = "out-of-fold"
 POINT_FILE, CALIBRATOR_FILE = "operating_point.json", "calibrator.json"
+AIMS_FILE = "aims.json"
 Progress = Callable[[int, int], None]
 
 
@@ -53,10 +55,12 @@ class CrossValidation:
     Attributes:
         together: the evaluation of all development films, each by the model that never saw it.
         folds: the numbers of each fold apart.
+        aims: what other aims than the recipe's would come to.
     """
 
     together: Evaluation
     folds: tuple[Numbers, ...]
+    aims: tuple[Outcome, ...]
 
 
 class _ByFold:
@@ -145,7 +149,9 @@ def cross_validate(
     )
     _write(out / PART, together, folds, _ByFold(detectors, fold_of), dataset)
     _write_fitted(out / PART, recipe, sweeps, scores)
-    return CrossValidation(together, folds)
+    aims = cross_fitted(sweeps, part=PART)
+    write_json(out / PART / AIMS_FILE, [asdict(outcome) for outcome in aims])
+    return CrossValidation(together, folds, aims)
 
 
 def export_folds(
