@@ -36,6 +36,10 @@ HEAVY = {
     "timm",
     "lightning_fabric",
     "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "openvino",
     "safetensors",
     "tensorboard",
 }

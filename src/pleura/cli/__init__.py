@@ -57,6 +57,8 @@ VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
 TRAIN_LIBRARIES = (
     "lightning_fabric",
     "matplotlib",
+    "onnx",
+    "onnxscript",
     "pydantic",
     "safetensors",
     "tensorboard",

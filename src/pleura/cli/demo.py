@@ -113,7 +113,7 @@ def _dataset_to_model(
     recipe: str, settings: tuple[str, ...], init: str | None, places: _Places
 ) -> list[str]:
     from pleura.cli.evaluate import evaluate
-    from pleura.cli.export import export
+    from pleura.cli.export import Graph, export
     from pleura.cli.preview import preview
     from pleura.cli.train import train
 
@@ -122,8 +122,8 @@ def _dataset_to_model(
     preview(recipe, data=places.data, out=places.preview)
     said.append(_say(f"pleura train {recipe} {changes} --data {places.data} --out {places.run}"))
     train(recipe, list(settings), data=places.data, out=places.run, init=init)
-    said.append(_say(f"pleura export {places.run} --out {places.bundle}"))
-    export([places.run], out=places.bundle, data=places.data)
+    said.append(_say(f"pleura export {places.run} --graph none --out {places.bundle}"))
+    export([places.run], out=places.bundle, data=places.data, graph=Graph.none)
     said.append(
         _say(
             f"pleura evaluate {places.bundle} --data {places.data} --part test "

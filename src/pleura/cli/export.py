@@ -1,5 +1,6 @@
 """`pleura export`: finished runs to a bundle, the only thing that predicts."""
 
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,15 @@ from typing import Annotated
 import typer
 
 from pleura.cli.progress import Bar, console
+
+
+class Graph(StrEnum):
+    """How an exported graph keeps its numbers, if there is to be one."""
+
+    f32 = "f32"
+    f16 = "f16"
+    int8 = "int8"
+    none = "none"
 
 
 def export(
@@ -39,6 +49,17 @@ def export(
             show_default="the recipe's",
         ),
     ] = None,
+    graph: Annotated[
+        Graph,
+        typer.Option(
+            help="The exported graph's numbers, for prediction without PyTorch: f32; f16, half the size; "
+            "int8, quantised on training films; or none."
+        ),
+    ] = Graph.f32,
+    weights: Annotated[
+        bool,
+        typer.Option(help="Also write the safetensors, which PyTorch needs, and a GPU with it."),
+    ] = True,
     data: Annotated[
         Path | None, typer.Option(help="The dataset, if it has moved since.", show_default=False)
     ] = None,
@@ -59,6 +80,9 @@ def export(
     the tuning films that its runs share. Of a cross-validation, the models of all folds are averaged, and
     operating point and calibrator are those fitted on its out-of-fold films.
 
+    The graph runs in OpenVINO or ONNX Runtime, without PyTorch. It is refused unless it decides as PyTorch
+    does on tuning films; the numbers stand in the bundle and are printed.
+
     Every file in it carries a SHA-256, and the bundle is opened again before this says done.
     """
     from pleura.data.manifest import Dataset
@@ -73,7 +97,7 @@ def export(
     run = RunFolder(runs[0] / "fold-0" if folds else runs[0])
     folder = data or Path(run.described()["dataset"])
     dataset, parts = Dataset.open(folder), Split.load(split or folder / SPLIT_FILE)
-    with Bar("Fitting the operating point") as bar:
+    with Bar("Fitting the operating point") as bar, Bar("Comparing with PyTorch") as checking:
         model = (
             partial(export_folds, runs[0])
             if folds
@@ -86,11 +110,33 @@ def export(
             name=name,
             version=version,
             licence=licence,
+            graph=None if graph is Graph.none else graph.value,
+            keep_weights=weights,
             device=device,
             progress=bar,
+            checking=checking,
         )
+    _say_checked(out)
     console.print(
         f"{out}: {identity.name} {identity.version}, SHA-256 {identity.sha256[:16]}..., checked. "
         "Research software, not a medical device.",
         markup=False,
     )
+
+
+def _say_checked(out: Path) -> None:
+    """How the graphs' decisions compared with PyTorch's, a line for each way to run them."""
+    from pleura.inference.bundle import open_bundle
+
+    for check in open_bundle(out).manifest.exports.get("checked", ()):
+        dice = check["dice_mean"]
+        console.print(
+            f"{check['runtime']} {check['precision']} against PyTorch on {check['films']} tuning films: "
+            f"{len(check['changed'])} decisions changed, "
+            + (
+                "no mask"
+                if dice is None
+                else f"Dice {dice:.4f}, {check['dice_worst']:.4f} at worst"
+            )
+            + f", probability within {check['probability_worst']:.4f}"
+        )

@@ -1,0 +1,109 @@
+"""A trained network as an exported graph: ONNX, for the runtimes that do without PyTorch."""
+
+import io
+import warnings
+from typing import Any, cast
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from pleura.errors import MissingExtra, TrainingError
+from pleura.inference.manifest import Member
+from pleura.inference.runtimes.graph import INPUT, OUTPUTS
+from pleura.networks import create
+
+OPSET = 20
+"""Known to every ONNX Runtime and OpenVINO that pleura installs with."""
+
+_BATCH = 2  # of the example: a batch of one would be taken for a constant
+
+
+def graph_of(member: Member, weights: bytes) -> bytes:
+    """The member's network with its weights as an ONNX file.
+
+    It takes what `pleura.inference.preprocess` makes of films and gives logits: sigmoid, resizing and
+    decisions stay in the code that all runtimes share, and so cannot drift. The batch is of any size, or of
+    one film where the network's own `traced_export` says that its graph depends on the data.
+
+    Args:
+        member: the network.
+        weights: its safetensors file.
+
+    Raises:
+        MissingExtra: onnx or onnxscript is not installed.
+        TrainingError: PyTorch cannot export it.
+    """
+    network = create(
+        member.network,
+        channels=member.input.channels,
+        size=member.input.size,
+        **member.network_options,
+    )
+    network.load_state_dict(safetensors.torch.load(weights))
+    wrapped = _Logits(network).eval()
+    shape = (member.input.channels, member.input.size, member.input.size)
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra.needing("Exporting a graph", "train", error) from error
+    try:
+        with warnings.catch_warnings(), torch.inference_mode(False):
+            warnings.simplefilter("ignore")  # of its libraries among themselves
+            if getattr(network, "traced_export", False):
+                return _traced(wrapped, torch.rand(1, *shape))
+            return _exported(wrapped, torch.rand(_BATCH, *shape))
+    except Exception as error:  # its errors share no class but this
+        raise TrainingError(
+            f"PyTorch cannot export {member.network} as a graph: {error}; export it without (--no-graph)"
+        ) from error
+
+
+class _Logits(nn.Module):
+    """A network that returns what serving needs, as plain tensors."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        output = self.network(images)
+        mask = output.mask_logits[:, 0]
+        presence = output.presence_logits
+        return (mask,) if presence is None else (mask, presence)
+
+
+def _names(wrapped: nn.Module, images: Tensor) -> list[str]:
+    with torch.no_grad():
+        return list(OUTPUTS[: len(wrapped(images))])
+
+
+def _exported(wrapped: nn.Module, images: Tensor) -> bytes:
+    """By torch.export: shapes are proved, not recorded, so a graph of any batch size is right or refused."""
+    program = torch.onnx.export(
+        wrapped,
+        (images,),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[INPUT],
+        output_names=_names(wrapped, images),
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        verbose=False,
+    )
+    return bytes(cast(Any, program).model_proto.SerializeToString())
+
+
+def _traced(wrapped: nn.Module, images: Tensor) -> bytes:
+    """By recording one pass, for networks whose shapes depend on what they see; a batch of one film."""
+    file, export = io.BytesIO(), cast(Any, torch.onnx.export)  # a stream is allowed without dynamo
+    export(
+        wrapped,
+        (images,),
+        file,
+        dynamo=False,
+        opset_version=17,
+        input_names=[INPUT],
+        output_names=_names(wrapped, images),
+    )
+    return file.getvalue()

@@ -1,0 +1,198 @@
+"""The exported graphs of a bundle: made, reduced if asked, and kept only if they decide as PyTorch does."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.data.manifest import Dataset, Film
+from pleura.errors import MissingExtra, TrainingError, UnknownName
+from pleura.evaluation.parity import EXACT, REDUCED, Bound, Parity, compare
+from pleura.inference.bundle import Bundle, BundleManifest, Member
+from pleura.inference.detector import Detector
+from pleura.inference.preprocess import InputSpec, network_input
+from pleura.inference.runtimes import RuntimeOptions
+from pleura.inference.runtimes.graph import RuntimeRefusal
+from pleura.radiograph import Radiograph
+from pleura.training.graph import graph_of
+from pleura.training.quantise import half, int8
+
+log = logging.getLogger(__name__)
+
+NUMBERS = ("f32", "f16", "int8")
+"""How a graph keeps its numbers: as PyTorch does, weights in half the size, or all of it in a quarter."""
+
+PARITY_FILMS = 64
+CALIBRATION_FILMS = 64
+
+_CHECKS = (("onnxruntime", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
+_REFERENCE = RuntimeOptions("torch", "cpu", precision="f32")
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The members' graphs, in their order, and what `bundle.json` says of them."""
+
+    files: tuple[bytes, ...]
+    facts: Mapping[str, Any]
+
+
+def graphs_for(
+    manifest: BundleManifest,
+    weights: Sequence[bytes],
+    dataset: Dataset,
+    *,
+    numbers: str,
+    train: Sequence[str],
+    tune: Sequence[str],
+    progress: Callable[[int, int], None] | None = None,
+) -> Graphs:
+    """Exports every network of a model that is about to become a bundle.
+
+    The same detector runs the graphs on tuning films, in each runtime that is installed, and their decisions
+    are compared with those of PyTorch in float32. Graphs with all 32 bits must keep `EXACT`, others
+    `REDUCED`. Arithmetic in bf16, which a runtime could choose for itself, is put on record where it keeps
+    `REDUCED`, and a detector will not use it otherwise.
+
+    Args:
+        manifest: of the bundle, with its operating point.
+        weights: a safetensors file for each member.
+        dataset: where the films are.
+        numbers: one of `NUMBERS`.
+        train: films to quantise on, by id.
+        tune: films to compare on, by id.
+        progress: called with (films done, films in all) while decisions are compared.
+
+    Raises:
+        UnknownName: `numbers` is not known.
+        MissingExtra: a library is not installed, or no runtime to compare with.
+        TrainingError: a network cannot be exported, or decides otherwise as a graph.
+    """
+    if numbers not in NUMBERS:
+        raise UnknownName.among("kind of numbers", numbers, NUMBERS)
+    calibration = _spread(dataset, train, CALIBRATION_FILMS) if numbers == "int8" else []
+    made = [
+        _graph(member, one, dataset, numbers, calibration)
+        for member, one in zip(manifest.members, weights, strict=True)
+    ]
+    films = _spread(dataset, tune, PARITY_FILMS)
+    checked = _checked(manifest, weights, made, dataset, films, numbers, progress)
+    return Graphs(tuple(made), {"numbers": numbers, "films": "tune", "checked": checked})
+
+
+def _graph(
+    member: Member, weights: bytes, dataset: Dataset, numbers: str, calibration: Sequence[Film]
+) -> bytes:
+    graph = graph_of(member, weights)
+    if numbers == "f16":
+        return half(graph)
+    if numbers == "int8":
+        return int8(graph, list(_inputs(member.input, dataset, calibration)))
+    return graph
+
+
+def _inputs(
+    spec: InputSpec, dataset: Dataset, films: Sequence[Film]
+) -> Iterator[NDArray[np.float32]]:
+    for film in films:
+        yield network_input(dataset.radiograph(film).pixels, spec)[None]
+
+
+def _checked(
+    manifest: BundleManifest,
+    weights: Sequence[bytes],
+    graphs: Sequence[bytes],
+    dataset: Dataset,
+    films: Sequence[Film],
+    numbers: str,
+    progress: Callable[[int, int], None] | None,
+) -> list[dict[str, Any]]:
+    """One entry for each runtime and precision that decides as PyTorch does."""
+    bundle = Bundle.in_memory(manifest, weights, graphs)
+    others = _detectors(bundle)
+
+    def read() -> Iterator[tuple[str, Radiograph]]:
+        for film in films:
+            yield film.film_id, dataset.radiograph(film)
+
+    def tell(done: int) -> None:
+        if progress:
+            progress(done, len(films))
+
+    reference = Detector.of(bundle, options=_REFERENCE)
+    found = compare(reference, {" ".join(key): one for key, one in others.items()}, read(), tell)
+    entries = []
+    for runtime, precision in others:
+        parity = found[f"{runtime} {precision}"]
+        bound = EXACT if (numbers, precision) == ("f32", "f32") else REDUCED
+        if _keeps(runtime, precision, parity, bound):
+            facts = {"runtime": runtime, "precision": precision, "version": _version(runtime)}
+            entries.append(facts | parity.facts())
+    return entries
+
+
+def _keeps(runtime: str, precision: str, parity: Parity, bound: Bound) -> bool:
+    """Whether the bound is kept; where it is not, a graph is no use, but bf16 is only not used."""
+    missed = parity.misses(bound)
+    if not missed:
+        log.info("%s %s against torch: %s", runtime, precision, parity)
+        return True
+    said = f"{runtime} in {precision} does not decide as PyTorch does: {'; '.join(missed)}"
+    if precision != "bf16":
+        raise TrainingError(f"{said}. The graph is refused; export with other numbers, or none")
+    log.warning("%s; it will run in f32", said)
+    return False
+
+
+def _detectors(bundle: Bundle) -> dict[tuple[str, str], Detector]:
+    """The bundle in each runtime and precision that is here and runs it.
+
+    Raises:
+        MissingExtra: there is no such runtime.
+        RuntimeRefusal: none of those that are here runs it.
+    """
+    found: dict[tuple[str, str], Detector] = {}
+    refused: RuntimeRefusal | None = None
+    for runtime, precision in _CHECKS:
+        if find_spec(runtime) is None:
+            continue
+        options = RuntimeOptions(runtime, "cpu", precision=precision, cache=False)
+        try:
+            detector = Detector.of(bundle, options=options)
+        except RuntimeRefusal as error:
+            log.warning("%s", error)
+            refused = error
+            continue
+        if all(f" {precision} " in one.name for one in detector.runtimes):
+            found[runtime, precision] = detector
+    if found:
+        return found
+    raise refused or MissingExtra(
+        "an exported graph is checked before it is written, and nothing that runs it is installed. Install "
+        "it with: pip install 'pleura[onnxruntime]'"
+    )
+
+
+def _spread(dataset: Dataset, film_ids: Sequence[str], count: int) -> list[Film]:
+    """At most `count` of the films, half of them positive if there are enough, far apart in their order."""
+    films = [dataset.by_id[film_id] for film_id in sorted(film_ids)]
+    positive = [film for film in films if film.label == 1]
+    other = [film for film in films if film.label != 1]
+    wanted = min(len(positive), max(count // 2, count - len(other)))
+    return _thinned(positive, wanted) + _thinned(other, min(len(other), count - wanted))
+
+
+def _thinned(films: Sequence[Film], count: int) -> list[Film]:
+    return [films[len(films) * i // count] for i in range(count)]
+
+
+def _version(runtime: str) -> str:
+    try:
+        return version(runtime)
+    except PackageNotFoundError:  # a build of one's own
+        return "unknown"
