@@ -24,6 +24,7 @@ LIGHT_RCNN = {
     "proposals": 20,
     "rois": 16,
     "detections": 5,
+    "box_units": 32,
 }
 # As small as each network can be, and its variants: name, size, options.
 CASES: dict[str, tuple[str, int, dict[str, Any]]] = {

@@ -27,6 +27,15 @@ RECIPE = Recipe(
     precision="32",
 )
 DEEP = LossTerm("combo", on="deep", options={"positive_weight": 10.0})
+RCNN = {
+    "encoder": "resnet18",
+    "norm": "group",
+    "candidates": 50,
+    "proposals": 20,
+    "rois": 16,
+    "detections": 5,
+    "box_units": 32,
+}
 TIMM = {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8, 8]}
 CASES: dict[str, dict[str, Any]] = {
     "unet": {"loss": (LossTerm("focal"),)},
@@ -34,6 +43,11 @@ CASES: dict[str, dict[str, Any]] = {
     "double_unet": {
         "network": NetworkRecipe("double_unet", {"encoder": "vgg11_bn", "filters": [4, 4, 4, 4]}),
         "loss": (LossTerm("tversky"), DEEP),
+    },
+    "mask_rcnn": {
+        "network": NetworkRecipe("mask_rcnn", RCNN),
+        "loss": (LossTerm("network", options={"min_instance_px": 4}),),
+        "monitor": "loss",
     },
     "presence": {
         "network": NetworkRecipe("unet_timm", {**TIMM, "presence_head": True, "scse": True}),
@@ -50,7 +64,8 @@ def test_from_recipe_to_finding(
     train(recipe, blocks, blocks_split, tmp_path / "run")
     export([tmp_path / "run"], blocks, blocks_split, tmp_path / "bundle", device="cpu")
     (member,) = open_bundle(tmp_path / "bundle").manifest.members
-    assert member.presence_score == (PRESENCE_HEAD if case == "presence" else TOP_PIXELS)
+    has_head = case in ("presence", "mask_rcnn")
+    assert member.presence_score == (PRESENCE_HEAD if has_head else TOP_PIXELS)
     film = blocks.radiograph(blocks.films[0])
     finding = Detector.load(tmp_path / "bundle", device="cpu")(film)
     assert finding.probability_map is not None

@@ -78,7 +78,7 @@ def has_own_loss(name: str) -> bool:
 
     Such a network learns from instances, masks of (N, K, H, W), and by this loss alone.
     """
-    return hasattr(NETWORKS[name], "losses")
+    return hasattr(NETWORKS.get(name), "losses")
 
 
 def parameter_count(network: nn.Module) -> int:

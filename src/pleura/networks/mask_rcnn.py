@@ -52,6 +52,7 @@ class MaskRCNN(nn.Module):
         proposals: boxes an image that pass on to the heads.
         rois: boxes an image that the heads are trained on.
         detections: instances an image at most.
+        box_units: width of the box head's two layers; torchvision's weights have 1024.
     """
 
     presence_head = True
@@ -67,18 +68,19 @@ class MaskRCNN(nn.Module):
         proposals: int = 1000,
         rois: int = 512,
         detections: int = 10,
+        box_units: int = 1024,
     ) -> None:
         super().__init__()
         if norm not in NORMS:
             raise ValueError(f"norm is {' or '.join(NORMS)}; got {norm!r}")
-        if min(candidates, proposals, rois, detections) < 1:
-            raise ValueError("candidates, proposals, rois and detections are at least 1")
+        if min(candidates, proposals, rois, detections, box_units) < 1:
+            raise ValueError("candidates, proposals, rois, detections and box_units are at least 1")
         if trainable_layers is None:
             trainable_layers = 3 if norm == "frozen" else 5
         self.encoder_name = encoder
         self.norm = norm
         backbone = _backbone(encoder, channels, norm, trainable_layers)
-        built = _torchvision(backbone, candidates, proposals, rois, detections)
+        built = _torchvision(backbone, candidates, proposals, rois, detections, box_units)
         self.encoder: nn.Module = backbone.body
         self.pyramid: nn.Module = backbone.fpn
         self.rpn, self.roi_heads = built.rpn, built.roi_heads
@@ -205,12 +207,13 @@ def _backbone(encoder: str, channels: int, norm: str, trainable_layers: int) -> 
 
 
 def _torchvision(
-    backbone: nn.Module, candidates: int, proposals: int, rois: int, detections: int
+    backbone: Any, candidates: int, proposals: int, rois: int, detections: int, box_units: int
 ) -> Any:
     """torchvision's Mask R-CNN with heads of two classes, whose parts are taken."""
     from torchvision.models.detection import MaskRCNN as Whole
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
-    return Whole(
+    built = Whole(
         backbone,
         num_classes=2,
         rpn_pre_nms_top_n_train=candidates,
@@ -221,6 +224,11 @@ def _torchvision(
         box_score_thresh=MIN_SCORE,
         box_detections_per_img=detections,
     )
+    if box_units != 1024:
+        pooled = backbone.out_channels * built.roi_heads.box_roi_pool.output_size[0] ** 2
+        built.roi_heads.box_head = TwoMLPHead(pooled, box_units)
+        built.roi_heads.box_predictor = FastRCNNPredictor(box_units, 2)
+    return built
 
 
 def _start_at_prior(layer: nn.Linear) -> None:

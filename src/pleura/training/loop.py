@@ -16,7 +16,7 @@ from pleura.data.dataset import FilmSet
 from pleura.errors import NonFiniteLoss, TrainingError
 from pleura.training.average import Average
 from pleura.training.batches import batches
-from pleura.training.losses import Loss, weighted_sum
+from pleura.training.losses import Loss, loss_of
 from pleura.training.pictures import sheet_films
 from pleura.training.recipe import OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
@@ -51,10 +51,12 @@ class Trainer:
         stored = folder.load_checkpoint()
         self.state = State.of(stored or {})
         self.phase = recipe.phase(self.state.phase)
-        self.loss: Loss = weighted_sum(self.phase.loss)
+        self.loss: Loss | None = loss_of(self.phase.loss)
         optimizer = _optimizer(self.phase.optimizer, network)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network, self.optimizer = fabric.setup(network, optimizer)
+        if self.loss is None:
+            self.network.mark_forward_method("losses")
         self.average = self._new_average()
         if stored:
             self._resume(stored)
@@ -112,7 +114,7 @@ class Trainer:
         self.network.module.load_state_dict(self.folder.load_best())
         self.state.next_phase()
         self.phase = self.recipe.phase(self.state.phase)
-        self.loss = weighted_sum(self.phase.loss)
+        self.loss = loss_of(self.phase.loss)
         optimizer = _optimizer(self.phase.optimizer, self.network.module)
         self.optimizer = self.fabric.setup_optimizers(optimizer)
         self.average = self._new_average()
@@ -193,7 +195,7 @@ class Trainer:
         for part in range(0, len(images), size):
             window = slice(part, part + size)
             inputs = images[window].contiguous(memory_format=torch.channels_last)
-            losses = self.loss(self.network(inputs).float(), masks[window])
+            losses = self._losses(inputs, masks[window])
             if not bool(losses.isfinite().all()):
                 self._stop("loss", indices[window], losses)
             self.fabric.backward(losses.sum() / len(images))
@@ -212,6 +214,14 @@ class Trainer:
         if self.average:
             self.average.update(self.network.module, self.state.step)
         return float(total)
+
+    def _losses(self, images: Tensor, masks: Tensor) -> Tensor:
+        """A loss an image, (N,), of inputs and masks (N, K, S, S); K is 1 but for a network's own loss."""
+        if self.loss is not None:
+            return self.loss(self.network(images).float(), masks)
+        with self.fabric.autocast():
+            own: Tensor = self.network.losses(images, masks)
+        return own
 
     def _stop(self, what: str, indices: Tensor, losses: Tensor | None = None) -> None:
         values = [""] * len(indices)

@@ -182,6 +182,11 @@ def own_loss(terms: Sequence[LossTerm]) -> LossTerm | None:
     return own
 
 
+def loss_of(terms: Sequence[LossTerm]) -> Loss | None:
+    """`weighted_sum`, or None where it is the network's own; raises as that and `own_loss` do."""
+    return None if own_loss(terms) else weighted_sum(terms)
+
+
 def check_loss(terms: Sequence[LossTerm], network: str) -> None:
     """Raises unless the network named can be trained by these terms.
 
@@ -194,8 +199,7 @@ def check_loss(terms: Sequence[LossTerm], network: str) -> None:
         raise RecipeError(f"{network} computes its own loss; write loss: [{{name: {OWN}}}]")
     if own is not None and not has_own_loss(network):
         raise RecipeError(f"{network} has no loss of its own; name one of {', '.join(LOSSES)}")
-    if own is None:
-        weighted_sum(terms)
+    loss_of(terms)
 
 
 def _check(loss: str, option: str, value: float) -> None:
