@@ -35,7 +35,8 @@ class Recalibration:
 
 def without_calibrator(bundle: Bundle) -> Bundle:
     """The bundle with its raw scores, held in memory."""
-    return Bundle.in_memory(replace(bundle.manifest, calibrator=None), bundle.weights)
+    manifest = replace(bundle.manifest, calibrator=None)
+    return Bundle.in_memory(manifest, bundle.weights, bundle.graphs)
 
 
 def recalibrate(
@@ -91,4 +92,5 @@ def write_calibrated(out: Path, bundle: Bundle, calibrator: Calibrator) -> Model
         BundleError: `out` exists and is no bundle.
     """
     manifest = replace(bundle.manifest, calibrator=calibrator)
-    return write_bundle(out, manifest, bundle.weights, zipped=out.suffix == ".zip")
+    zipped = out.suffix == ".zip"
+    return write_bundle(out, manifest, bundle.weights, graphs=bundle.graphs, zipped=zipped)

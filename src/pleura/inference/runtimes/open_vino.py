@@ -134,5 +134,5 @@ def _compiled(
             log.info("what was compiled before cannot be used: %s", error)
             cache.forget(folder, key)
     compiled = core.compile_model(core.read_model(io.BytesIO(graph)), _DEVICE, settings)
-    cache.keep(folder, key, compiled.export_model())
+    cache.keep(folder, key, compiled.export_model().getvalue())
     return compiled
