@@ -6,41 +6,28 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSTransferSyntaxes,
     RLELossless,
 )
 
 from pleura.errors import DecodeError, UnsupportedFilm
 from pleura.read.codestream import Shape, check_lossless_jpeg, jpeg2000_shape, jpeg_shape
+from pleura.read.frames import JPEG2000, JPEG_LS, LOSSLESS_JPEG, decode_frame
 from pleura.read.source import Limits
 from pleura.read.values import integer, text
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
-_HTJ2K = tuple(UID(f"1.2.840.10008.1.2.4.20{n}") for n in (1, 2, 3))
-_JPEG2000 = (*JPEG2000TransferSyntaxes, *_HTJ2K)
-_LOSSLESS_JPEG = (JPEGLossless, JPEGLosslessSV1, *JPEGLSTransferSyntaxes)
-_DECODERS = {
-    **dict.fromkeys(_JPEG2000, "pylibjpeg"),
-    **dict.fromkeys(_LOSSLESS_JPEG, "gdcm"),
-    **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit), "pillow"),
-}
-"""One decoder a syntax, the one that takes damaged data best; a second try is a second risk.
-
-For JPEG-LS that is gdcm: pyjpegls takes up to 10 s to find out that a frame of any size is damaged.
-"""
+_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
+_END_OF_IMAGE = b"\xff\xd9"
 
 
 def complete_description(ds: Dataset, notes: list[str]) -> None:
@@ -119,33 +106,48 @@ def decode(ds: Dataset, limits: Limits, notes: list[str]) -> Samples:
     limits.check_pixels(rows, columns)
     syntax = transfer_syntax(ds, notes)
     ds.file_meta.TransferSyntaxUID = syntax
-    if syntax.is_encapsulated:
-        frame = get_frame(ds.PixelData, 0, number_of_frames=1)
-        stream = _check_frame(frame, syntax, ds)
-        if syntax == JPEGBaseline8Bit and stream and (stream.precision, stream.samples) == (8, 1):
-            quick = _decode_grey_jpeg(frame, ds)
-            if quick is not None:
-                return quick
-    decoded = _decode_by_pydicom(ds, syntax)
+    decoded = _decode_frame(ds, syntax) if syntax.is_encapsulated else None
+    if decoded is None:
+        decoded = _decode_by_pydicom(ds, syntax)
     if decoded.shape[:2] != (rows, columns) or decoded.dtype.itemsize > 2:
         raise DecodeError(f"its pixels decode to {decoded.shape}, not {rows}x{columns}")
     native = decoded.astype(decoded.dtype.newbyteorder("="), copy=False)
     return native.view(f"u{native.dtype.itemsize}")
 
 
-def _check_frame(frame: bytes, syntax: UID, ds: Dataset) -> Shape | None:
-    """Compares what a compressed frame claims to be with the header, before it is decoded."""
+def _decode_frame(ds: Dataset, syntax: UID) -> NDArray[np.generic] | None:
+    """The samples of a compressed frame; None where pydicom is to decode it."""
+    frame, stream = _checked_frame(get_frame(ds.PixelData, 0, number_of_frames=1), syntax, ds)
+    if syntax in _JPEG and not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        # libjpeg would fill what is missing with grey and say nothing.
+        raise DecodeError("its compressed frame is cut short; copy or export the file again")
+    if syntax == JPEGBaseline8Bit:
+        quick = stream is not None and (stream.precision, stream.samples) == (8, 1)
+        return _decode_grey_jpeg(frame, ds) if quick else None
+    try:
+        return decode_frame(frame, syntax, ds)
+    except Exception:  # decoders raise whatever they do
+        raise _damaged(syntax) from None
+
+
+def _damaged(syntax: UID) -> DecodeError:
+    return DecodeError(
+        f"its pixels ({syntax.name}) cannot be decoded; the file is damaged or cut short"
+    )
+
+
+def _checked_frame(frame: bytes, syntax: UID, ds: Dataset) -> tuple[bytes, Shape | None]:
+    """A compressed frame, and what it claims to be, which must be what the header says."""
     if syntax == RLELossless:
         _check_rle(frame, ds)
-        return None
-    if syntax in _JPEG2000:
+        return frame, None
+    if syntax in JPEG2000:
         start, stream = jpeg2000_shape(frame)
-        if start:  # a JP2 file where only its codestream belongs (PS3.5 A.4.4)
-            ds.PixelData = encapsulate([frame[start:]])
-    elif syntax in _LOSSLESS_JPEG:
+        frame = frame[start:]  # of a JP2 file where only its codestream belongs (PS3.5 A.4.4)
+    elif syntax in (*LOSSLESS_JPEG, *JPEG_LS):
         stream = jpeg_shape(frame)
         check_lossless_jpeg(frame)
-    elif syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
+    elif syntax in _JPEG:
         stream = jpeg_shape(frame)
     else:
         raise DecodeError(f"{syntax.name} is no compression of single images; export it again")
@@ -157,9 +159,7 @@ def _check_frame(frame: bytes, syntax: UID, ds: Dataset) -> Shape | None:
         )
     if stream.precision > 16 or (stream.precision > 8 and int(ds.BitsAllocated) == 8):
         raise DecodeError(f"its compressed frame has {stream.precision} bits a sample")
-    if syntax == JPEGExtended12Bit and stream.precision > 8:
-        _need_12_bit_decoder()
-    return stream
+    return frame, stream
 
 
 def _check_rle(frame: bytes, ds: Dataset) -> None:
@@ -169,21 +169,9 @@ def _check_rle(frame: bytes, ds: Dataset) -> None:
         raise DecodeError(f"its RLE frame of {len(frame):,} bytes is far larger than the image")
 
 
-def _need_12_bit_decoder() -> None:
-    if "pylibjpeg" not in get_decoder(JPEGExtended12Bit).available_plugins:
-        raise DecodeError(
-            "it is 12-bit JPEG Extended, for which no decoder is installed; install "
-            "pylibjpeg-libjpeg (its licence is GPLv3), or export the film in another syntax"
-        )
-
-
 def _decode_grey_jpeg(frame: bytes, ds: Dataset) -> NDArray[np.uint8] | None:
-    """8-bit grey baseline JPEG by OpenCV, or None where the thorough way has to judge.
-
-    OpenCV fills what is missing of a cut file with grey and says nothing, so the end marker must be there.
-    """
-    whole = frame.rstrip(b"\0").endswith(b"\xff\xd9")
-    if not whole or int(ds.BitsStored) != 8:  # 16 allocated bits are wrong here, but harmless
+    """8-bit grey baseline JPEG by OpenCV, or None where Pillow, which is stricter, has to judge."""
+    if int(ds.BitsStored) != 8:  # 16 allocated bits are wrong here, but harmless
         return None
     decoded = cv2.imdecode(np.frombuffer(frame, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.shape != (int(ds.Rows), int(ds.Columns)):
@@ -199,11 +187,7 @@ def _decode_by_pydicom(ds: Dataset, syntax: UID) -> NDArray[np.generic]:
     if not decoder.is_available:
         missing = "; ".join(decoder.missing_dependencies)
         raise DecodeError(f"no decoder for {syntax.name} is installed ({missing})")
-    plugin = _DECODERS.get(syntax, "")
-    if plugin == "pillow" and "pylibjpeg" in decoder.available_plugins:
-        plugin = "pylibjpeg"  # also does 12 bits, where the user has installed it
-    if plugin not in decoder.available_plugins:
-        plugin = ""  # whichever there is
+    plugin = "pillow" if syntax == JPEGBaseline8Bit else ""  # else pydicom's own
     options: dict[str, Any] = {
         "raw": int(ds.SamplesPerPixel) == 1,
         "decoding_plugin": plugin,
@@ -212,7 +196,5 @@ def _decode_by_pydicom(ds: Dataset, syntax: UID) -> NDArray[np.generic]:
     try:
         decoded, _ = decoder.as_array(ds, index=0, **options)
     except Exception:  # its plugins raise whatever their libraries do
-        raise DecodeError(
-            f"its pixels ({syntax.name}) cannot be decoded; the file is damaged or cut short"
-        ) from None
+        raise _damaged(syntax) from None
     return np.asarray(decoded)
