@@ -158,11 +158,11 @@ def test_equal_scores_are_called_together():
     assert fitted.value == pytest.approx(mean_dice(films, fitted.point))
 
 
-def scored(scores, positive):
+def scored(scores, positive, level=1.0):
     """Films whose maps all draw the same 4 px, which are the mask of each positive one."""
     mask = np.zeros(SHAPE, bool)
     mask[:2, :2] = True
-    flat = mask.astype(np.float32)
+    flat = mask.astype(np.float32) * np.float32(level)
     return [
         (finding(f"s{n}", mask.copy(), score, probability_map=flat), mask & bool(label))
         for n, (score, label) in enumerate(zip(scores, positive, strict=True))
@@ -201,6 +201,17 @@ def test_an_aim_counts_films_as_they_are_called():
     ):
         fit_operating_point(made, part="tune", aim="sensitivity 0.9")
     assert fit_operating_point(made, part="tune", aim="sensitivity 0.5").sensitivity == 0.5
+
+
+def test_an_aim_is_not_reached_by_drawing_nothing():
+    # At 0.6 all maps draw the mask; at 0.9 nothing, which is specific, and has the best competition Dice,
+    # since most films are negative and the scores tell little.
+    films = scored([0.9, 0.3, 0.8, 0.2, 0.25, 0.1], [1, 1, 0, 0, 0, 0], level=0.7)
+    made = swept(films, pixel_thresholds=(0.6, 0.9), min_area_fractions=(0.0,))
+    fitted = fit_operating_point(made, part="tune", aim="specificity 0.75")
+    assert fitted.point.pixel_threshold == 0.6
+    assert fitted.point.presence_threshold == pytest.approx((0.25 + 0.3) / 2)
+    assert (fitted.sensitivity, fitted.specificity) == (1.0, 0.75)
 
 
 def test_an_aim_on_blobs_holds_what_it_says():

@@ -7,9 +7,8 @@ Two rules say what is chosen:
   threshold. It is how the winner of the SIIM-ACR challenge decided.
 
 An aim says what for: the best competition Dice (mean Dice on the source matrix, empty/empty = 1), or a
-stated specificity or sensitivity, or the largest Youden index. The last three set the presence threshold;
-pixel threshold and smallest region are then those of the best competition Dice. Only the rule `threshold`
-can serve them.
+stated specificity or sensitivity, or the largest Youden index. Only the rule `threshold` can serve the last
+three. They come first; among the points that serve them equally well, the competition Dice decides.
 
 What it finds is fitted to these films: the value it reports is not an estimate for others.
 """
@@ -34,6 +33,7 @@ AIMS = (COMPETITION_DICE, f"{SPECIFICITY} 0.95", f"{SENSITIVITY} 0.95", YOUDEN)
 # The winner's own (sneddy, SIIM-ACR 2019): 2000 px of 1024 x 1024 at 0.75 or above, drawn at 0.3.
 WINNERS_TRIPLET = OperatingPoint(0.3, 0.0, 0.0, "default", "nothing", 0.75, 2000 / 1024**2)
 _TIE = 1e-9
+_LEEWAY = 0.01  # of sensitivity, specificity or the Youden index, given away for a better Dice
 
 Rule = Literal["threshold", "triplet"]
 Tried = list[tuple[float, float, OperatingPoint]]
@@ -188,56 +188,64 @@ def called_at(swept: PixelSweep, point: OperatingPoint) -> NDArray[np.bool_]:
 
 
 def _at_presence(swept: PixelSweep, part: str, aim: Aim) -> Tried:
-    """Every pixel threshold and smallest region that can reach the aim, with the presence threshold for it.
+    """The pixel thresholds and smallest regions that serve the aim best, with the presence threshold for it.
 
-    A film without a region is never called, whatever its score; so the aim is judged by both together.
+    A film without a region is never called, whatever its score; so the aim is judged by both together. Best
+    is what reaches the aim and has the most of what it leaves open (sensitivity at a specificity, and the
+    other way round; the Youden index), or at most `_LEEWAY` less: the Dice decides between those.
     """
     scores, judged, truth = swept.arrays()
     silent = (truth == 0).astype(np.float64)
     default = OperatingPoint()
-    tried = []
+    tried, served = [], []
     for t, pixel in enumerate(swept.pixel_thresholds):
         for a, smallest in enumerate(swept.min_area_fractions):
             predicted, shared = swept.areas(t, a)
             able = judged & (predicted > 0)
-            presence = _presence_for(aim, np.where(able, scores, -1.0), truth > 0)
-            if presence is None:
+            cut = _presence_for(aim, np.where(able, scores, -1.0), truth > 0)
+            if cut is None:
                 continue
+            presence, open_share = cut
             dice = np.where(able & (scores >= presence), dice_of(predicted, truth, shared), silent)
             far = abs(pixel - default.pixel_threshold) + abs(smallest - default.min_area_fraction)
             point = OperatingPoint(pixel, smallest, presence, str(aim), part)
             tried.append((float(dice.mean()), far, point))
-    return tried
+            served.append(open_share)
+    least = max(served, default=0.0) - _LEEWAY
+    return [one for one, share in zip(tried, served, strict=True) if share >= least]
 
 
 def _presence_for(
     aim: Aim, scores: NDArray[np.float64], positive: NDArray[np.bool_]
-) -> float | None:
-    """The presence threshold that an aim asks for; None where none reaches it.
+) -> tuple[float, float] | None:
+    """The presence threshold that an aim asks for, and how much it gets of what the aim leaves open.
 
     Args:
         aim: not competition Dice.
         scores: in [0, 1], or -1 of a film that is never called, (N,).
-        positive: by its label, (N,).
+        positive: by its label, (N,); one at least.
+
+    Returns:
+        None where no threshold reaches the aim.
     """
     ranked = np.unique(scores[scores >= 0])  # rising; a threshold lies in the middle between two
     cuts = (np.concatenate([[0.0], ranked]) + np.concatenate([ranked, [1.0]])) / 2.0
     if ranked.size and ranked[-1] >= 1.0:
         cuts = cuts[:-1]  # a film of score 1 is called at any threshold
-    sensitivity = (scores[positive, None] >= cuts).mean(axis=0) if positive.any() else None
-    specificity = (scores[~positive, None] < cuts).mean(axis=0) if not positive.all() else None
+    sensitivity = (scores[positive, None] >= cuts).mean(axis=0)
+    negatives = scores[~positive, None]
+    specificity = (negatives < cuts).mean(axis=0) if negatives.size else np.ones(len(cuts))
     if aim.name == YOUDEN:
-        if sensitivity is None or specificity is None:
-            return None
-        index = sensitivity + specificity
-        return float(cuts[np.flatnonzero(index >= index.max() - _TIE)[-1]])
-    reached = sensitivity if aim.name == SENSITIVITY else specificity
-    if reached is None or aim.value is None:
-        return None
-    able = np.flatnonzero(reached >= aim.value - _TIE)
+        index = sensitivity + specificity - 1.0
+        best = int(np.flatnonzero(index >= index.max() - _TIE)[-1])
+        return float(cuts[best]), float(index[best])
+    falls = aim.name == SENSITIVITY  # with a rising threshold
+    reached, left = (sensitivity, specificity) if falls else (specificity, sensitivity)
+    able = np.flatnonzero(reached >= (aim.value or 0.0) - _TIE)
     if not able.size:
         return None
-    return float(cuts[able[-1] if aim.name == SENSITIVITY else able[0]])
+    chosen = int(able[-1] if falls else able[0])
+    return float(cuts[chosen]), float(left[chosen])
 
 
 def _thresholds(swept: PixelSweep, part: str) -> Tried:
