@@ -1,7 +1,7 @@
 # ruff: noqa: T201
 """How often the 95 % intervals of an evaluation hold the truth, by simulation.
 
-    python benchmarks/coverage.py [--repeats N] [--resamples N] [--positives N ...]
+    python benchmarks/coverage.py [--repeats N] [--resamples N] [--positives N ...] [--separations X ...]
 
 Films are drawn from a population whose numbers are known: patients with one film to four, the sick with more
 of them, whose scores and outlines resemble one another. Each draw goes through the very functions of
@@ -11,12 +11,12 @@ of them, whose scores and outlines resemble one another. Each draw goes through 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pleura.evaluation.bootstrap import bootstrap
-from pleura.evaluation.clustered_auc import auc_interval
 from pleura.evaluation.interval import Interval
 from pleura.evaluation.metrics import auc, average_precision
 from pleura.evaluation.numbers import numbers_from
@@ -24,12 +24,13 @@ from pleura.evaluation.scores import FilmScore, ScoreTable
 
 SHARE = 0.3  # of patients with the disease
 ALIKE = 0.6  # share of a score's variance that films of one patient have in common
-SEPARATION, CUT = 1.8, 1.2  # standard deviations between the classes, and where a film is called
+SEPARATIONS = 1.8, 2.7  # standard deviations between the classes: a good model and a very good one
+CUT = 0.6  # how far from one class to the other a film is called
 AREA, PIXELS = 10_000, 1_000_000
 POPULATION = 400_000  # patients from which the true numbers are taken
 METRICS = (
     "auc",
-    "auc_by_formula",
+    "auc_by_bootstrap",
     "average_precision",
     "dice_positives",
     "competition_dice",
@@ -58,8 +59,8 @@ class Films:
     shared: NDArray[np.int64]
 
 
-def draw(patients: int, generator: np.random.Generator) -> Films:
-    """The films of so many patients, independent of one another."""
+def draw(patients: int, separation: float, generator: np.random.Generator) -> Films:
+    """The films of so many patients, patients independent of one another."""
     sick = generator.random(patients) < SHARE
     films = 1 + generator.binomial(3, np.where(sick, 0.5, 0.2))
     patient = np.repeat(np.arange(patients), films)
@@ -69,23 +70,23 @@ def draw(patients: int, generator: np.random.Generator) -> Films:
         common = generator.normal(0.0, np.sqrt(ALIKE), patients)[patient]
         return common + generator.normal(0.0, np.sqrt(1.0 - ALIKE), patient.size)
 
-    latent = alike() + SEPARATION * label
+    latent = alike() + separation * label
     dice = 1.0 / (1.0 + np.exp(-(1.0 + alike())))
-    call = latent > CUT
+    call = latent > CUT * separation
     shared = np.where(call & label, np.rint(dice * AREA), 0.0).astype(np.int64)
     return Films(patient, label, call, 1.0 / (1.0 + np.exp(-latent)), shared)
 
 
-def truths(seed: int = 0) -> dict[str, float]:
+def truths(separation: float, seed: int = 0) -> dict[str, float]:
     """The population's numbers, by their definitions on films without masks."""
-    films = draw(POPULATION, np.random.default_rng([seed, 1]))
+    films = draw(POPULATION, separation, np.random.default_rng([seed, 1]))
     label, call = films.label, films.call
     # Both masks have one area, so Dice is the share of it that they share; empty on empty is 1.
     dice = np.where(label | call, films.shared / AREA, 1.0)
     area = float(auc(films.score, label) or 0.0)
     return {
         "auc": area,
-        "auc_by_formula": area,
+        "auc_by_bootstrap": area,
         "average_precision": float(average_precision(films.score, label) or 0.0),
         "dice_positives": float(dice[label].mean()),
         "competition_dice": float(dice.mean()),
@@ -122,19 +123,20 @@ def table_of(films: Films) -> ScoreTable:
 def intervals(films: Films, resamples: int, seed: int) -> dict[str, Interval]:
     """The intervals that an evaluation of these films shows."""
     table = table_of(films)
-    found = dict(numbers_from(table, bootstrap(table, resamples=resamples, seed=seed)).metrics)
-    found["auc_by_formula"] = auc_interval(table.score, table.label, table.patient)
+    sampled = bootstrap(table, resamples=resamples, seed=seed)
+    found = dict(numbers_from(table, sampled).metrics) | {"auc_by_bootstrap": sampled["auc"]}
     return {key: found[key] for key in METRICS}
 
 
 def outcomes(
-    positives: int, repeats: int, resamples: int, seed: int = 0
+    positives: int, separation: float, repeats: int, resamples: int, seed: int = 0
 ) -> Iterator[dict[str, tuple[int, float]]]:
     """For each draw and metric, whether the interval lies below (-1), about (0) or above (1) the truth,
     and its width; one that does not exist holds nothing and is counted as below."""
-    true = truths(seed)
+    true = truths(separation, seed)
     for repeat in range(repeats):
-        films = draw(round(positives / SHARE), np.random.default_rng([seed, 2, positives, repeat]))
+        generator = np.random.default_rng([seed, 2, positives, repeat])
+        films = draw(round(positives / SHARE), separation, generator)
         found = {}
         for key, interval in intervals(films, resamples, repeat).items():
             if interval.low is None or interval.high is None:
@@ -146,10 +148,10 @@ def outcomes(
 
 
 def measure(
-    positives: int, repeats: int, resamples: int, seed: int = 0
+    positives: int, separation: float, repeats: int, resamples: int, seed: int = 0
 ) -> dict[str, tuple[float, float, float, float]]:
     """Metric -> shares of draws whose interval holds the truth, lies below and above it, and mean width."""
-    rows = list(outcomes(positives, repeats, resamples, seed))
+    rows = list(outcomes(positives, separation, repeats, resamples, seed))
     result = {}
     for key in METRICS:
         sides = np.array([row[key][0] for row in rows])
@@ -169,16 +171,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=2000)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--positives", type=int, nargs="+", default=[20, 50, 100, 200])
+    parser.add_argument("--separations", type=float, nargs="+", default=SEPARATIONS)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
-    true = truths(given.seed)
-    for positives in given.positives:
-        print(f"{positives} patients with the disease, {given.repeats} draws")
+    for separation, positives in product(given.separations, given.positives):
+        true = truths(separation, given.seed)
+        print(
+            f"{positives} patients with the disease, classes {separation:g} apart, {given.repeats} draws"
+        )
         print(f"{'':18s}{'truth':>7s}{'held':>8s}{'below':>8s}{'above':>8s}{'width':>8s}")
-        found = measure(positives, given.repeats, given.resamples, given.seed)
+        found = measure(positives, separation, given.repeats, given.resamples, given.seed)
         for key, (held, below, above, width) in found.items():
             print(
-                f"{key:18s}{true[key]:7.3f}{100 * held:7.1f}%{100 * below:7.1f}%{100 * above:7.1f}%{width:8.3f}"
+                f"{key:18s}{true[key]:7.3f}{100 * held:7.1f}%"
+                f"{100 * below:7.1f}%{100 * above:7.1f}%{width:8.3f}",
+                flush=True,
             )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from pleura.data.manifest import (
     Dataset,
@@ -17,6 +18,9 @@ from pleura.data.manifest import (
 )
 from pleura.data.split import Split, make_split
 from pleura.finding import PNEUMOTHORAX
+
+settings.register_profile("untimed", deadline=None)  # no test asserts a time
+settings.load_profile("untimed")
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

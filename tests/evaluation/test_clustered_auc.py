@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 from made_up_scores import random_scores
+from scipy.stats import t
 
 from pleura.errors import EvaluationError
 from pleura.evaluation.clustered_auc import auc_covariance, auc_interval, compare_auc
+from pleura.evaluation.interval import student
 from pleura.evaluation.scores import ScoreTable
 
 
@@ -23,10 +25,15 @@ def test_by_hand():
     variance = auc_covariance([[3, 1, 2, 0]], [1, 1, 0, 0], [0, 1, 2, 3])[0, 0]
     assert variance == pytest.approx(0.125 / 2 + 0.125 / 2)
     found = auc_interval([3, 1, 2, 0], [1, 1, 0, 0], [0, 1, 2, 3])
-    half = 1.959964 * math.sqrt(0.125) / (0.75 * 0.25)
+    half = student(1) * math.sqrt(0.125) / (0.75 * 0.25)  # two patients of each class
     assert found.value == 0.75
     assert found.low == pytest.approx(1 / (1 + math.exp(half - math.log(3))), rel=1e-6)
     assert found.method == "DeLong"
+
+
+def test_students_quantile_agrees_with_scipy():
+    for freedom, within in ((2, 1e-2), (3, 2e-3), (6, 1e-4), (30, 1e-6), (1000, 1e-6)):
+        assert student(freedom) == pytest.approx(t.ppf(0.975, freedom), rel=within)
 
 
 def test_one_film_a_patient_is_delong():

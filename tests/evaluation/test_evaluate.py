@@ -161,7 +161,7 @@ def test_what_is_written(dataset, tmp_path):
         assert [row["film_id"] for row in csv.DictReader(file)] == IDS
     facts = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert facts == evaluation.facts()
-    assert facts["format_version"] == 3
+    assert facts["format_version"] == 4
     assert facts["run"]["model"]["sha256"] == MODEL.sha256
     assert seen == [(n, 12) for n in range(13)]
 

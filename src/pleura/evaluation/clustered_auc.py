@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pleura.errors import EvaluationError
-from pleura.evaluation.interval import Interval, Method, Z
+from pleura.evaluation.interval import Interval, Method, Z, student
 from pleura.evaluation.metrics import auc
 
 Floats = NDArray[np.float64]
@@ -42,6 +42,9 @@ class PairedAUC:
 def auc_interval(scores: ArrayLike, labels: ArrayLike, patients: ArrayLike) -> Interval:
     """The AUC with a 95 % interval by formula, on the logit scale so that it stays within 0 and 1.
 
+    The quantile is Student's, with as many degrees of freedom as the rarer class has patients, less one: with
+    the normal's, and more so with a percentile bootstrap, the interval of few patients holds too little.
+
     Args:
         scores: finite (N,); higher means more likely positive.
         labels: 0 or 1 (N,).
@@ -53,12 +56,15 @@ def auc_interval(scores: ArrayLike, labels: ArrayLike, patients: ArrayLike) -> I
     value = auc(scores, labels)
     n = np.asarray(labels).size
     if value is None:
-        return Interval(None, n=n, reason="all films are of one class")
+        kind = "with" if np.any(labels) else "without"
+        return Interval(None, n=n, reason=f"all {n} films are {kind} the target")
     variance = float(auc_covariance([scores], labels, patients)[0, 0])
     if not (math.isfinite(variance) and variance > 1e-15 and 0.0 < value < 1.0):
         return Interval(value, n=n, reason="too few patients, or perfectly told apart: no variance")
     centre = math.log(value / (1.0 - value))
-    half = Z * math.sqrt(variance) / (value * (1.0 - value))
+    positive, codes = np.asarray(labels).astype(np.bool_), np.asarray(patients)
+    rarer = min(np.unique(codes[positive]).size, np.unique(codes[~positive]).size)
+    half = student(rarer - 1) * math.sqrt(variance) / (value * (1.0 - value))
     low, high = (1.0 / (1.0 + math.exp(-x)) for x in (centre - half, centre + half))
     return Interval(value, low, high, n, _method(patients))
 

