@@ -1,5 +1,6 @@
 """`pleura predict`: films to findings."""
 
+import logging
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +21,8 @@ from pleura.inference.detector import Detector
 from pleura.inference.stages import Stages
 from pleura.outputs.submission import Submission, read_sample_order
 from pleura.outputs.table import FindingTable, Table, write_failures
+
+log = logging.getLogger(__name__)
 
 OVERLAYS_UP_TO = 200
 """Films of which overlays are drawn unless the user says otherwise: they take longer than the finding."""
@@ -84,6 +87,11 @@ def predict(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    runtime: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, f32, bf16 or f16.")] = "auto",
+    threads: Annotated[
+        int, typer.Option(help="Of the network; 0: as many as there are.", min=0)
+    ] = 0,
     batch_size: Annotated[int, typer.Option(help="Films the network sees at once.", min=1)] = 4,
     readers: Annotated[
         int, typer.Option(help="Films read at once; 0: as many as cores, 8 at most.", min=0)
@@ -116,7 +124,8 @@ def predict(
     if sample is not None and not masks:
         raise typer.BadParameter("--format siim is made of the masks; leave --no-masks out")
     submission = None if sample is None else Submission(read_sample_order(sample))
-    detector = Detector.load(bundle, device)
+    detector = Detector.load(bundle, device, runtime=runtime, threads=threads, precision=precision)
+    log.info("%s", detector.description)
     out.mkdir(parents=True, exist_ok=True)
     if fresh:
         forget(out)
@@ -140,6 +149,7 @@ def predict(
         _summarise(tally, journal)
         console.print(f"Findings: {out / f'findings.{table}'}")
         if stages is not None:
+            console.print(f"Networks by {detector.description}.")
             console.print(latency_table(stages))
         if submission is not None:
             _submit(submission, journal, out)
