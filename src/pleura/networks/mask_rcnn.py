@@ -56,6 +56,7 @@ class MaskRCNN(nn.Module):
     """
 
     presence_head = True
+    traced_export = True  # which boxes are looked at hangs on the film
 
     def __init__(
         self,
@@ -264,8 +265,8 @@ def _target(planes: Tensor) -> dict[str, Tensor]:
 def _pasted(found: Instances, height: int, width: int) -> Tensor:
     """The highest score times mask probability of each pixel, (1, height, width); 0 where there is none."""
     left, top, right, bottom = found.boxes[:, :, None].unbind(dim=1)  # (K, 1) each
-    x = (torch.arange(width, device=left.device) + 0.5 - left) / (right - left) * 2 - 1
-    y = (torch.arange(height, device=left.device) + 0.5 - top) / (bottom - top) * 2 - 1
+    x = (_centres(width, left) - left) / (right - left) * 2 - 1
+    y = (_centres(height, top) - top) / (bottom - top) * 2 - 1
     grid = torch.stack(
         [x[:, None, :].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)], dim=-1
     )
@@ -273,6 +274,11 @@ def _pasted(found: Instances, height: int, width: int) -> Tensor:
     masks = F.grid_sample(found.masks, grid, align_corners=False)[:, 0]
     scored = masks * found.scores[:, None, None]
     return torch.cat([scored, scored.new_zeros(1, height, width)]).amax(dim=0, keepdim=True)
+
+
+def _centres(count: int, like: Tensor) -> Tensor:
+    """Of pixels in a row, (count,), as `like` in dtype and device."""
+    return torch.arange(count, dtype=like.dtype, device=like.device) + 0.5
 
 
 def _logit(probability: Tensor) -> Tensor:

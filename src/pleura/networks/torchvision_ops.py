@@ -82,4 +82,8 @@ def provide_missing() -> None:
     if declare_missing():
         for name in ("torchvision.extension", "torchvision.ops.roi_align"):
             # Asked before each call; what the import found is none, and a compiler would be sought.
-            vars(importlib.import_module(name))["_has_ops"] = lambda: True
+            vars(importlib.import_module(name))["_has_ops"] = _has_ops
+
+
+def _has_ops() -> bool:  # in a form that torch.jit can compile, as an export of the network does
+    return True

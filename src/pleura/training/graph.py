@@ -71,7 +71,9 @@ class _Logits(nn.Module):
         output = self.network(images)
         mask = output.mask_logits[:, 0]
         presence = output.presence_logits
-        return (mask,) if presence is None else (mask, presence)
+        if presence is None:
+            return (mask,)
+        return (mask, presence, *output.boxes)  # boxes are of a graph for one film
 
 
 def _names(wrapped: nn.Module, images: Tensor) -> list[str]:

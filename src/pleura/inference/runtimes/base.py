@@ -23,10 +23,13 @@ class Logits(NamedTuple):
     Attributes:
         mask: float32 (N, size, size).
         presence: float32 (N,), or None where the network has no head for it.
+        boxes: of a network that finds instances one by one, float32 (K, 5) a film: left, top, right and
+            bottom in px of the input, and score from 0 to 1, best first; else empty.
     """
 
     mask: NDArray[np.float32]
     presence: NDArray[np.float32] | None
+    boxes: tuple[NDArray[np.float32], ...] = ()
 
 
 class Runtime(Protocol):
@@ -95,4 +98,5 @@ def in_batches(
     return Logits(
         np.concatenate([part.mask for part in parts]),
         np.concatenate(presence) if presence else None,
+        tuple(boxes for part in parts for boxes in part.boxes),
     )

@@ -12,8 +12,9 @@ from pleura.inference.runtimes.base import Logits
 INPUT = "images"
 """float32 (N, channels, size, size), normalised; N is free, or 1."""
 
-OUTPUTS = ("mask_logits", "presence_logits")
-"""float32 (N, size, size), and (N,) where the network has a presence head."""
+OUTPUTS = ("mask_logits", "presence_logits", "boxes")
+"""float32 (N, size, size); (N,) where the network has a presence head; and (K, 5), as in `Logits`, of a graph
+for one film whose network finds instances."""
 
 _LOCATION = b"\x0a\x08location"
 """How a tensor begins to name the file it lies in: the key of a `StringStringEntryProto` (onnx.proto3)."""
@@ -39,4 +40,4 @@ def check_self_contained(member: Member, graph: bytes) -> None:
 def logits_of(outputs: Sequence[Any]) -> Logits:
     """The logits among a graph's outputs, in their order."""
     mask, *rest = (np.asarray(output, np.float32) for output in outputs)
-    return Logits(mask, rest[0] if rest else None)
+    return Logits(mask, rest[0] if rest else None, tuple(rest[1:]))

@@ -108,4 +108,5 @@ class TorchRuntime:
         return Logits(
             output.mask_logits[:, 0].cpu().numpy(),
             None if presence is None else presence.cpu().numpy(),
+            tuple(boxes.cpu().numpy() for boxes in output.boxes),
         )
