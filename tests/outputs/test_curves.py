@@ -36,6 +36,15 @@ def test_values_that_are_none_are_left_out_and_the_best_is_marked():
     assert [text.get_text() for text in metric.texts] == ["0.400"]
 
 
+def test_phases_are_told_apart_by_lines():
+    rows = [row | {"phase": "presence" if row["epoch"] < 2 else "mask"} for row in ROWS]
+    loss = drawn(training_curves(rows))["loss"]
+    assert [text.get_text() for text in loss.texts] == ["presence", "mask"]
+    assert [line.get_xdata()[0] for line in loss.lines[2:]] == [-0.5, 1.5]
+    only = [row | {"phase": "mask"} for row in ROWS]
+    assert not drawn(training_curves(only))["loss"].texts
+
+
 def test_rows_without_epochs_are_counted():
     loss = drawn(training_curves([{"loss": 2.0}, {"loss": 1.0}]))["loss"]
     assert loss.lines[0].get_xdata().tolist() == [1, 2]

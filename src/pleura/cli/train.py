@@ -90,8 +90,9 @@ def _epoch_line(row: dict[str, Any]) -> None:
     def shown(name: str) -> str:
         return "none" if row[name] is None else f"{row[name]:.3f}"
 
+    phase = f"  {row['phase']}" if "phase" in row else ""
     console.print(
-        f"epoch {row['epoch']:>3}  loss {shown('train_loss')} / {shown('tune_loss')}  "
+        f"epoch {row['epoch']:>3}{phase}  loss {shown('train_loss')} / {shown('tune_loss')}  "
         f"Dice+ {shown('dice_positive')}  Dice {shown('competition_dice')} "
         f"(empty {shown('all_empty_dice')})  AUC {shown('auc')}  {row['films_per_second']:.0f} films/s"
         f"{'  best' if row['best'] else ''}"

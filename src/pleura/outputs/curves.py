@@ -22,7 +22,8 @@ def training_curves(
 
     Columns whose name holds `loss` share a panel, those named for a metric (dice, iou, auc, ...) a
     second, and the learning rate (`lr`, `learning_rate`) has a third, logarithmic. Other columns, and
-    cells that are empty or no numbers, are left out. The best value of each metric is marked.
+    cells that are empty or no numbers, are left out. The best value of each metric is marked, and where a
+    column `phase` changes, a line.
 
     Args:
         rows: one an epoch, name -> value (numbers, or text as `csv.DictReader` gives it).
@@ -94,6 +95,10 @@ def _panel(
                           textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
     if kind == "learning rate":
         axes.set_yscale("log")
+    for at, phase in _phases(rows, x):
+        axes.axvline(at - 0.5, color="#9aa5ab", linewidth=1, linestyle=":")
+        axes.annotate(phase, (at - 0.4, 1), xycoords=("data", "axes fraction"), va="bottom",
+                      fontsize=7, color="#667077")  # fmt: skip
     axes.set_xlabel(x)
     axes.set_ylabel(kind)
     axes.grid(True, color="#e3e7e9", linewidth=0.8)
@@ -104,6 +109,18 @@ def _panel(
     if len({at for at, _ in points}) == 1:  # one epoch has no span of its own
         axes.set_xlim(points[0][0] - 1, points[0][0] + 1)
     axes.legend(frameon=False, fontsize=8)
+
+
+def _phases(rows: Sequence[Mapping[str, Any]], x: str) -> list[tuple[float, str]]:
+    """Where along `x` each phase of a log with several begins, and its name."""
+    begins, before = [], None
+    for number, row in enumerate(rows, start=1):
+        name = row.get("phase")
+        if name and name != before:
+            at = _value(row, x)
+            begins.append((number if at is None else at, str(name)))
+        before = name
+    return begins if len(begins) > 1 else []
 
 
 def _value(row: Mapping[str, Any], name: str) -> float | None:
