@@ -53,10 +53,16 @@ def test_unet_original_is_its_projects_recipe() -> None:
 
 def test_the_winners_recipe() -> None:
     recipe = read_recipe(find_recipe("siim-first-place"))
-    assert [recipe.share(epoch) for epoch in (0, 20, 40, 59)] == [0.8, 0.6, 0.4, 0.4]
-    assert recipe.decision == "triplet"
+    phases = [recipe.phase(number) for number in range(3)]
+    assert [phase.share(0) for phase in phases] == [0.8, 0.6, 0.4]
+    assert [phase.optimizer.learning_rate for phase in phases] == [1e-4, 1e-5, 1e-5]
+    assert [phase.optimizer.schedule for phase in phases] == ["plateau", *["cosine_wave"] * 2]
+    assert {phase.optimizer.weight_decay for phase in phases} == {5e-6}
+    assert [(phase.epochs, phase.patience) for phase in phases] == [(50, 11), (50, 13), (50, 13)]
+    assert (recipe.decision, recipe.keep_checkpoints, recipe.flip) == ("triplet", 3, True)
     # 3:1:4, his focal loss being twice ours at alpha 0.5.
-    assert [term.weight for term in recipe.loss] == [3.0, 1.0, 2 * 4.0]
+    for phase in phases:
+        assert [term.weight for term in phase.loss] == [3.0, 1.0, 2 * 4.0]
 
 
 def test_the_fourth_places_recipe() -> None:
@@ -64,6 +70,11 @@ def test_the_fourth_places_recipe() -> None:
     assert (recipe.share(0), recipe.share(59)) == pytest.approx((0.8, 0.22))
     weights = [(term.on, term.weight) for term in recipe.loss]
     assert weights == [("mask", 0.9 * 3), ("mask", 0.9), ("presence", 0.1)]
+    assert (recipe.optimizer.schedule, recipe.keep_checkpoints, recipe.flip) == (
+        "cosine_wave",
+        4,
+        True,
+    )
 
 
 def write(tmp_path: Path, text: str) -> Path:
