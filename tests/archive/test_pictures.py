@@ -59,12 +59,12 @@ def test_pictures_are_written_whole_and_their_sizes_known(tmp_path: Path) -> Non
     positive, negative, declined = findings_of(film)
     pictures = Pictures(tmp_path, masks=True, overlays=True)
     mask, overlay, sizes = pictures.write("x", film, positive)
-    assert (mask, overlay) == ("masks/x.png", "overlays/x.png")
+    assert (mask, overlay) == ("masks/x.png", "overlays/x.jpg")
     assert sizes == {name: (tmp_path / name).stat().st_size for name in (mask, overlay)}
     written = cv2.imread(str(tmp_path / mask), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(written, positive.mask.astype(np.uint8) * 255)
     mask, overlay, sizes = pictures.write("y", film, declined)  # has no mask
-    assert (mask, overlay, list(sizes)) == (None, "overlays/y.png", ["overlays/y.png"])
+    assert (mask, overlay, list(sizes)) == (None, "overlays/y.jpg", ["overlays/y.jpg"])
     pictures = Pictures(tmp_path / "masks", masks=True, overlays=False)
     assert pictures.write("z", film, negative).overlay is None
     assert not (tmp_path / "masks/overlays").exists()

@@ -1,12 +1,13 @@
 """From a probability map to a decision, a mask and lesions on the film's own matrix."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.finding import Lesion
+from pleura.finding import Instance, Lesion
 from pleura.radiograph import Radiograph, Side
 
 TOP_SHARE = 0.001
@@ -106,6 +107,8 @@ def lesions(
     mask: NDArray[np.bool_], probability_map: NDArray[np.float32], film: Radiograph
 ) -> tuple[Lesion, ...]:
     """The connected regions of `mask`, largest first, with the patient's side each lies on."""
+    if not mask.any():
+        return ()
     count, labels, stats, centroids = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=8
     )
@@ -127,6 +130,26 @@ def lesions(
             )
         )
     return tuple(sorted(found, key=lambda lesion: -lesion.area_px))
+
+
+def instances(
+    boxes: NDArray[np.float32], size: int, shape: tuple[int, int], threshold: float
+) -> tuple[Instance, ...]:
+    """The boxes of a network, on the film's own matrix.
+
+    Args:
+        boxes: float32 (K, 5): left, top, right and bottom in px of the network's square input, and score.
+        size: of that input.
+        shape: of the film.
+        threshold: boxes of a lower score are left out.
+    """
+    scale = np.array([shape[1], shape[0]] * 2) / size
+    found = []
+    for row in boxes[boxes[:, 4] >= threshold].astype(np.float64):
+        left, top, right, bottom = row[:4] * scale
+        box = (math.floor(top), math.floor(left), math.ceil(bottom), math.ceil(right))
+        found.append(Instance(box, float(row[4])))
+    return tuple(sorted(found, key=lambda instance: -instance.score))
 
 
 def _side(column: float, columns: int, image_left: Side) -> Side:
