@@ -61,6 +61,19 @@ class Lesion:
     peak_probability: float
 
 
+@dataclass(frozen=True)
+class Instance:
+    """One place where a network that finds the target's instances one by one found it.
+
+    Attributes:
+        box: (top, left, bottom, right) in source pixels; bottom and right are exclusive.
+        score: of the network, 0 to 1; not calibrated.
+    """
+
+    box: tuple[int, int, int, int]
+    score: float
+
+
 @dataclass(frozen=True, eq=False)
 class Finding:
     """A model's answer for one film.
@@ -76,6 +89,8 @@ class Finding:
             the model does not localise.
         mask: bool (H, W) on the source matrix, all False unless positive; None when declined.
         lesions: the mask's regions, largest first.
+        instances: of a positive film, what the network found one by one, highest score first; empty where
+            it does not work so.
         model: who says so.
         source, sop_instance_uid: the film's.
         notes: what the reader of the film and the detector chose or assumed, one sentence each.
@@ -92,6 +107,7 @@ class Finding:
     probability_map: NDArray[np.float32] | None = None
     mask: NDArray[np.bool_] | None = None
     lesions: tuple[Lesion, ...] = ()
+    instances: tuple[Instance, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -154,6 +170,9 @@ class Finding:
                     "peak_probability": lesion.peak_probability,
                 }
                 for lesion in self.lesions
+            ],
+            "instances": [
+                {"box": list(instance.box), "score": instance.score} for instance in self.instances
             ],
             "model": self.model.name,
             "model_version": self.model.version,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_up_findings import box_mask, declined, film, negative, positive
 
+from pleura.finding import Instance
 from pleura.outputs import overlay as module
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet, draw_contour, overlay
 
@@ -27,6 +28,23 @@ def test_the_contour_lies_on_the_edge_of_the_mask():
     assert (columns.min(), columns.max()) == (10, 29)
     assert (picture[24:36, 14:26] == 128).all()  # the inside stays as it was
     assert (picture[45:58, 2:] == 128).all()
+
+
+def test_instances_have_their_boxes_and_scores():
+    boxes = (Instance((20, 10, 40, 30), 0.93), Instance((2, 50, 30, 70), 0.4))
+    found = replace(positive(box_mask()), instances=boxes)
+    picture = overlay(film(), found, size=800, caption=False)  # ten times the film
+    for top, left, bottom, right in ((200, 100, 399, 299), (20, 500, 299, 699)):
+        edge = where(picture, FINDING)
+        assert edge[top, left + 60 : right].all()
+        assert edge[bottom, left:right].all()
+        assert edge[top:bottom, left].all()
+        assert edge[top:bottom, right].all()
+    above, below = picture[160:198, 100:180], picture[302:340, 500:580]
+    assert where(above, FINDING, 60).any()  # the score
+    assert where(below, FINDING, 60).any()  # where there is no room above
+    plain = overlay(film(), positive(box_mask()), size=800, caption=False)
+    assert (plain[160:190, 100:180] == 128).all()
 
 
 @pytest.mark.parametrize("size", [40, 160, 320])

@@ -32,6 +32,27 @@ def test_the_arithmetic_of_a_small_unet_by_hand() -> None:
     assert cost.parameters == parameter_count(network)
 
 
+def test_a_network_whose_shapes_hang_on_the_film_is_run_once() -> None:
+    options = {
+        "encoder": "resnet18",
+        "norm": "group",
+        "proposals": 7,
+        "detections": 2,
+        "box_units": 8,
+    }
+    recipe = Recipe(
+        name="x", network=NetworkRecipe("mask_rcnn", options), input=InputSpec(64, channels=3)
+    )
+    more = Recipe(
+        name="x",
+        network=NetworkRecipe("mask_rcnn", options | {"proposals": 9}),
+        input=InputSpec(64, channels=3),
+    )
+    # Two more boxes through the box head: 256 x 7 x 7 to 8, 8 to 8, and 8 to two classes and their boxes.
+    each = 2 * (256 * 49 * 8 + 8 * 8 + 8 * 2 + 8 * 8)
+    assert cost_of(more).gflops - cost_of(recipe).gflops == pytest.approx(2 * each / 1e9, rel=1e-3)
+
+
 def test_time_is_the_median_of_the_rounds_without_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

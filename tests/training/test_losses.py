@@ -11,9 +11,12 @@ from pleura.training.losses import (
     LOSSES,
     bce,
     bce_dice,
+    check_loss,
     combo,
     dice,
     focal,
+    loss_of,
+    own_loss,
     taghanaki_combo,
     tversky,
     weighted_sum,
@@ -184,3 +187,31 @@ def test_unknown_loss_and_option() -> None:
         weighted_sum([LossTerm("dise")])
     with pytest.raises(UnknownName, match="Did you mean 'alpha'"):
         weighted_sum([LossTerm("bce_dice", options={"alfa": 0.5})])
+
+
+def test_the_networks_own_loss_stands_alone() -> None:
+    own = LossTerm("network", options={"min_instance_px": 30})
+    assert own_loss((own,)) is own
+    assert loss_of((own,)) is None
+    assert own_loss((LossTerm("bce"),)) is None
+    assert loss_of((LossTerm("bce"),)) is not None
+    for terms in (
+        (own, LossTerm("bce")),
+        (LossTerm("network", weight=2.0),),
+        (LossTerm("network", on="presence"),),
+    ):
+        with pytest.raises(RecipeError, match="stands alone"):
+            own_loss(terms)
+    with pytest.raises(UnknownName, match="min_instance_px"):
+        own_loss((LossTerm("network", options={"min_px": 3}),))
+    with pytest.raises(RecipeError, match="at least 1; got 0"):
+        own_loss((LossTerm("network", options={"min_instance_px": 0}),))
+
+
+def test_a_network_is_trained_by_its_own_loss_or_by_ours() -> None:
+    check_loss((LossTerm("network"),), "mask_rcnn")
+    check_loss((LossTerm("dice"),), "unet")
+    with pytest.raises(RecipeError, match="mask_rcnn computes its own loss"):
+        check_loss((LossTerm("dice"),), "mask_rcnn")
+    with pytest.raises(RecipeError, match="unet has no loss of its own"):
+        check_loss((LossTerm("network"),), "unet")

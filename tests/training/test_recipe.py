@@ -10,7 +10,7 @@ import yaml
 from pleura.data.augment import AUGMENTATIONS
 from pleura.errors import RecipeError, TrainingError, UnknownName
 from pleura.networks import NETWORKS, has_presence_head, parameter_count
-from pleura.training.losses import weighted_sum
+from pleura.training.losses import check_loss
 from pleura.training.recipe import find_recipe, read_recipe, recipe_from
 from pleura.training.sampling import epoch_order, epoch_size
 from pleura.training.start import build
@@ -24,7 +24,7 @@ def test_every_recipe_names_what_there_is(path: Path, tmp_path: Path) -> None:
     assert recipe.name == path.stem
     assert recipe.network.name in NETWORKS
     assert recipe.augmentation in AUGMENTATIONS
-    weighted_sum(recipe.loss)
+    check_loss(recipe.loss, recipe.network.name)
     with torch.device(
         "meta"
     ):  # no memory and no arithmetic: that it can be made, not what it holds

@@ -1,7 +1,8 @@
 """`Detector`: films in, findings out. What is evaluated is what is served: this."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +10,28 @@ from numpy.typing import NDArray
 from pleura.finding import Finding
 from pleura.inference.admission import decline_reason
 from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
-from pleura.inference.ensemble import Ensemble
+from pleura.inference.ensemble import Ensemble, Vote
 from pleura.inference.manifest import GATE, SEGMENTER
-from pleura.inference.postprocess import OperatingPoint, draw_mask, lesions, to_source_matrix
+from pleura.inference.postprocess import (
+    OperatingPoint,
+    draw_mask,
+    instances,
+    lesions,
+    to_source_matrix,
+)
 from pleura.inference.runtimes import Runtime, RuntimeOptions, runtimes_for
 from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph
 
 Map = NDArray[np.float32]
+
+
+class _Outcome(NamedTuple):
+    """What the networks make of one film: a map and boxes where the segmenters looked, and the score."""
+
+    probability_map: Map | None
+    score: float
+    boxes: NDArray[np.float32] | None = None
 
 
 class Detector:
@@ -108,7 +123,7 @@ class Detector:
         outcomes = iter(self._outcomes(judged) if judged else ())
         with stage("postprocess"):
             return [
-                self._declined(film, reason) if reason else self._finding(film, *next(outcomes))
+                self._declined(film, reason) if reason else self._finding(film, next(outcomes))
                 for film, reason in zip(films, reasons, strict=True)
             ]
 
@@ -122,23 +137,26 @@ class Detector:
         Raises:
             BundleError: a member scores by a presence head, and its network has none.
         """
-        maps, scores = self._segmenter(films)
+        maps, scores, _ = self._segmenter(films)
         if self._gate:
             scores = self._gate(films).scores
         return maps, [float(score) for score in scores]
 
-    def _outcomes(self, films: Sequence[Radiograph]) -> list[tuple[Map | None, float]]:
-        """Each film's map and score; a cascade makes no map of the films that its gates do not suspect."""
+    def _outcomes(self, films: Sequence[Radiograph]) -> list[_Outcome]:
+        """Each film's outcome; a cascade makes no map of the films that its gates do not suspect."""
         if self._gate is None:
-            maps, scores = self.probabilities(films)
-            return list(zip(maps, scores, strict=True))
+            return list(_outcomes_of(self._segmenter(films)))
         gated = [float(score) for score in self._gate(films).scores]
         threshold = self.manifest.operating_point.presence_threshold
         suspected = [film for film, score in zip(films, gated, strict=True) if score >= threshold]
-        drawn = iter(self._segmenter(suspected).maps if suspected else ())
-        return [(next(drawn) if score >= threshold else None, score) for score in gated]
+        drawn = iter(_outcomes_of(self._segmenter(suspected)) if suspected else ())
+        return [
+            next(drawn)._replace(score=score) if score >= threshold else _Outcome(None, score)
+            for score in gated
+        ]
 
-    def _finding(self, film: Radiograph, probability_map: Map | None, score: float) -> Finding:
+    def _finding(self, film: Radiograph, outcome: _Outcome) -> Finding:
+        probability_map, score, boxes = outcome
         point, calibrator = self.manifest.operating_point, self.manifest.calibrator
         enlarged = None
         mask = np.zeros(film.shape, dtype=np.bool_)
@@ -159,6 +177,9 @@ class Detector:
             probability_map=enlarged,
             mask=mask,
             lesions=() if enlarged is None else lesions(mask, enlarged, film),
+            instances=()
+            if boxes is None or not mask.any()  # those too faint to be drawn are no finding
+            else instances(boxes, self._segmenter.size, film.shape, point.pixel_threshold),
             notes=film.notes,
         )
 
@@ -172,6 +193,12 @@ class Detector:
             sop_instance_uid=film.sop_instance_uid,
             notes=film.notes,
         )
+
+
+def _outcomes_of(vote: Vote) -> Iterator[_Outcome]:
+    boxes = vote.boxes or (None,) * len(vote.scores)
+    for probability_map, score, found in zip(vote.maps, vote.scores, boxes, strict=True):
+        yield _Outcome(probability_map, float(score), found)
 
 
 def _reason(score: float, point: OperatingPoint, *, found: bool) -> str:

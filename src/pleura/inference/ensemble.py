@@ -22,10 +22,12 @@ class Vote(NamedTuple):
     Attributes:
         maps: pixel probabilities, float32 (N, size, size) in [0, 1].
         scores: presence scores, float64 (N,) in [0, 1].
+        boxes: what a single network found one by one, as in `Logits`, in px of `size`; else empty.
     """
 
     maps: NDArray[np.float32]
     scores: NDArray[np.float64]
+    boxes: tuple[NDArray[np.float32], ...] = ()
 
 
 class Ensemble:
@@ -55,6 +57,7 @@ class Ensemble:
         seen: dict[InputSpec, NDArray[np.float32]] = {}
         maps = np.zeros((len(films), self.size, self.size), np.float32)
         scores = np.zeros(len(films), np.float64)
+        boxes: tuple[NDArray[np.float32], ...] = ()
         for member, runtime in zip(self.members, self.runtimes, strict=True):
             if member.input not in seen:
                 with stage("preprocess"):
@@ -64,19 +67,21 @@ class Ensemble:
                 vote = self._vote(member, runtime, seen[member.input])
             maps += _enlarged(vote.maps, self.size)
             scores += vote.scores
+            boxes = vote.boxes if len(self.members) == 1 else ()  # there is no mean of boxes
         count = len(self.members)
-        return Vote(np.clip(maps / count, 0.0, 1.0), np.clip(scores / count, 0.0, 1.0))
+        return Vote(np.clip(maps / count, 0.0, 1.0), np.clip(scores / count, 0.0, 1.0), boxes)
 
     def _vote(self, member: Member, runtime: Runtime, batch: NDArray[np.float32]) -> Vote:
         """One network's vote on a batch, float32 (N, channels, size, size)."""
-        maps, presence = _probabilities(member, runtime(batch))
+        logits = runtime(batch)
+        maps, presence = _probabilities(member, logits)
         if self.flip:
             mirrored = runtime(np.ascontiguousarray(batch[..., ::-1]))
             other_maps, other_presence = _probabilities(member, mirrored)
             maps = (maps + other_maps[..., ::-1]) / np.float32(2)
             if presence is not None and other_presence is not None:
                 presence = (presence + other_presence) / np.float32(2)
-        return _scored(member, maps, presence)
+        return _scored(member, maps, presence)._replace(boxes=logits.boxes)
 
 
 def _probabilities(

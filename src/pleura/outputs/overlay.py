@@ -1,8 +1,8 @@
 """A film with its finding drawn on it, and sheets of many such pictures.
 
 The film is drawn on its source matrix, scaled evenly: a picture for looking at, whose proportions are the
-source's own even where its pixels are not square in mm. Nothing is drawn on the film but contours and
-the side markers; words stand on a strip below.
+source's own even where its pixels are not square in mm. Nothing is drawn on the film but contours, the side
+markers, and the boxes and scores of a network that finds instances; words stand on a strip below.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pleura.finding import Finding
+from pleura.finding import Finding, Instance
 from pleura.radiograph import Radiograph, Side
 
 FINDING = (255, 176, 32)
@@ -67,6 +67,7 @@ def overlay(
     if finding.mask is not None and finding.mask.any():
         draw_contour(picture, finding.mask, FINDING, thickness)
     drawn = Image.fromarray(picture)
+    _boxes(drawn, finding.instances, film.shape, thickness)
     _side_markers(drawn, film.image_left)
     if finding.decision == "declined":
         _frame(drawn, max(2, round(2 * thickness)))
@@ -219,6 +220,24 @@ def _side_markers(drawn: Image.Image, image_left: Side) -> None:
     rim = max(1, size // 10)
     for text, x, anchor in ((left, inset, "la"), (right, drawn.width - inset, "ra")):
         pen.text((x, inset), text, _INK, font, anchor=anchor, stroke_width=rim, stroke_fill=_STRIP)
+
+
+def _boxes(
+    drawn: Image.Image, found: Sequence[Instance], shape: tuple[int, int], thickness: float
+) -> None:
+    """The instances' boxes, in thin lines, each with its score above it, or below where there is no room."""
+    pen, size = ImageDraw.Draw(drawn), max(9, min(drawn.size) // 32)
+    down, along = drawn.height / shape[0], drawn.width / shape[1]
+    rim = max(1, size // 10)
+    for instance in reversed(found):  # the best on top
+        top, left, bottom, right = instance.box
+        corners = (left * along, top * down, right * along - 1, bottom * down - 1)
+        pen.rectangle(corners, outline=_STRIP, width=max(3, round(1.5 * thickness)))
+        pen.rectangle(corners, outline=FINDING, width=max(1, round(0.5 * thickness)))
+        above = corners[1] > 1.4 * size
+        place = (corners[0], corners[1] - rim) if above else (corners[0], corners[3] + 2 * rim)
+        text, anchor = _shown(instance.score), "lb" if above else "la"
+        pen.text(place, text, FINDING, _font(size), anchor, stroke_width=rim, stroke_fill=_STRIP)
 
 
 def _frame(drawn: Image.Image, thickness: int) -> None:

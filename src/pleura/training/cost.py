@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pleura.networks import parameter_count
+from pleura.networks import NETWORKS, parameter_count
 from pleura.training.recipe import Recipe
 from pleura.training.start import build
 
@@ -32,10 +32,13 @@ class Cost:
 def cost_of(recipe: Recipe) -> Cost:
     """The cost of a recipe's network, worked out from shapes alone: nothing is computed.
 
+    A network whose shapes hang on what it sees is run once, on a blank film.
+
     Raises:
         UnknownName, RecipeError: it names a network or an option that there is not.
     """
-    with torch.device("meta"):
+    runs = getattr(NETWORKS.get(recipe.network.name), "traced_export", False)
+    with torch.device("cpu" if runs else "meta"):
         network = build(recipe).eval()
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             network(_film(recipe))

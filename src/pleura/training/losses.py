@@ -142,7 +142,7 @@ def weighted_sum(terms: Sequence[LossTerm]) -> Loss:
     """
     for term in terms:
         if term.name not in LOSSES:
-            raise UnknownName.among("loss", term.name, LOSSES)
+            raise UnknownName.among("loss", term.name, [*LOSSES, OWN])
         known = set(inspect.signature(LOSSES[term.name]).parameters) - {"logits", "masks"}
         for option in term.options:
             if option not in known:

@@ -1,0 +1,58 @@
+"""What a network starts from: COCO where it can be had, and no frozen norms without weights."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from pleura.errors import RecipeError
+from pleura.inference.preprocess import InputSpec
+from pleura.networks import create
+from pleura.networks.mask_rcnn import MaskRCNN
+from pleura.training.recipe import NetworkRecipe, Recipe
+from pleura.training.start import Start, start
+
+LIGHT: dict[str, Any] = {"encoder": "resnet18", "box_units": 16}
+
+
+def recipe(network: str = "mask_rcnn", init: str = "random", **options: Any) -> Recipe:
+    return Recipe(name="x", network=NetworkRecipe(network, options, init), input=InputSpec(64))
+
+
+def test_frozen_norms_are_not_trained_from_random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RecipeError, match=r"cannot be trained from random weights.*norm=group"):
+        start(recipe(**LIGHT))
+    monkeypatch.setattr(MaskRCNN, "coco_weights", lambda self: None)
+    told: list[str] = []
+    with pytest.raises(RecipeError, match="cannot be trained from random weights"):
+        start(recipe(init="coco", **LIGHT), told.append)
+    assert "COCO weights cannot be had" in told[0]
+    assert start(recipe(norm="group", **LIGHT))[1] == Start()
+
+
+def test_coco_weights_are_copied_but_for_the_heads_of_their_classes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(1)
+    theirs = dict(create("mask_rcnn", channels=3, size=64, **LIGHT).state_dict())
+    for name in ("cls_score", "bbox_pred"):
+        for part in ("weight", "bias"):
+            key = f"roi_heads.box_predictor.{name}.{part}"
+            theirs[key] = theirs[key].repeat_interleave(45, dim=0)[:91]
+    monkeypatch.setattr(MaskRCNN, "coco_weights", lambda self: theirs)
+    torch.manual_seed(2)
+    network, began = start(recipe(init="coco", **LIGHT))
+    assert began == Start("coco", whole=True)
+    state = network.state_dict()
+    assert torch.equal(
+        state["encoder.layer4.0.conv1.weight"], theirs["encoder.layer4.0.conv1.weight"]
+    )
+    assert torch.equal(state["rpn.head.cls_logits.weight"], theirs["rpn.head.cls_logits.weight"])
+    assert state["roi_heads.box_predictor.cls_score.weight"].shape == (2, 16)
+
+
+def test_other_networks_have_no_coco_weights() -> None:
+    with pytest.raises(RecipeError, match="no COCO weights for network unet"):
+        start(recipe("unet", "coco", filters=[4, 8]))
+    with pytest.raises(RecipeError, match="for resnet50 alone"):
+        start(recipe(init="coco", **LIGHT))
