@@ -209,3 +209,40 @@ def test_no_run_and_runs_of_other_data_are_refused(
     path.unlink()
     with pytest.raises(TrainingError, match="is not finished"):
         export(runs, blocks, blocks_split, tmp_path / "bundle")
+
+
+@pytest.mark.slow
+def test_graphs_alone_make_a_bundle_that_decides_the_same(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    export(
+        runs[:1],
+        blocks,
+        blocks_split,
+        tmp_path / "graphs",
+        graph="f16",
+        keep_weights=False,
+        device="cpu",
+    )
+    bundle = open_bundle(tmp_path / "graphs")
+    assert list(bundle.files) == ["network.onnx"]
+    assert bundle.manifest.exports["numbers"] == "f16"
+    runtimes = {one["runtime"] for one in bundle.manifest.exports["checked"]}
+    assert runtimes == {"onnxruntime", "openvino"}
+    export(runs[:1], blocks, blocks_split, tmp_path / "weights", device="cpu")
+    film = blocks.radiograph(blocks.films[0])
+    expected = Detector.load(tmp_path / "weights", device="cpu")(film)
+    for runtime in runtimes:
+        found = Detector.load(tmp_path / "graphs", runtime=runtime, precision="f32", cache=False)(
+            film
+        )
+        assert found.decision == expected.decision
+        assert found.probability == pytest.approx(expected.probability, abs=0.01)
+
+
+def test_a_bundle_of_nothing_is_refused(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="needs a graph"):
+        export(runs[:1], blocks, blocks_split, tmp_path / "bundle", keep_weights=False)
+    assert not (tmp_path / "bundle").exists()

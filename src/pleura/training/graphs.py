@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import MissingExtra, TrainingError, UnknownName
 from pleura.evaluation.parity import EXACT, REDUCED, Bound, Parity, compare
-from pleura.inference.bundle import Bundle, BundleManifest, Member
+from pleura.inference.bundle import Bundle, BundleManifest
 from pleura.inference.detector import Detector
 from pleura.inference.preprocess import InputSpec, network_input
 from pleura.inference.runtimes import RuntimeOptions
 from pleura.inference.runtimes.graph import RuntimeRefusal
 from pleura.radiograph import Radiograph
 from pleura.training.graph import graph_of
-from pleura.training.quantise import half, int8
+from pleura.training.quantise import SCOPES, half, int8
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,10 @@ CALIBRATION_FILMS = 64
 
 _CHECKS = (("onnxruntime", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
 _REFERENCE = RuntimeOptions("torch", "cpu", precision="f32")
+
+
+class _Differs(TrainingError):
+    """A graph that decides otherwise than its network."""
 
 
 @dataclass(frozen=True)
@@ -75,25 +79,33 @@ def graphs_for(
     """
     if numbers not in NUMBERS:
         raise UnknownName.among("kind of numbers", numbers, NUMBERS)
-    calibration = _spread(dataset, train, CALIBRATION_FILMS) if numbers == "int8" else []
-    made = [
-        _graph(member, one, dataset, numbers, calibration)
-        for member, one in zip(manifest.members, weights, strict=True)
-    ]
-    films = _spread(dataset, tune, PARITY_FILMS)
-    checked = _checked(manifest, weights, made, dataset, films, numbers, progress)
-    return Graphs(tuple(made), {"numbers": numbers, "films": "tune", "checked": checked})
+    judge = _Judge(manifest, weights, dataset, _spread(dataset, tune, PARITY_FILMS), progress)
+    whole = [graph_of(member, one) for member, one in zip(manifest.members, weights, strict=True)]
+    if numbers == "f32":
+        made = judge.checked(whole, EXACT)
+    elif numbers == "f16":
+        made = judge.checked([half(one) for one in whole], REDUCED)
+    else:
+        made = _quantised(judge, whole, _spread(dataset, train, CALIBRATION_FILMS))
+    return replace(made, facts={"numbers": numbers, "films": "tune", **made.facts})
 
 
-def _graph(
-    member: Member, weights: bytes, dataset: Dataset, numbers: str, calibration: Sequence[Film]
-) -> bytes:
-    graph = graph_of(member, weights)
-    if numbers == "f16":
-        return half(graph)
-    if numbers == "int8":
-        return int8(graph, list(_inputs(member.input, dataset, calibration)))
-    return graph
+def _quantised(judge: "_Judge", whole: Sequence[bytes], films: Sequence[Film]) -> Graphs:
+    """As much of the networks in 8 bits as the decisions allow."""
+    refused = []
+    for scope in SCOPES:
+        graphs = [
+            int8(graph, list(_inputs(member.input, judge.dataset, films)), scope)
+            for member, graph in zip(judge.manifest.members, whole, strict=True)
+        ]
+        try:
+            made = judge.checked(graphs, REDUCED)
+        except _Differs as error:
+            refused.append(f"int8, {scope}: {error}")
+            log.info("%s", refused[-1])
+        else:
+            return replace(made, facts={**made.facts, "scope": scope})
+    raise TrainingError(" ".join(refused))
 
 
 def _inputs(
@@ -103,37 +115,47 @@ def _inputs(
         yield network_input(dataset.radiograph(film).pixels, spec)[None]
 
 
-def _checked(
-    manifest: BundleManifest,
-    weights: Sequence[bytes],
-    graphs: Sequence[bytes],
-    dataset: Dataset,
-    films: Sequence[Film],
-    numbers: str,
-    progress: Callable[[int, int], None] | None,
-) -> list[dict[str, Any]]:
-    """One entry for each runtime and precision that decides as PyTorch does."""
-    bundle = Bundle.in_memory(manifest, weights, graphs)
-    others = _detectors(bundle)
+@dataclass(frozen=True)
+class _Judge:
+    """Whether graphs decide as the networks that they are made from.
 
-    def read() -> Iterator[tuple[str, Radiograph]]:
-        for film in films:
-            yield film.film_id, dataset.radiograph(film)
+    Attributes:
+        manifest, weights: the model.
+        dataset, films: what to judge on.
+        progress: called with (films done, films in all).
+    """
 
-    def tell(done: int) -> None:
-        if progress:
-            progress(done, len(films))
+    manifest: BundleManifest
+    weights: Sequence[bytes]
+    dataset: Dataset
+    films: Sequence[Film]
+    progress: Callable[[int, int], None] | None
 
-    reference = Detector.of(bundle, options=_REFERENCE)
-    found = compare(reference, {" ".join(key): one for key, one in others.items()}, read(), tell)
-    entries = []
-    for runtime, precision in others:
-        parity = found[f"{runtime} {precision}"]
-        bound = EXACT if (numbers, precision) == ("f32", "f32") else REDUCED
-        if _keeps(runtime, precision, parity, bound):
-            facts = {"runtime": runtime, "precision": precision, "version": _version(runtime)}
-            entries.append(facts | parity.facts())
-    return entries
+    def checked(self, graphs: Sequence[bytes], bound: Bound) -> Graphs:
+        """The graphs, and how each runtime and precision compares that keeps its bound.
+
+        Raises:
+            _Differs: one does not in float32 arithmetic.
+        """
+        bundle = Bundle.in_memory(self.manifest, self.weights, graphs)
+        others = _detectors(bundle)
+        reference = Detector.of(bundle, options=_REFERENCE)
+        named = {" ".join(key): one for key, one in others.items()}
+        found = compare(reference, named, self._read(), self._tell)
+        entries: list[dict[str, Any]] = []
+        for (runtime, precision), parity in zip(others, found.values(), strict=True):
+            if _keeps(runtime, precision, parity, bound if precision == "f32" else REDUCED):
+                facts = {"runtime": runtime, "precision": precision, "version": _version(runtime)}
+                entries.append(facts | parity.facts())
+        return Graphs(tuple(graphs), {"checked": entries})
+
+    def _read(self) -> Iterator[tuple[str, Radiograph]]:
+        for film in self.films:
+            yield film.film_id, self.dataset.radiograph(film)
+
+    def _tell(self, done: int) -> None:
+        if self.progress:
+            self.progress(done, len(self.films))
 
 
 def _keeps(runtime: str, precision: str, parity: Parity, bound: Bound) -> bool:
@@ -143,8 +165,8 @@ def _keeps(runtime: str, precision: str, parity: Parity, bound: Bound) -> bool:
         log.info("%s %s against torch: %s", runtime, precision, parity)
         return True
     said = f"{runtime} in {precision} does not decide as PyTorch does: {'; '.join(missed)}"
-    if precision != "bf16":
-        raise TrainingError(f"{said}. The graph is refused; export with other numbers, or none")
+    if precision == "f32":
+        raise _Differs(f"{said}. The graph is refused: export with other numbers, or none.")
     log.warning("%s; it will run in f32", said)
     return False
 
