@@ -93,3 +93,8 @@ def test_proportions_of_0_and_100_per_cent_have_width():
             assert (found.value, found.high) == (1.0, 1.0)
             assert found.low == pytest.approx(0.8389, abs=1e-4)  # 20 of 20
             assert found.method == "cluster-adjusted Wilson"
+        ppv, npv = points[name].at_prevalence["0.1"]
+        # From the ends: sensitivity and specificity of 0.8389 each
+        assert (ppv.value, ppv.high) == (1.0, 1.0)
+        assert ppv.low == pytest.approx(0.08389 / (0.08389 + 0.1611 * 0.9), abs=1e-3)
+        assert npv.low == pytest.approx(0.8389 * 0.9 / (0.8389 * 0.9 + 0.1611 * 0.1), abs=1e-3)

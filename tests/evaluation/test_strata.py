@@ -36,8 +36,8 @@ def by_name(scores, films, **options):
 
 def test_sizes_divide_the_positives_and_share_the_negatives():
     found, listed = by_name(ten(), {})
-    assert list(found) == ["Size of the label, share of the image"]  # one side only, nothing known
-    sizes = found["Size of the label, share of the image"]
+    assert list(found) == ["Label, share of the image"]  # one side only, nothing known
+    sizes = found["Label, share of the image"]
     assert list(sizes) == ["below 0.5 %", "0.5 % to 2 %", "2 % or more"]
     small, large = sizes["below 0.5 %"], sizes["2 % or more"]
     assert (small.films, small.positives, small.patients) == (2, 2, 2)
@@ -54,7 +54,7 @@ def test_sizes_divide_the_positives_and_share_the_negatives():
 def test_area_in_cm2_only_where_the_spacing_is_believable():
     scores = [replace(s, pixel_mm2=None if s.film_id == "f0" else 100.0) for s in ten()]
     found, _ = by_name(scores, {})
-    areas = found["Size of the label, cm²"]
+    areas = found["Label, cm²"]
     # 1, 5 and 40 px of 1 cm² each; exactly 5 is in the middle band
     assert {k: v.positives for k, v in areas.items()} == {
         "below 5 cm²": 1, "5 cm² to 20 cm²": 1, "20 cm² or more": 1, UNKNOWN: 1,
@@ -83,5 +83,14 @@ def test_any_column_may_be_asked_for_and_the_rare_are_pooled():
     found, _ = by_name(many, films, by=["ward"])
     assert len(found["ward"]) == 13
     assert found["ward"][OTHER].films == 18
+    numbers = {f"f{n}": film(n, facts={"dose": f"{n / 10}"} if n else {}) for n in range(30)}
+    found, _ = by_name(many, numbers, by=["dose", "bits"])
+    # 0.1 to 2.9: quartiles 0.8, 1.5 and 2.2
+    assert {k: v.films for k, v in found["dose"].items()} == {
+        "below 0.8": 7, "0.8 to 1.5": 7, "1.5 to 2.2": 7, "2.2 or more": 8, UNKNOWN: 1,
+    }  # fmt: skip
+    assert list(found["bits"]) == ["8"]  # asked for, and so shown
+    found, _ = by_name(many, numbers, by=["mask"])
+    assert list(found["mask"]) == [UNKNOWN]
     with pytest.raises(UnknownName, match="Did you mean 'ward'"):
         stratify(ScoreTable.of(many), films, by=["wards"])

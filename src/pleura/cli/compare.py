@@ -49,5 +49,6 @@ def compare(
         console.print(table)
     console.print(
         f"{found.films} films of {found.patients} patients, {found.positives} positive. "
+        "Empty truth and empty prediction count as Dice 1. "
         f"Page: {out / PAGE_FILE}"
     )

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from pleura.evaluation.comparison import COMPARED, FORMAT_VERSION, Comparison, Entrant
 from pleura.evaluation.figures import corners
 from pleura.evaluation.metrics import auc, roc_curve
+from pleura.evaluation.numbers import EMPTY_RULES
 from pleura.files import write_json
 from pleura.outputs.charts import roc
 from pleura.outputs.forest import Row, forest
@@ -30,6 +31,7 @@ def write_comparison(
         "compare.html.j2",
         comparison=comparison,
         names=COMPARED,
+        empty_rules=EMPTY_RULES,
         charts=[*_curves(entrants), _forest(comparison)],
         command=command,
     )

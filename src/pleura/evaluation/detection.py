@@ -81,18 +81,41 @@ def named_points(
     """The points out of what `detection_statistics` gave when resampled; none with one class only."""
     if table.label.all() or not table.label.any():
         return ()
-    return tuple(
-        NamedPoint(
-            name,
-            _threshold(table, name),
-            _rates(table, name, {rate: found[f"{name}: {rate}"] for rate in RATES}),
-            {
-                f"{p:g}": (found[f"{name}: ppv at {p:g}"], found[f"{name}: npv at {p:g}"])
-                for p in prevalences
-            },
+    return tuple(_named(name, table, found, prevalences) for name in POINTS)
+
+
+def _named(
+    name: str, table: ScoreTable, found: Mapping[str, Interval], prevalences: Sequence[float]
+) -> NamedPoint:
+    rates = _rates(table, name, {rate: found[f"{name}: {rate}"] for rate in RATES})
+    elsewhere = {
+        f"{p:g}": (
+            _elsewhere(found[f"{name}: ppv at {p:g}"], _ppv, rates, p),
+            _elsewhere(found[f"{name}: npv at {p:g}"], _npv, rates, p),
         )
-        for name in POINTS
-    )
+        for p in prevalences
+    }
+    return NamedPoint(name, _threshold(table, name), rates, elsewhere)
+
+
+def _elsewhere(
+    resampled: Interval,
+    value: Callable[[Floats, Floats, Floats], Floats],
+    rates: Mapping[str, Interval],
+    prevalence: float,
+) -> Interval:
+    """A predictive value at a prevalence; where the resamples collapse, from the ends of the rates' intervals.
+
+    That is wider than 95 %: a perfect value out of few films must not look certain.
+    """
+    if resampled.value is None or resampled.low is not None:
+        return resampled
+    both = rates["sensitivity"], rates["specificity"]
+    ends = np.array([[i.low, i.high] for i in both], np.float64)  # NaN where there is none
+    low, high = value(ends[0], ends[1], np.full(2, prevalence)).tolist()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return resampled
+    return Interval(resampled.value, low, high, resampled.n, "cluster-adjusted Wilson")
 
 
 def _rates(table: ScoreTable, name: str, resampled: Mapping[str, Interval]) -> dict[str, Interval]:

@@ -18,7 +18,11 @@ from pleura.outputs.forest import Row, forest
 from pleura.outputs.points import Point, reliability, scatter
 
 _LOG_FROM = 500  # films, from where a few negatives would flatten everything else
-FOREST = {"auc": "AUC", "sensitivity": "Sensitivity as called", "dice_positives": "Dice"}
+FOREST = {
+    "auc": "AUC",
+    "sensitivity": "Sensitivity as called",
+    "dice_positives": "Dice on positives",
+}
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +80,7 @@ def distributions(evaluation: Evaluation) -> list[Markup]:
             histogram(
                 np.array(dices, np.float64),
                 title="Dice of films with a labelled mask",
-                xlabel="Dice",
+                xlabel="Dice, 0 where nothing is found",
                 limits=(0.0, 1.0),
                 bins=20,
                 marks=[(float(np.median(dices)), "median")],

@@ -24,6 +24,13 @@ METRICS: Mapping[str, str] = {
 }
 """The metrics by their keys, in the order they are shown, and as they are written out."""
 
+EMPTY_RULES: Mapping[str, str] = {
+    "competition_dice": "all films, 1 where label and prediction are empty",
+    "dice_positives": "films with a labelled mask, 0 where nothing is found",
+    "iou_positives": "films with a labelled mask, 0 where nothing is found",
+}
+"""Over which films a number of the masks is taken, and what an empty mask is worth."""
+
 
 @dataclass(frozen=True)
 class Numbers:

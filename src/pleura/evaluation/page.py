@@ -15,7 +15,7 @@ from pleura.evaluation.figures import (
     distributions,
     of_strata,
 )
-from pleura.evaluation.numbers import METRICS
+from pleura.evaluation.numbers import EMPTY_RULES, METRICS
 from pleura.evaluation.pixel_sweep import Detector
 from pleura.evaluation.provenance import bundle_of
 from pleura.evaluation.scores import FilmScore
@@ -69,6 +69,7 @@ def write_report(
         target=dataset.target,
         numbers=evaluation.numbers,
         names=METRICS,
+        empty_rules=EMPTY_RULES,
         headlines=_HEADLINES,
         rates=RATES,
         rate_names=METRICS,

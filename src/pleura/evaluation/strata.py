@@ -81,18 +81,21 @@ def stratify(
     Args:
         table: the scores.
         films: what the manifest says of each, by `film_id`.
-        by: further columns of the manifest, fields of `Film` or of its facts.
+        by: further columns of the manifest, fields of `Film` or of its facts; they are shown even where all
+            films are of one kind, and in quarters where they hold more than `MOST` different numbers.
         resamples, seed: of the bootstrap.
 
     Raises:
         UnknownName: no film has a column of that name; lists those there are.
     """
     found = []
-    for name, of_label, order, kind in _properties(films, by):
+    for name, of_label, order, kind in _properties(table, films, by):
         kinds = [kind(s, films.get(s.film_id)) for s in table.films]
         divided = [k for s, k in zip(table.films, kinds, strict=True) if s.label or not of_label]
         names = _names(divided, order)
-        if len(names) < 2:
+        if name in by:
+            names = names or [UNKNOWN]
+        elif len(names) < 2:
             continue
         strata = tuple(
             _stratum(n, _chosen(table, kinds, n, names, of_label), of_label, resamples, seed)
@@ -103,19 +106,19 @@ def stratify(
 
 
 def _properties(
-    films: Mapping[str, Film], by: Sequence[str]
+    table: ScoreTable, films: Mapping[str, Film], by: Sequence[str]
 ) -> list[tuple[str, bool, tuple[str, ...], Kind]]:
     """(name, whether of the label, order of its kinds if there is one, kind of a film)."""
     listed: list[tuple[str, bool, tuple[str, ...], Kind]] = [
-        ("Size of the label, share of the image", True, _bands(SIZE_EDGES, _percent), _size),
-        ("Size of the label, cm²", True, _bands(AREA_EDGES_CM2, _cm2), _area),
-        ("Side of the label", True, ("right", "left", "bilateral"), lambda s, f: s.side),
+        ("Label, share of the image", True, _bands(SIZE_EDGES, _percent), _size),
+        ("Label, cm²", True, _bands(AREA_EDGES_CM2, _cm2), _area),
+        ("Side of label", True, ("right", "left", "bilateral"), lambda s, f: s.side),
         ("View", False, (), lambda s, f: f.view if f else None),
         ("Sex", False, (), lambda s, f: f.sex if f else None),
-        ("Age", False, _bands(AGE_EDGES, _years), _age),
+        ("Age", False, _bands(AGE_EDGES, _plain), _age),
         ("Corpus", False, (), lambda s, f: s.corpus),
     ]
-    return listed + [(name, False, (), _column(name, films)) for name in by]
+    return listed + [(name, False, *_column(name, table, films)) for name in dict.fromkeys(by)]
 
 
 def check_columns(names: Sequence[str], films: Iterable[Film]) -> set[str]:
@@ -128,16 +131,41 @@ def check_columns(names: Sequence[str], films: Iterable[Film]) -> set[str]:
     return facts
 
 
-def _column(name: str, films: Mapping[str, Film]) -> Kind:
+def _column(
+    name: str, table: ScoreTable, films: Mapping[str, Film]
+) -> tuple[tuple[str, ...], Kind]:
+    """The order and the kinds of a column: its values, or the quarters of its many numbers."""
     facts = check_columns([name], films.values())
 
     def kind(score: FilmScore, film: Film | None) -> str | None:
         if film is None:
             return None
         value = film.facts.get(name) if name in facts else getattr(film, name)
-        return None if value is None else str(value)
+        if value is None or value == ():
+            return None
+        return _plain(value) if isinstance(value, float) else str(value)
 
-    return kind
+    values = [kind(score, films.get(score.film_id)) for score in table.films]
+    numbers = _numbers({value for value in values if value is not None})
+    if len(numbers) <= MOST:
+        return (), kind
+    known = [numbers[value] for value in values if value is not None]
+    edges = np.unique(np.quantile(known, (0.25, 0.5, 0.75))).tolist()
+
+    def quarter(score: FilmScore, film: Film | None) -> str | None:
+        value = kind(score, film)
+        return None if value is None else _band(numbers[value], edges, _plain)
+
+    return _bands(edges, _plain), quarter
+
+
+def _numbers(values: Iterable[str]) -> dict[str, float]:
+    """What texts say as numbers; nothing where one is none."""
+    try:
+        found = {value: float(value) for value in values}
+    except ValueError:
+        return {}
+    return found if np.isfinite(list(found.values())).all() else {}
 
 
 def _names(kinds: Sequence[str | None], order: Sequence[str]) -> list[str]:
@@ -223,8 +251,8 @@ def _cm2(area: float) -> str:
     return f"{area:g} cm²"
 
 
-def _years(age: float) -> str:
-    return f"{age:g}"
+def _plain(number: float) -> str:
+    return f"{number:.4g}"
 
 
 def _size(score: FilmScore, film: Film | None) -> str | None:
@@ -242,4 +270,4 @@ def _area(score: FilmScore, film: Film | None) -> str | None:
 def _age(score: FilmScore, film: Film | None) -> str | None:
     if film is None or film.age_years is None:
         return None
-    return _band(film.age_years, AGE_EDGES, _years)
+    return _band(film.age_years, AGE_EDGES, _plain)

@@ -16,7 +16,7 @@ from pleura.evaluation.detection import (
     named_points,
 )
 from pleura.evaluation.interval import Interval
-from pleura.evaluation.numbers import METRICS, Numbers, numbers_from, numbers_of
+from pleura.evaluation.numbers import EMPTY_RULES, METRICS, Numbers, numbers_from, numbers_of
 from pleura.evaluation.run import Run
 from pleura.evaluation.scores import FilmScore, ScoreTable
 from pleura.evaluation.segmentation import SEGMENTATION, segmentation_statistics
@@ -75,6 +75,7 @@ class Evaluation:
             "format_version": FORMAT_VERSION,
             "run": asdict(self.run),
             "numbers": asdict(self.numbers),
+            "empty_rules": dict(EMPTY_RULES),
             "by_corpus": {name: asdict(numbers) for name, numbers in self.by_corpus.items()},
             "accepted": asdict(self.accepted) if self.accepted else None,
             "auc_by_bootstrap": asdict(self.auc_by_bootstrap),

@@ -48,12 +48,12 @@ def _environment() -> Environment:
 
 def fixed(value: float | None, digits: int = 3) -> str:
     """`value` with `digits` decimals, or a dash where there is none (None or NaN)."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return "–" if value is None or math.isnan(value) else f"{value:z.{digits}f}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A share (0 to 1) in per cent, or a dash where there is none (None or NaN)."""
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
+    return "–" if value is None or math.isnan(value) else f"{100 * value:z.{digits}f} %"
 
 
 def count(value: int | None) -> str:
