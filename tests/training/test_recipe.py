@@ -11,11 +11,12 @@ from pleura.data.augment import AUGMENTATIONS
 from pleura.errors import RecipeError, TrainingError, UnknownName
 from pleura.networks import NETWORKS, has_presence_head, parameter_count
 from pleura.training.losses import check_loss
-from pleura.training.recipe import find_recipe, read_recipe, recipe_from
+from pleura.training.recipe import Cascade, Recipe, find_recipe, read_plan, read_recipe, recipe_from
 from pleura.training.sampling import epoch_order, epoch_size
 from pleura.training.start import build
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+RECIPES = [path for path in FILES if isinstance(read_plan(path), Recipe)]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -299,3 +300,51 @@ def test_an_override_that_would_change_nothing_is_refused(tmp_path: Path) -> Non
         read_recipe(path, ["optimizer.learning_rate=1"])
     assert read_recipe(path, ["optimizer.weight_decay=1"]).phases[1].optimizer.weight_decay == 1
     assert read_recipe(path, ["monitor=loss"]).phases[1].monitor == "loss"
+
+
+def test_the_cascade_is_two_recipes_of_which_each_can_be_changed() -> None:
+    path = find_recipe("chexnet-cascade")
+    plan = read_plan(path)
+    assert isinstance(plan, Cascade)
+    assert (plan.gate, plan.segmenter) == (
+        read_recipe(find_recipe("chexnet")),
+        read_recipe(find_recipe("unet")),
+    )
+    changes = ["segmenter.epochs=3", "segmenter=unetpp", "gate.loss.0.options.positive_weight=2"]
+    plan = read_plan(path, changes)
+    assert isinstance(plan, Cascade)
+    assert (plan.segmenter.name, plan.segmenter.epochs) == ("unetpp", 3)
+    assert plan.gate.loss[0].options == {"positive_weight": 2.0}
+    ended = plan.to_the_end()
+    assert {ended.gate.monitor, ended.segmenter.monitor} == {"last"}
+
+
+@pytest.mark.parametrize("name", ["unet", "unetpp", "unetpp-weighted", "double-unet"])
+def test_the_cascade_has_its_projects_four_choices(name: str) -> None:
+    plan = read_plan(find_recipe("chexnet-cascade"), [f"segmenter={name}"])
+    assert isinstance(plan, Cascade)
+    assert plan.segmenter.name == name
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "says"),
+    [
+        ("epochs=3", RecipeError, r"write gate\.epochs=3 or segmenter\.epochs=3"),
+        ("segmentor=unet", RecipeError, "does not say which recipe"),
+        ("segmenter=unetp", UnknownName, "Did you mean 'unetpp'"),
+        ("segmenter.epoch=3", RecipeError, "did you mean 'epochs'"),
+        ("gate", RecipeError, "gate=NAME"),
+    ],
+)
+def test_what_is_wrong_with_a_cascade_is_said(
+    override: str, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        read_plan(find_recipe("chexnet-cascade"), [override])
+
+
+def test_a_cascade_is_no_recipe_and_half_of_one_is_none(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="a cascade of the recipes chexnet and unet"):
+        read_recipe(find_recipe("chexnet-cascade"))
+    with pytest.raises(RecipeError, match="segmenter is missing"):
+        read_plan(write(tmp_path, "name: x\ngate: chexnet\n"))

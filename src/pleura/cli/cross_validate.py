@@ -43,7 +43,7 @@ def cross_validate(
     from pleura.evaluation.report import REPORT_FILE
     from pleura.training.cross_validate import PART
     from pleura.training.cross_validate import cross_validate as run
-    from pleura.training.recipe import find_recipe, read_recipe
+    from pleura.training.recipe import find_recipe, read_plan
     from pleura.training.train import Report
 
     with (
@@ -54,7 +54,7 @@ def cross_validate(
     ):
         try:
             found = run(
-                read_recipe(find_recipe(recipe), overrides or ()),
+                read_plan(find_recipe(recipe), overrides or ()),
                 Dataset.open(data),
                 Split.load(split or data / SPLIT_FILE),
                 out,

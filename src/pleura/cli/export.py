@@ -23,7 +23,7 @@ def export(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders of finished runs, which are averaged, or of one cross-validation.",
+            help="Folders of finished runs, which are averaged, of a cascade, or of one cross-validation.",
             show_default=False,
         ),
     ],
@@ -87,15 +87,17 @@ def export(
     """
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
+    from pleura.inference.manifest import SEGMENTER
     from pleura.training.cross_validate import export_folds, is_cross_validation
     from pleura.training.export import export as write
-    from pleura.training.run import RunFolder
+    from pleura.training.run import RunFolder, is_cascade
 
     folds = len(runs) == 1 and is_cross_validation(runs[0])
     if folds and (gate or flip or aim):
         raise typer.BadParameter("--gate, --flip and --aim do not go with a cross-validation")
-    run = RunFolder(runs[0] / "fold-0" if folds else runs[0])
-    folder = data or Path(run.described()["dataset"])
+    run = runs[0] / "fold-0" if folds else runs[0]
+    run = run / SEGMENTER if is_cascade(run) else run
+    folder = data or Path(RunFolder(run).described()["dataset"])
     dataset, parts = Dataset.open(folder), Split.load(split or folder / SPLIT_FILE)
     with Bar("Fitting the operating point") as bar, Bar("Comparing with PyTorch") as checking:
         model = (

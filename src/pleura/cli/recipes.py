@@ -1,11 +1,14 @@
 """`pleura recipes`: the recipes that come with pleura, and what each costs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from pleura.cli.progress import console
+
+if TYPE_CHECKING:
+    from pleura.training.recipe import Plan
 
 
 def recipes(
@@ -18,8 +21,7 @@ def recipes(
     GFLOPs count a multiplication and its addition as two. With --measure, films a second on this machine's
     CPU: one film at a time, float32, random weights, reading not included.
     """
-    from pleura.training.cost import cost_of, films_per_second
-    from pleura.training.recipe import known_recipes, read_recipe
+    from pleura.training.recipe import known_recipes, read_plan
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (("recipe", "left"), ("network", "left"), ("size", "right"),
@@ -29,16 +31,24 @@ def recipes(
         table.add_column("films/s", justify="right", no_wrap=True)
     table.add_column("description", overflow="fold", ratio=1)
     for name, path in sorted(known_recipes().items()):
-        recipe = read_recipe(path)
-        cost = cost_of(recipe)
-        cells = [
-            name,
-            recipe.network.name,
-            f"{recipe.input.size}x{recipe.input.channels}",
-            f"{cost.parameters / 1e6:.1f}",
-            f"{cost.gflops:.1f}",
-        ]
-        if measure:
-            cells.append(f"{films_per_second(recipe):.1f}")
-        table.add_row(*cells, recipe.description)
+        plan = read_plan(path)
+        table.add_row(name, *_costs(plan, measure=measure), plan.description)
     console.print(table)
+
+
+def _costs(plan: "Plan", *, measure: bool) -> list[str]:
+    """Network, size, parameters, GFLOPs, films a second; of a cascade, for a film that its gate suspects."""
+    from pleura.training.cost import cost_of, films_per_second
+    from pleura.training.recipe import Recipe
+
+    recipes = [plan] if isinstance(plan, Recipe) else [recipe for _, recipe in plan.parts()]
+    costs = [cost_of(recipe) for recipe in recipes]
+    cells = [
+        " > ".join(recipe.network.name for recipe in recipes),
+        " > ".join(f"{recipe.input.size}x{recipe.input.channels}" for recipe in recipes),
+        f"{sum(cost.parameters for cost in costs) / 1e6:.1f}",
+        f"{sum(cost.gflops for cost in costs):.1f}",
+    ]
+    if measure:
+        cells.append(f"{1 / sum(1 / films_per_second(recipe) for recipe in recipes):.1f}")
+    return cells

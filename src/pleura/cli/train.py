@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pleura.cli.progress import Bar, console
+
+if TYPE_CHECKING:
+    from pleura.training.recipe import Recipe
+    from pleura.training.state import State
 
 
 def train(
@@ -40,18 +44,23 @@ def train(
     """Train a recipe; the same command resumes a run that was interrupted.
 
     The run's folder holds a log, TensorBoard events, curves, pictures of tuning films and the best
-    weights; make a bundle of them with `pleura export`.
+    weights; make a bundle of them with `pleura export`. A cascade trains its two recipes one after the
+    other; `segmenter=unetpp` takes another one, `gate.epochs=5` changes one.
     """
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
-    from pleura.training.recipe import find_recipe, read_recipe
+    from pleura.training.cascade import train_plan
+    from pleura.training.recipe import Cascade, find_recipe, read_plan
     from pleura.training.train import Report
-    from pleura.training.train import train as run
 
-    chosen = read_recipe(find_recipe(recipe), overrides or ())
-    if init:
-        chosen = replace(chosen, network=replace(chosen.network, init=init))
-    folder = out or Path("runs") / chosen.name
+    plan = read_plan(find_recipe(recipe), overrides or ())
+    if init and isinstance(plan, Cascade):
+        raise typer.BadParameter(
+            f"{recipe} is two recipes; write gate.network.init={init} or segmenter.network.init={init}"
+        )
+    if init and not isinstance(plan, Cascade):
+        plan = replace(plan, network=replace(plan.network, init=init))
+    folder = out or Path("runs") / plan.name
     dataset = Dataset.open(data)
     with (
         Bar("Reading films") as cache,
@@ -60,8 +69,8 @@ def train(
     ):
         report = Report(cache, films, point, _epoch_line, _note)
         try:
-            state = run(
-                chosen,
+            states = train_plan(
+                plan,
                 dataset,
                 Split.load(split or data / SPLIT_FILE),
                 folder,
@@ -69,6 +78,7 @@ def train(
                 device=device,
                 finish=finish,
                 report=report,
+                part_begins=lambda role, part: console.print(f"{role}: {part.name}"),
             )
         except KeyboardInterrupt:
             console.print(
@@ -77,13 +87,20 @@ def train(
                 markup=False,
             )
             raise typer.Exit(130) from None
-    best = ""
-    if state.best is not None:
-        value = abs(state.best)  # a loss is kept with its sign turned, so that higher is better
-        best = (
-            f"; the best was {state.best_epoch} ({chosen.monitor} {value:.3f} on the tuning films)"
-        )
-    console.print(f"{state.epoch} epochs{best}. The run is in {folder}.", markup=False)
+    parts = [one for _, one in plan.parts()] if isinstance(plan, Cascade) else [plan]
+    for part, state in zip(parts, states, strict=True):
+        console.print(f"{part.name}: {_outcome(part, state)}", markup=False)
+    console.print(f"The {'runs are' if len(parts) > 1 else 'run is'} in {folder}.", markup=False)
+
+
+def _outcome(recipe: "Recipe", state: "State") -> str:
+    """How many epochs there were, and which was the best."""
+    epochs = f"{state.epoch} epoch{'' if state.epoch == 1 else 's'}"
+    if state.best is None:
+        return epochs
+    value = abs(state.best)  # a loss is kept with its sign turned, so that higher is better
+    monitor = recipe.phase(state.phase).monitor
+    return f"{epochs}; the best was {state.best_epoch} ({monitor} {value:.3f} on the tuning films)"
 
 
 def _epoch_line(row: dict[str, Any]) -> None:

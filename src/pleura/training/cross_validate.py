@@ -37,10 +37,10 @@ from pleura.finding import Finding, ModelIdentity
 from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.radiograph import Radiograph
+from pleura.training.cascade import runs_of, train_plan
 from pleura.training.export import export
-from pleura.training.recipe import Recipe
-from pleura.training.run import RunFolder
-from pleura.training.train import Report, train, undecided
+from pleura.training.recipe import Plan
+from pleura.training.train import Report, undecided
 
 PART = "out-of-fold"
 POINT_FILE, CALIBRATOR_FILE = "operating_point.json", "calibrator.json"
@@ -74,7 +74,7 @@ class _ByFold:
 
 
 def cross_validate(
-    recipe: Recipe,
+    plan: Plan,
     dataset: Dataset,
     split: Split,
     out: Path,
@@ -86,10 +86,10 @@ def cross_validate(
     sweeping: Progress | None = None,
     scoring: Progress | None = None,
 ) -> CrossValidation:
-    """Trains a recipe on every fold and scores the out-of-fold films; the same call goes on where it stopped.
+    """Trains a plan on every fold and scores the out-of-fold films; the same call goes on where it stopped.
 
     Args:
-        recipe: what to train; its `monitor` and `patience` are put aside, see above.
+        plan: what to train; its `monitor` and `patience` are put aside, see above.
         dataset, split: with folds.
         out: a folder, new or of this very cross-validation.
         device: `auto`, `cpu` or `cuda`.
@@ -106,14 +106,14 @@ def cross_validate(
         raise TrainingError(
             "this split has no folds to validate across; make one with `pleura split --folds 5`"
         )
-    recipe = replace(recipe, monitor="last", patience=None)
+    plan = plan.to_the_end()
     sweeps = []
     for fold, film_ids in enumerate(split.folds):
         if fold_begins:
             fold_begins(fold)
         run = _fold(out, fold)
-        train(recipe, dataset, split, run, fold=fold, device=device, fit=False, report=report)
-        detector = undecided(recipe, RunFolder(run), dataset.target, device)
+        train_plan(plan, dataset, split, run, fold=fold, device=device, fit=False, report=report)
+        detector = undecided(runs_of(plan, run), dataset.target, device)
         sweeps.append(sweep(detector, dataset, film_ids, part=PART, progress=sweeping))
     detectors: dict[int, Detector] = {}
     scores: list[FilmScore] = []
@@ -124,7 +124,7 @@ def cross_validate(
             place.parent.mkdir(parents=True, exist_ok=True)
             others = [one for n, one in enumerate(sweeps) if n != fold]
             fitted = fit_operating_point(
-                PixelSweep.joined(others), part=PART, rule=recipe.decision, aim=recipe.aim
+                PixelSweep.joined(others), part=PART, rule=plan.decision, aim=plan.aim
             )
             export([_fold(out, fold)], dataset, split, place, fitted=fitted.facts(), device=device)
         detectors[fold] = Detector.load(place, device)
@@ -139,16 +139,14 @@ def cross_validate(
         )
         runs.append(made)
         scores += found
-    together = summarise(
-        _joint_run(recipe, runs, scores), scores, films=dataset.by_id, command=command
-    )
+    together = summarise(_joint_run(runs, scores), scores, films=dataset.by_id, command=command)
     fold_of = {film_id: n for n, film_ids in enumerate(split.folds) for film_id in film_ids}
     folds = tuple(
         numbers_of(ScoreTable.of(f for f in scores if fold_of[f.film_id] == n))
         for n in range(len(runs))
     )
     _write(out / PART, together, folds, _ByFold(detectors, fold_of), dataset)
-    _write_fitted(out / PART, recipe, sweeps, scores)
+    _write_fitted(out / PART, plan, sweeps, scores)
     aims = cross_fitted(sweeps, part=PART)
     write_json(out / PART / AIMS_FILE, [asdict(outcome) for outcome in aims])
     return CrossValidation(together, folds, aims)
@@ -202,14 +200,14 @@ def _fold(out: Path, fold: int) -> Path:
     return out / f"fold-{fold}"
 
 
-def _joint_run(recipe: Recipe, runs: list[Run], scores: list[FilmScore]) -> Run:
+def _joint_run(runs: list[Run], scores: list[FilmScore]) -> Run:
     """What all folds together are: one model by name, and a hash over the folds' models."""
     digest = hashlib.sha256("\n".join(run.model.sha256 for run in runs).encode()).hexdigest()
     ids = "\n".join(sorted(score.film_id for score in scores))
     return replace(
         runs[0],
         part=PART,
-        model=ModelIdentity(recipe.name, f"{len(runs)} folds", digest),
+        model=ModelIdentity(runs[0].model.name, f"{len(runs)} folds", digest),
         films_sha256=hashlib.sha256(ids.encode()).hexdigest(),
         films=len(scores),
     )
@@ -228,12 +226,10 @@ def _write(
     write_report(out / REPORT_FILE, together, detector, dataset)
 
 
-def _write_fitted(
-    out: Path, recipe: Recipe, sweeps: list[PixelSweep], scores: list[FilmScore]
-) -> None:
+def _write_fitted(out: Path, plan: Plan, sweeps: list[PixelSweep], scores: list[FilmScore]) -> None:
     """What a model of all folds may be set to: fitted on all out-of-fold films."""
     fitted = fit_operating_point(
-        PixelSweep.joined(sweeps), part=PART, rule=recipe.decision, aim=recipe.aim
+        PixelSweep.joined(sweeps), part=PART, rule=plan.decision, aim=plan.aim
     )
     write_json(out / POINT_FILE, fitted.facts())
     judged = [score for score in scores if not score.declined]

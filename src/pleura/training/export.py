@@ -25,7 +25,7 @@ from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, MAX_MEMBERS, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
-from pleura.training.run import RunFolder
+from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import member_of
 
 _CHOSEN_BY = ("train", "tune")  # parts of a split that a model comes from
@@ -74,7 +74,8 @@ def export(
     networks made, before this returns.
 
     Args:
-        runs: folders of finished training runs; the pixel probabilities of several are averaged.
+        runs: folders of finished training runs; the pixel probabilities of several are averaged. Of a
+            cascade's folder, its gate is one of `gates`.
         dataset, split: those the runs were trained on.
         out: the bundle to write.
         gates: runs whose presence score alone says which films `runs` look at; several are averaged.
@@ -101,8 +102,12 @@ def export(
     if not runs:
         raise TrainingError("there is no run to export; give the folder of a finished run")
     if graph is None and not keep_weights:
-        raise TrainingError("a bundle without weights needs a graph; ask for one, or keep the weights")
+        raise TrainingError(
+            "a bundle without weights needs a graph; ask for one, or keep the weights"
+        )
     given = fitted
+    gates = [*gates, *(run / GATE for run in runs if is_cascade(run))]
+    runs = [run / SEGMENTER if is_cascade(run) else run for run in runs]
     finished = [_finished(run, dataset, split, SEGMENTER, given) for run in runs]
     finished += [_finished(run, dataset, split, GATE, given) for run in gates]
     folds = {run.fold for run in finished}

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from pleura.errors import TrainingError
 from pleura.files import remove_partial, whole, write_bytes, write_json
+from pleura.inference.manifest import ROLES
 from pleura.networks import parameter_count
 from pleura.training.recipe import Recipe, recipe_from
 from pleura.training.start import Start
@@ -58,6 +59,11 @@ class Identity:
         """As `run.json` holds it."""
         described: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return {"format_version": FORMAT_VERSION, **described}
+
+
+def is_cascade(folder: Path) -> bool:
+    """Whether `folder` holds the two runs of a cascade rather than one."""
+    return all((folder / role / "run.json").exists() for role in ROLES)
 
 
 class RunFolder:

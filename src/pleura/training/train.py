@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -124,7 +124,7 @@ def train(
     if not folder.best.exists():
         raise TrainingError(f"{out} has no weights yet to finish with; train an epoch first")
     if fit and not folder.operating_point.exists():
-        detector = undecided(recipe, folder, dataset.target, device)
+        detector = undecided([(SEGMENTER, recipe, folder)], dataset.target, device)
         progress = report.operating_point
         swept = sweep(detector, dataset, films[1].film_ids, part="tune", progress=progress)
         fitted = fit_operating_point(swept, part="tune", rule=recipe.decision, aim=recipe.aim)
@@ -218,21 +218,34 @@ def _computes_bf16(device: str) -> bool:
     return any(bool(getattr(torch.cpu, ask, bool)()) for ask in asks)
 
 
-def undecided(recipe: Recipe, folder: RunFolder, target: Target, device: str) -> Detector:
-    """The detector of the weights a run has kept, whose thresholds of zero keep it from deciding anything.
+def undecided(
+    runs: Sequence[tuple[str, Recipe, RunFolder]], target: Target, device: str
+) -> Detector:
+    """The detector of the weights that runs have kept, with thresholds of zero, so that it decides nothing.
 
     It scores each film and gives its map: what an operating point is fitted on.
+
+    Args:
+        runs: role, recipe and folder of each.
+        target, device: what is looked for, and on what.
     """
-    weights = folder.model_weights()
+    weights = [folder.model_weights() for _, _, folder in runs]
+    members = [
+        member_of(recipe, role=role)
+        for (role, recipe, _), kept in zip(runs, weights, strict=True)
+        for _ in kept
+    ]
     manifest = BundleManifest(
-        name=recipe.name,
+        name="undecided",
         version="unreleased",
-        members=(member_of(recipe),) * len(weights),
-        flip=recipe.flip,
+        members=tuple(members),
+        flip=any(recipe.flip for _, recipe, _ in runs),
         target=target,
         operating_point=OperatingPoint(0, 0, 0),
     )
-    return Detector.of(Bundle.in_memory(manifest, weights), device)
+    return Detector.of(
+        Bundle.in_memory(manifest, [one for kept in weights for one in kept]), device
+    )
 
 
 def member_of(

@@ -3,8 +3,10 @@
 model.py      `Recipe`: frozen dataclasses, checked
 file.py       recipes by name or path; YAML with overrides to a `Recipe`
 overrides.py  `key=value`, into nested sections and lists
+cascade.py    `Cascade`: a recipe made of two
 """
 
+from pleura.training.recipe.cascade import Cascade, Plan, read_plan
 from pleura.training.recipe.file import find_recipe, known_recipes, read_recipe, recipe_from
 from pleura.training.recipe.model import (
     LossTerm,
@@ -16,14 +18,17 @@ from pleura.training.recipe.model import (
 )
 
 __all__ = [
+    "Cascade",
     "LossTerm",
     "NetworkRecipe",
     "OptimizerRecipe",
     "Phase",
+    "Plan",
     "Recipe",
     "ShareSchedule",
     "find_recipe",
     "known_recipes",
+    "read_plan",
     "read_recipe",
     "recipe_from",
 ]

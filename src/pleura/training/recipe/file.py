@@ -41,6 +41,10 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     given = read_yaml(path, RecipeError)
     if not isinstance(given, dict):
         raise RecipeError(f"{path} holds no recipe: a mapping of keys to values is expected")
+    if "gate" in given and "segmenter" in given:
+        raise RecipeError(
+            f"{path} is a cascade of the recipes {given['gate']} and {given['segmenter']}; name one of them"
+        )
     apply_overrides(given, overrides)
     if given.get("precision") == 32:  # YAML's number for what is the name of a precision
         given["precision"] = "32"
