@@ -24,8 +24,9 @@ class NetworkRecipe:
     Attributes:
         name: in the table of `pleura.networks`.
         options: what that network takes beside channels and size.
-        init: `imagenet` (timm's hub, or random with a warning where it cannot be reached), `random`, or
-            the path of a safetensors file with the encoder's weights.
+        init: `imagenet` (timm's hub, or random with a warning where it cannot be reached), `coco` (likewise
+            torchvision's server; `mask_rcnn` only), `random`, or the path of a safetensors file with the
+            encoder's weights or the whole network's.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
