@@ -9,7 +9,7 @@ as long as trained ones; bundles given with --bundle (int8 ones, for instance) a
 
 One at a time: the usual way is pydicom's `pixel_array`, OpenCV's resize, the network in float32, threshold,
 and the map enlarged to the film; pleura's is `detector(read(path))`, in each runtime and precision there is,
-which also finds lesions, checks the film and keeps what its header says. --compile: also `torch.compile` in bf16.
+which also finds lesions, checks the film and keeps its header's facts. --compile adds `torch.compile`, bf16.
 Archive: `pleura predict`'s whole work, masks and table written, against the same network alone on inputs that
 are ready. Cold: a whole process, from its start to the finding on disk, and the memory it held. The ways take
 turns and change their order. For a CPU without AMX, set ONEDNN_MAX_CPU_ISA=AVX512_CORE.
