@@ -104,7 +104,7 @@ def _elsewhere(
     rates: Mapping[str, Interval],
     prevalence: float,
 ) -> Interval:
-    """A predictive value at a prevalence; where the resamples collapse, from the ends of the rates' intervals.
+    """A predictive value at a prevalence; where the resamples collapse, from the ends of both intervals.
 
     That is wider than 95 %: a perfect value out of few films must not look certain.
     """
