@@ -146,6 +146,25 @@ def test_a_table_that_contradicts_the_mask_fails_that_film(tmp_path: Path) -> No
     assert reasons[2].startswith("positive by the table, but there is no mask")
 
 
+def test_three_equal_channels_are_read_as_one(siim: Path, tmp_path: Path) -> None:
+    grey = prepare([CorpusSpec(siim)], tmp_path / "grey", size=24, processes=1)
+    dataset = prepare([CorpusSpec(siim)], tmp_path / "out", size=24, channels=3, processes=1)
+    for row, same in zip(dataset.films, grey.films, strict=True):
+        stored = cv2.imread(str(dataset.root / row.image), cv2.IMREAD_UNCHANGED)
+        assert stored.shape == (20, 24, 3)
+        np.testing.assert_array_equal(dataset.pixels(row), grey.pixels(same))
+    assert dataset.sha256 == grey.sha256
+    assert dataset.description["channels"] == 3
+    with pytest.raises(DatasetError, match="size 24, channels 3"):  # never half and half
+        prepare([CorpusSpec(siim)], tmp_path / "out", size=24, processes=1)
+    with pytest.raises(CorpusError, match="channels is 2; give 1, or 3"):
+        prepare([CorpusSpec(siim)], tmp_path / "two", channels=2, processes=1)
+    colour = np.dstack([stored[:, :, 0], stored[:, :, 1], 255 - stored[:, :, 2]])
+    cv2.imwrite(str(dataset.root / row.image), colour)
+    with pytest.raises(DatasetError, match="is not a grey PNG"):
+        dataset.pixels(row)
+
+
 def test_size_reduces_the_image_and_never_the_mask(siim: Path, tmp_path: Path) -> None:
     dataset = prepare([CorpusSpec(siim)], tmp_path / "out", size=24, processes=1)
     first = dataset.films[0]
@@ -270,9 +289,9 @@ def _count_conversions(monkeypatch: pytest.MonkeyPatch, done: list[str]) -> None
 
     convert = module.convert
 
-    def counted(case, film_id, out, size):
+    def counted(case, film_id, out, size, channels):
         done.append(film_id)
-        return convert(case, film_id, out, size)
+        return convert(case, film_id, out, size, channels)
 
     monkeypatch.setattr(module, "convert", counted)
 

@@ -42,6 +42,13 @@ def prepare(
             "default. Masks stay on the source matrix."
         ),
     ] = None,
+    channels: Annotated[
+        int,
+        typer.Option(
+            help="Of the stored films: 1, or 3 equal ones for other tools that want colour; what a network "
+            "takes is its recipe's to say."
+        ),
+    ] = 1,
     layout: Annotated[str, typer.Option(help="siim, folders or auto.")] = "auto",
     quality: Annotated[
         str | None, typer.Option(help="Of the labels: expert (a person's) or silver (a model's).")
@@ -109,7 +116,13 @@ def prepare(
         raise CorpusError("there is no corpus to prepare; give a folder, or --corpora FILE.yaml")
     with Bar("prepare") as bar:
         dataset = prepare_corpora(
-            specs, out, size=size, processes=processes, fresh=fresh, progress=bar
+            specs,
+            out,
+            size=size,
+            channels=channels,
+            processes=processes,
+            fresh=fresh,
+            progress=bar,
         )
     console.print(_table(dataset))
     _say_failures(out, read_failures(out))

@@ -5,7 +5,7 @@ DIR/
   manifest.csv      one film a row: the fields of `Film`, then one `fact:` column for each further fact
   annotations.csv   film_id,number,rle: every annotation row as it came, on the source matrix
   failures.csv      source,reason: every file that could not be prepared
-  images/ID.png     the Radiograph's pixels, grey, 8 or 16 bit
+  images/ID.png     the Radiograph's pixels, grey or in three equal channels, 8 or 16 bit
   masks/ID.png      0 or 255, always on the source matrix; positive films only
   journal.jsonl     what `pleura prepare` has finished, so that it can go on; readers need it not
 
@@ -290,7 +290,7 @@ def mask_sha256(mask: NDArray[np.bool_]) -> str:
 
 
 def _read_png(path: Path) -> NDArray[Any]:
-    """A grey PNG of 8 or 16 bit as its unsigned integers (H, W)."""
+    """A PNG of 8 or 16 bit, grey or of three equal channels, as its unsigned integers (H, W)."""
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
@@ -302,9 +302,17 @@ def _read_png(path: Path) -> NDArray[Any]:
         MemoryError,
     ):  # the header claims a size beyond OpenCV's limit, or the memory's
         image = None
+    if image is not None and image.ndim == 3 and _is_grey(image):
+        image = image[:, :, 0]
     if image is None or image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"{path} is not a grey PNG of 8 or 16 bit; prepare the dataset again")
     return image
+
+
+def _is_grey(image: NDArray[Any]) -> bool:
+    """Whether an image (H, W, C) has three channels, all of them equal."""
+    first = image[:, :, 0]
+    return image.shape[2] == 3 and all(np.array_equal(first, image[:, :, n]) for n in (1, 2))
 
 
 def dataset_description(target: Target, corpora: list[dict[str, Any]]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Converted:
     reason: str = ""
 
 
-def convert(case: Case, film_id: str, out: Path, size: int | None) -> Converted:
+def convert(case: Case, film_id: str, out: Path, size: int | None, channels: int = 1) -> Converted:
     """Reads one case, writes its image and mask under `out`, and describes it.
 
     Whatever is wrong with the case ends in `reason`, so that one bad file never stops the rest.
@@ -71,6 +71,8 @@ def convert(case: Case, film_id: str, out: Path, size: int | None) -> Converted:
     except Exception as error:  # a fault of ours or of a decoder: name it and go on with the rest
         _log.exception("%s could not be prepared", case.file)
         return Converted(None, reason=f"unexpected {type(error).__name__}: {error}")
+    if channels > 1:  # equal ones
+        stored = np.repeat(stored[:, :, None], channels, axis=2)
     sizes = [(row.image, _write(out / row.image, stored, _PNG_FILM))]
     if row.mask is not None and mask is not None:
         levels = mask.astype(np.uint8) * np.uint8(255)
@@ -245,7 +247,7 @@ def _spacing(case: Case, film: Radiograph) -> tuple[tuple[float, float] | None, 
 
 
 def _write(path: Path, levels: NDArray[Any], options: tuple[int, ...]) -> int:
-    """Writes a grey PNG whole or not at all; returns its size in bytes."""
+    """Writes a PNG whole or not at all; returns its size in bytes."""
     done, data = cv2.imencode(".png", levels, options)
     if not done:
         raise DatasetError(f"{path} cannot be encoded as PNG ({levels.dtype} {levels.shape})")

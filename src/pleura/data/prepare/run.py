@@ -44,6 +44,7 @@ def prepare(
     out: Path | str,
     *,
     size: int | None = None,
+    channels: int = 1,
     processes: int | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
@@ -60,6 +61,8 @@ def prepare(
         out: an empty or new folder, or one that a former run has begun.
         size: longer side of the stored films in pixels; smaller ones are not enlarged. None keeps all as they
             are. Masks always stay on the source matrix.
+        channels: of the stored films, 1, or 3 equal ones for other tools that want colour; pleura reads
+            either as grey.
         processes: worker processes; None takes the cores there are. Workers are spawned: a script that
             calls this needs its ``if __name__ == "__main__"``.
         fresh: remove what a former run left in `out` first.
@@ -71,10 +74,11 @@ def prepare(
             among `specs`, or cannot be written.
     """
     out = Path(out)
-    target = _checked(specs, size, processes)
+    target = _checked(specs, size, channels, processes)
     jobs, failures = _plan(specs)
     _claim(out, fresh=fresh)
-    with Journal(out, {"size": size}) as journal:
+    options = {"size": size} | ({"channels": channels} if channels != 1 else {})
+    with Journal(out, options) as journal:
         journal.begin([(spec.name, str(spec.root.resolve())) for spec in specs])
         finished = {
             job.fingerprint: journal.done[job.fingerprint]
@@ -86,7 +90,7 @@ def prepare(
             (out / "dataset.json").unlink(missing_ok=True)
         if progress and not todo:
             progress(len(jobs), len(jobs))
-        work = partial(_convert_job, out=out, size=size)
+        work = partial(_convert_job, out=out, size=size, channels=channels)
         workers = processes or max(1, min(usable_cores(), len(todo) // _FILMS_A_PROCESS))
         for job, converted in each(work, todo, workers):
             if converted is None:
@@ -98,7 +102,7 @@ def prepare(
             if progress:
                 progress(len(finished), len(jobs))
         description = dataset_description(target, [spec.to_dict() for spec in specs])
-        _finish(out, {**description, "size": size}, jobs, finished, failures)
+        _finish(out, {**description, **options}, jobs, finished, failures)
     return Dataset.open(out)
 
 
@@ -112,7 +116,9 @@ def read_failures(root: Path | str) -> Failures:
         raise DatasetError(f"{path} cannot be read ({error}); prepare the dataset again") from error
 
 
-def _checked(specs: Sequence[CorpusSpec], size: int | None, processes: int | None) -> Target:
+def _checked(
+    specs: Sequence[CorpusSpec], size: int | None, channels: int, processes: int | None
+) -> Target:
     """The target that all corpora share; nothing is touched before this."""
     if not specs:
         raise CorpusError("there is no corpus to prepare; give at least one folder")
@@ -128,6 +134,8 @@ def _checked(specs: Sequence[CorpusSpec], size: int | None, processes: int | Non
         raise CorpusError(f"the corpora show different targets: {words}; prepare them apart")
     if size is not None and not 8 <= size <= 65535:
         raise CorpusError(f"size is {size}; give a side of 8 to 65535 pixels")
+    if channels not in (1, 3):
+        raise CorpusError(f"channels is {channels}; give 1, or 3 for equal red, green and blue")
     if processes is not None and processes < 1:
         raise CorpusError(f"processes is {processes}; give 1 or more")
     return targets.pop()
@@ -208,8 +216,8 @@ def _claim(out: Path, *, fresh: bool) -> None:
         raise DatasetError(f"{out} cannot be written: {error.strerror or error}") from error
 
 
-def _convert_job(job: _Job, out: Path, size: int | None) -> Converted:
-    return convert(job.case, job.film_id, out, size)
+def _convert_job(job: _Job, out: Path, size: int | None, channels: int) -> Converted:
+    return convert(job.case, job.film_id, out, size, channels)
 
 
 def _finish(
