@@ -128,6 +128,12 @@ def test_numbers_by_hand():
     assert found.slope.low < slope < found.slope.high
 
 
+def test_two_films_have_a_bin_each():
+    found = assess(table_of([0.2, 0.9], [0, 1]), resamples=100)
+    assert [(b.mean, b.share.value) for b in found.bins] == [(0.2, 0.0), (0.9, 1.0)]
+    assert found.ece == pytest.approx((0.2 + 0.1) / 2)
+
+
 def test_a_perfect_model_stands_at_its_floor():
     p, y = made_up(3000, seed=4)
     found = assess(table_of(p, y), resamples=200)

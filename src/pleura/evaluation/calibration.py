@@ -200,7 +200,7 @@ def _binned(p: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """
     order = np.argsort(p, kind="stable")
     ranked = p[order]
-    wanted = ranked[np.round(np.linspace(0, p.size, BINS + 1)[:-1]).astype(int)]
+    wanted = ranked[np.linspace(0, p.size, BINS, endpoint=False).astype(int)]
     starts = np.unique(np.searchsorted(ranked, wanted, side="left"))
     return starts, order
 
