@@ -1,11 +1,11 @@
 """Plain frozen dataclasses from YAML: every key checked, every error with its place and a hint."""
 
 import difflib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-
-import yaml
 
 from pleura.errors import MissingExtra, PleuraError
 
@@ -13,20 +13,6 @@ T = TypeVar("T")
 
 STRICT = {"extra": "forbid"}
 """What a dataclass read from YAML sets as `__pydantic_config__`, so that unknown keys are refused."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people read it since version 1.2: `on`, `off`, `yes` and `no` are words, not truth values."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in known
-        if not (tag.endswith(":bool") and first not in "tTfF")
-    ]
-    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def parse(kind: type[T], given: Any, where: str, error: type[PleuraError]) -> T:
@@ -49,32 +35,108 @@ def parse(kind: type[T], given: Any, where: str, error: type[PleuraError]) -> T:
     try:
         return TypeAdapter(kind).validate_python(given)
     except ValidationError as failure:
-        lines = [_explain(kind, dict(problem)) for problem in failure.errors()]
+        lines = _explain(kind, [dict(problem) for problem in failure.errors()])
         raise error(f"{where}: " + "; ".join(lines)) from None
 
 
 def read_yaml(path: Path, error: type[PleuraError]) -> Any:
-    """The YAML document in `path`; raises `error` where there is none."""
+    """The YAML document in `path`; raises `error` where there is none.
+
+    `on`, `off`, `yes` and `no` are words, as in YAML 1.2, not truth values.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.yaml_implicit_resolvers = {
+        first: [
+            (tag, pattern)
+            for tag, pattern in known
+            if not (tag.endswith(":bool") and first not in "tTfF")
+        ]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader)
     except FileNotFoundError:
         raise error(f"{path} does not exist") from None
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as failure:
         raise error(f"{path} is not YAML: {failure}") from failure
 
 
-def _explain(kind: Any, problem: dict[str, Any]) -> str:
-    place = [str(part) for part in problem["loc"]]
-    text = ".".join(place)
-    if problem["type"] == "unexpected_keyword_argument":
-        known = _known_keys(kind, place[:-1])
-        near = difflib.get_close_matches(place[-1], known, n=1)
+_EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text",
+    "dict": "a section",
+    "list": "a list",
+    "tuple": "a list",
+}
+
+
+def _explain(kind: Any, problems: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each place that is wrong; of a value with several allowed forms, what all of them are."""
+    found: dict[str, list[str]] = {}
+    for problem in problems:
+        place = _place(kind, problem["loc"])
+        found.setdefault(place, []).append(_said(kind, place, problem))
+    lines = []
+    for place, said in found.items():
+        if any(other.startswith(f"{place}.") for other in found):
+            continue  # one of its forms was recognised, and what is wrong lies in that
+        forms = [text.removeprefix(_FORM) for text in said if text.startswith(_FORM)]
+        if len(forms) == len(said):
+            given = next(p["input"] for p in problems if _place(kind, p["loc"]) == place)
+            null = "; write null for none" if str(given).lower() == "none" else ""
+            said = [f": {' or '.join(dict.fromkeys(forms))} is expected; got {given!r}{null}"]
+        lines += [
+            f"{place}{text}".removeprefix(": ") for text in said if not text.startswith(_FORM)
+        ]
+    return lines
+
+
+_FORM = "form: "
+
+
+def _said(kind: Any, place: str, problem: Mapping[str, Any]) -> str:
+    """What is wrong at a place, or, marked as such, the form that its value would have."""
+    type_, parts = problem["type"], place.split(".")
+    if type_ == "unexpected_keyword_argument":
+        known = _known_keys(kind, parts[:-1])
+        near = difflib.get_close_matches(parts[-1], known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{text} is no known key{hint} (known: {', '.join(known)})"
-    if problem["type"] == "missing":
-        return f"{text} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{text}: {message}" if text else str(message)
+        if not near and "options" in known:
+            hint = f"; if it is an option, write {'.'.join([*parts[:-1], 'options', parts[-1]])}"
+        return f" is no known key{hint} (known: {', '.join(known)})"
+    if type_ == "missing":
+        return " is missing"
+    if type_ == "literal_error":
+        choices = [choice.strip("' ") for choice in re.split(", | or ", problem["ctx"]["expected"])]
+        near = difflib.get_close_matches(str(problem["input"]), choices, n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        return f": one of {', '.join(choices)} is expected; got {problem['input']!r}{hint}"
+    if type_ == "dataclass_type":
+        return f"{_FORM}a section with some of {', '.join(_known_keys(kind, parts))}"
+    form = _EXPECTED.get(str(type_).split("_")[0])
+    if form:
+        return _FORM + form
+    return f": {str(problem['msg']).removeprefix('Value error, ')}"
+
+
+def _place(kind: Any, loc: Sequence[int | str]) -> str:
+    """Where a problem lies, as one would write it: without the names of the forms a value may have."""
+    parts: list[str] = []
+    for part in loc:
+        if isinstance(part, int) or part in _known_keys(kind, parts) or not _is_form(part):
+            parts.append(str(part))
+    return ".".join(parts)
+
+
+def _is_form(part: str) -> bool:
+    """Whether pydantic means one of several types by this, rather than a key."""
+    return part in ("float", "int", "str", "bool") or part[:1].isupper() or "[" in part
 
 
 def _known_keys(kind: Any, place: list[str]) -> list[str]:

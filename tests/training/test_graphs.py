@@ -35,7 +35,7 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
 }
 """Of every network its smallest, with each kind of layer that it has."""
 
-ELSEWHERE = {"mask_rcnn"}  # whose shapes depend on what it sees: test_mask_rcnn.py
+ELSEWHERE = {"mask_rcnn"}  # whose shapes depend on what it sees: test_mask_rcnn_graph.py
 
 
 def member_of(name: str, size: int, options: dict[str, Any]) -> Member:

@@ -1,58 +1,36 @@
 """The `pleura` command: one file a verb, one line in the table below."""
 
+import importlib
 import io
 import logging
 import sys
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import pleura
-from pleura.cli.calibrate import calibrate
-from pleura.cli.compare import compare
-from pleura.cli.cross_validate import cross_validate
-from pleura.cli.demo import demo
-from pleura.cli.evaluate import evaluate
-from pleura.cli.export import export
-from pleura.cli.export_dataset import export_dataset
-from pleura.cli.import_weights import import_weights
-from pleura.cli.phantom import phantom
-from pleura.cli.predict import predict
-from pleura.cli.prepare import prepare
-from pleura.cli.preview import preview
-from pleura.cli.recipes import recipes
-from pleura.cli.split import split
-from pleura.cli.train import train
-from pleura.cli.verify import verify
-from pleura.errors import MissingExtra, PleuraError
+from pleura.errors import MissingExtra, PleuraError, UnknownName
 
-app = typer.Typer(
-    name="pleura",
-    help="Find pneumothorax on chest radiographs. Research software, not a medical device.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+VERBS = (
+    "phantom",
+    "prepare",
+    "verify",
+    "split",
+    "preview",
+    "recipes",
+    "import-weights",
+    "train",
+    "export",
+    "evaluate",
+    "calibrate",
+    "compare",
+    "export-dataset",
+    "cross-validate",
+    "predict",
+    "demo",
 )
-
-VERBS: tuple[tuple[str, Callable[..., Any]], ...] = (
-    ("phantom", phantom),
-    ("prepare", prepare),
-    ("verify", verify),
-    ("split", split),
-    ("preview", preview),
-    ("recipes", recipes),
-    ("import-weights", import_weights),
-    ("train", train),
-    ("export", export),
-    ("evaluate", evaluate),
-    ("calibrate", calibrate),
-    ("compare", compare),
-    ("export-dataset", export_dataset),
-    ("cross-validate", cross_validate),
-    ("predict", predict),
-    ("demo", demo),
-)
+"""Each a function in the module of its name; a command imports no other verb than its own."""
 
 TRAIN_LIBRARIES = (
     "lightning_fabric",
@@ -68,8 +46,38 @@ TRAIN_LIBRARIES = (
 )
 """What `pleura[train]` brings; a verb that misses one of them says so in a line."""
 
-for _name, _verb in VERBS:
-    app.command(_name, no_args_is_help=False)(_verb)
+
+class _Verbs(TyperGroup):
+    """The verbs, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in VERBS:
+            return None
+        name = cmd_name.replace("-", "_")
+        verb = getattr(importlib.import_module(f"pleura.cli.{name}"), name)
+        alone = typer.Typer(
+            add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+        )
+        alone.command(cmd_name, no_args_is_help=False)(verb)
+        return typer.main.get_command(alone)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(str(UnknownName.among("command", args[0], VERBS)))
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    name="pleura",
+    cls=_Verbs,
+    help="Find pneumothorax on chest radiographs. Research software, not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
 
 
 def _version(wanted: bool) -> None:

@@ -1,7 +1,10 @@
 """A trained network as an exported graph: ONNX, for the runtimes that do without PyTorch."""
 
 import io
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import safetensors.torch
@@ -49,15 +52,30 @@ def graph_of(member: Member, weights: bytes) -> bytes:
     except ImportError as error:
         raise MissingExtra.needing("Exporting a graph", "train", error) from error
     try:
-        with warnings.catch_warnings(), torch.inference_mode(False):
-            warnings.simplefilter("ignore")  # of its libraries among themselves
+        with _quiet():
             if getattr(network, "traced_export", False):
                 return _traced(wrapped, torch.rand(1, *shape))
             return _exported(wrapped, torch.rand(_BATCH, *shape))
     except Exception as error:  # its errors share no class but this
         raise TrainingError(
-            f"PyTorch cannot export {member.network} as a graph: {error}; export it without (--no-graph)"
+            f"PyTorch cannot export {member.network} as a graph: {error}; export it without (--graph none)"
         ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the exporter's libraries say, of each other and of every node, is nothing to a user."""
+    loggers = [logging.getLogger(name) for name in ("onnx_ir", "onnxscript", "torch.onnx")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class _Logits(nn.Module):
