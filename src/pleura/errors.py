@@ -28,6 +28,8 @@ the built-in exception a caller would expect, so plain ``except ValueError`` kee
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 60  # choices that a message lists in full
+
 
 class PleuraError(Exception):
     """The root: catch this to catch everything pleura raises on purpose."""
@@ -86,6 +88,10 @@ class UnknownName(PleuraError, LookupError):
         known = sorted(choices)
         near = difflib.get_close_matches(given, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        if len(known) > _LISTED:  # such as a library's thousand encoders
+            nearest = difflib.get_close_matches(given, known, n=8, cutoff=0.3)
+            some = ", ".join(nearest) or "none"
+            return cls(f"{given!r} is no known {kind}.{hint} Nearest of {len(known)}: {some}.")
         return cls(f"{given!r} is no known {kind}.{hint} Known: {', '.join(known) or 'none'}.")
 
 

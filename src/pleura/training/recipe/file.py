@@ -50,7 +50,8 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         given["precision"] = "32"
     _refuse_idle(given, overrides)
     _inherit(given)
-    return parse(Recipe, given, str(path), RecipeError)
+    where = f"{path} with {' '.join(overrides)}" if overrides else str(path)
+    return parse(Recipe, given, where, RecipeError)
 
 
 def recipe_from(given: Mapping[str, Any], where: str) -> Recipe:

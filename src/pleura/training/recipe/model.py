@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal
 
@@ -144,6 +145,8 @@ class Phase:
     patience: int | None = 10
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w-]+", self.name):  # it stands in dotted paths, and in a log
+            raise ValueError(f"a phase's name is of letters, digits, - and _; got {self.name!r}")
         if self.epochs < 1:
             raise ValueError(f"epochs is at least 1; got {self.epochs}")
 
