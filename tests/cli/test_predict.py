@@ -2,35 +2,34 @@
 
 import csv
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save
 
-from pleura.inference.bundle import BundleManifest, Member, write_bundle
+from pleura.cli.latency import latency_table
+from pleura.inference.bundle import PRESENCE_HEAD, BundleManifest, Member, write_bundle
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
-from pleura.networks import create
-
-OPTIONS = {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8, 8]}
+from pleura.inference.stages import STAGES, Stages
+from tiny_graphs import SIZE, graph
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that calls every film positive, everywhere."""
-    torch.manual_seed(0)
-    weights = save(create("unet_timm", channels=1, size=64, **OPTIONS).state_dict())
     point = OperatingPoint(0.0, 0.0, 0.0, "an aim", "no films")
-    manifest = BundleManifest(
-        "m", "1", (Member("unet_timm", OPTIONS, InputSpec(64)),), operating_point=point
-    )
+    member = Member("unet_timm", {"encoder": "resnet10t"}, InputSpec(SIZE), PRESENCE_HEAD)
     out = tmp_path_factory.mktemp("bundle") / "b"
-    write_bundle(out, manifest, [weights])
+    write_bundle(
+        out, BundleManifest("m", "1", (member,), operating_point=point), [], graphs=[graph()]
+    )
     return out
 
 
@@ -106,3 +105,75 @@ def test_a_submission_survives_a_broken_film(bundle: Path, tmp_path: Path) -> No
     refused = predict(bundle, "in/good.png", *siim, cwd=tmp_path)
     assert refused.returncode == 1
     assert b"2 of the 5 images of the sample submission have no file" in refused.stderr
+
+
+def test_a_killed_prediction_goes_on_to_the_same_files(bundle: Path, tmp_path: Path) -> None:
+    """The command itself, with a network, killed from outside while it works."""
+    for n in range(30):
+        write_film(tmp_path / f"in/{n:02}.png", n)
+    whole = predict(bundle, "in", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    os.rename(tmp_path / "out", tmp_path / "whole")
+    command = [sys.executable, "-m", "pleura.cli", "predict", "in", "--bundle", str(bundle)]
+    process = subprocess.Popen([*command, "--out", "out"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    while process.poll() is None and len(list(tmp_path.glob("out/overlays/*.jpg"))) < 10:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "out/findings.csv").exists()
+    done = predict(bundle, "in", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"of 30 files were done before" in done.stdout
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and not path.name.startswith("journal.sqlite")
+    }
+
+
+def test_another_model_does_not_go_on_with_a_folder(bundle: Path, tmp_path: Path) -> None:
+    write_film(tmp_path / "a.png", 1)
+    assert predict(bundle, "a.png", cwd=tmp_path).returncode == 0
+    other = tmp_path / "other"
+    shutil.copytree(bundle, other)
+    text = (other / "bundle.json").read_text()
+    (other / "bundle.json").write_text(text.replace('"an aim"', '"another aim"'))
+    refused = predict(other, "a.png", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert b"pleura: out holds findings made with model" in refused.stderr
+    afresh = predict(other, "a.png", "--fresh", "--no-overlays", "--table", "parquet", cwd=tmp_path)
+    assert afresh.returncode == 0, afresh.stderr
+    assert (tmp_path / "out/findings.parquet").is_file()
+
+
+def test_a_profile_says_where_the_time_goes(bundle: Path, tmp_path: Path) -> None:
+    for n in range(3):
+        write_film(tmp_path / f"in/{n}.png", n)
+    done = predict(bundle, "in/*.png", "--profile", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.decode()
+    assert "one at a time (2 films)" in said
+    for name in (*STAGES, "film"):
+        assert f" {name} " in said
+    assert len(rows(tmp_path / "out/findings.csv")) == 3
+
+
+def test_the_latency_table() -> None:
+    stages = Stages()
+    for n in range(12):
+        stages.add("network", 100.0 if n == 0 else 6.0)  # the first film does not count
+        stages.add("decode", 2.0)
+        stages.next_film()
+    table = latency_table(stages)
+    columns = {column.header: list(column.cells) for column in table.columns}
+    figures = dict(
+        zip(columns["stage"], zip(*list(columns.values())[1:], strict=True), strict=True)
+    )
+    assert figures["network"] == ("6.0", "6.0", "75%")
+    assert figures["decode"] == ("2.0", "2.0", "25%")
+    assert figures["read"] == ("0.0", "0.0", "0%")
+    assert figures["film"] == ("8.0", "8.0", "100%")
