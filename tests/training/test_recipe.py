@@ -1,5 +1,6 @@
 """Recipes: read, checked, overridden, written; and the films an epoch shows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -325,6 +326,9 @@ def test_the_cascade_is_two_recipes_of_which_each_can_be_changed() -> None:
     assert plan.gate.loss[0].options == {"positive_weight": 2.0}
     ended = plan.to_the_end()
     assert {ended.gate.monitor, ended.segmenter.monitor} == {"last"}
+    assert plan.gate.optimizer.schedule == "plateau"
+    assert ended.gate.optimizer == replace(plan.gate.optimizer, schedule="cosine")
+    assert ended.segmenter.optimizer == plan.segmenter.optimizer
 
 
 @pytest.mark.parametrize("name", ["unet", "unetpp", "unetpp-weighted", "double-unet"])
@@ -356,3 +360,12 @@ def test_a_cascade_is_no_recipe_and_half_of_one_is_none(tmp_path: Path) -> None:
         read_recipe(find_recipe("chexnet-cascade"))
     with pytest.raises(RecipeError, match="segmenter is missing"):
         read_plan(write(tmp_path, "name: x\ngate: chexnet\n"))
+
+
+def test_the_documents_phases_are_a_recipe(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "recipe.md").read_text()
+    block = next(b for b in text.split("```yaml\n")[1:] if b.startswith("phases:"))
+    recipe = read_recipe(write(tmp_path, MINIMAL + block.split("```")[0]))
+    assert [recipe.phase(n).epochs for n in range(2)] == [5, 25]
+    for n in range(2):
+        weighted_sum(recipe.phase(n).loss)

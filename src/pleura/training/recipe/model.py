@@ -4,7 +4,7 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
 
@@ -271,9 +271,12 @@ class Recipe:
         return given
 
     def to_the_end(self) -> "Recipe":
-        """The same, every phase trained to its last epoch, which is kept: no tuning film has a say."""
-        phases = tuple(replace(phase, monitor="last", patience=None) for phase in self.phases)
-        return replace(self, monitor="last", patience=None, phases=phases)
+        """The same, every phase trained to its last epoch, which is kept: no tuning film has a say.
+
+        A rate that falls when the tuning films say so falls along a cosine instead.
+        """
+        phases = tuple(_unguided(phase) for phase in self.phases)
+        return replace(_unguided(self), phases=phases)
 
     def share(self, epoch: int) -> float | None:
         """The positive share in an epoch, counted from 0; None takes every film."""
@@ -283,3 +286,13 @@ class Recipe:
     def to_yaml(self) -> str:
         """The recipe as `read_recipe` reads it."""
         return yaml.safe_dump(json.loads(json.dumps(asdict(self))), sort_keys=False)
+
+
+_Stretch = TypeVar("_Stretch", Recipe, Phase)
+
+
+def _unguided(stretch: _Stretch) -> _Stretch:
+    optimizer = stretch.optimizer
+    if optimizer.schedule == "plateau":
+        optimizer = replace(optimizer, schedule="cosine")
+    return replace(stretch, monitor="last", patience=None, optimizer=optimizer)
