@@ -6,6 +6,7 @@ import pytest
 from made_up_findings import box_mask, declined, positive
 
 from pleura.errors import MissingExtra
+from pleura.finding import Instance
 from pleura.outputs import parquet
 from pleura.outputs.parquet import ParquetTable
 from pleura.outputs.table import COLUMNS
@@ -20,15 +21,22 @@ def read(path):
 
 
 def test_findings_come_back_as_they_are(tmp_path):
-    found = positive(box_mask(), "a.dcm", sop_instance_uid="1.2.3", notes=("One.", "Two."))
+    found = positive(
+        box_mask(),
+        "a.dcm",
+        sop_instance_uid="1.2.3",
+        notes=("One.", "Two."),
+        instances=(Instance((20, 10, 40, 30), 0.75),),
+    )
     with ParquetTable(tmp_path / "f.parquet") as table:
         table.add(found.facts() | OWN)
         table.add(declined("b.dcm").facts() | OWN)
     written = read(tmp_path / "f.parquet")
-    assert tuple(written.column_names) == COLUMNS
+    assert tuple(written.column_names) == (*COLUMNS, "instances")
     first, second = written.to_pylist()
     assert first == found.facts() | OWN
     assert first["lesions"][0]["box"] == [20, 10, 40, 30]
+    assert first["instances"] == [{"box": [20, 10, 40, 30], "score": 0.75}]
     assert (second["probability"], second["decision"], second["lesions"]) == (None, "declined", [])
     assert [path.name for path in tmp_path.iterdir()] == ["f.parquet"]
 

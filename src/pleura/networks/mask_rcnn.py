@@ -1,6 +1,8 @@
 """`mask_rcnn`: finds the target's instances one by one, each with a box, a score and a mask."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -120,14 +122,9 @@ class MaskRCNN(nn.Module):
     def instances(self, images: Tensor) -> list[Instances]:
         """What is found in each image, float (N, channels, H, W)."""
         features, listed, shapes = self._features(images)
-        self.rpn.eval()
-        self.roi_heads.eval()
-        try:
+        with self._heads(training=False):
             proposals, _ = self.rpn(listed, features)
             found, _ = self.roi_heads(features, proposals, shapes)
-        finally:
-            self.rpn.train(self.training)
-            self.roi_heads.train(self.training)
         return [Instances(one["boxes"], one["scores"], one["masks"]) for one in found]
 
     def losses(self, images: Tensor, masks: Tensor) -> Tensor:
@@ -146,19 +143,26 @@ class MaskRCNN(nn.Module):
         features, listed, shapes = self._features(images)
         targets = [_target(planes) for planes in masks]
         devices = [images.device] if images.is_cuda else []
-        self.rpn.train()
-        self.roi_heads.train()
-        try:
-            with torch.random.fork_rng(devices, enabled=not self.training):
-                if not self.training:
-                    torch.manual_seed(0)
-                proposals, first = self.rpn(listed, features, targets)
-                _, second = self.roi_heads(features, proposals, shapes, targets)
-        finally:
-            self.rpn.train(self.training)
-            self.roi_heads.train(self.training)
+        same_draws = torch.random.fork_rng(devices, enabled=not self.training)
+        with self._heads(training=True), same_draws:
+            if not self.training:
+                torch.manual_seed(0)
+            proposals, first = self.rpn(listed, features, targets)
+            _, second = self.roi_heads(features, proposals, shapes, targets)
         total = sum([*first.values(), *second.values()], start=images.new_zeros(()))
         return total.float().expand(len(images))
+
+    @contextmanager
+    def _heads(self, *, training: bool) -> Iterator[None]:
+        """torchvision's parts give losses in training mode, else instances, whatever mode this is in."""
+        parts = (self.rpn, self.roi_heads)
+        for part in parts:
+            part.train(training)
+        try:
+            yield
+        finally:
+            for part in parts:
+                part.train(self.training)
 
     def _features(self, images: Tensor) -> tuple[Any, Any, list[tuple[int, int]]]:
         """The pyramid's maps, and the images as torchvision's parts want them."""

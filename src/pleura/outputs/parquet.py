@@ -20,8 +20,8 @@ _LESION_NUMBERS = ("area_fraction", "area_mm2", "peak_probability")
 class ParquetTable:
     """Writes findings as they come; a `Table`.
 
-    The columns are those of the CSV, numbers as numbers; `lesions` and `notes` are lists. What is not known
-    is null. Texts are as they are, but for what is no text in a file's name, which is written as an escape.
+    The columns are those of the CSV, numbers as numbers, and `instances`; that, `lesions` and `notes` are
+    lists. What is not known is null. Texts are as they are, but for what is no text in a file's name, which is written as an escape.
 
     Args:
         path: the file; written under `.partial` until it is whole.
@@ -49,7 +49,8 @@ class ParquetTable:
 
     def add(self, facts: Mapping[str, Any]) -> None:
         """Takes one finding."""
-        self._rows.append({name: _text(facts[name]) for name in COLUMNS})
+        row = {name: _text(facts[name]) for name in COLUMNS}
+        self._rows.append(row | {"instances": facts.get("instances", [])})
         if len(self._rows) == ROWS_IN_GROUP:
             self._flush()
 
@@ -72,17 +73,20 @@ class ParquetTable:
 
 def _schema(arrow: Any) -> Any:
     number, text = arrow.float64(), arrow.string()
+    box = arrow.list_(arrow.int32(), 4)
     lesion = arrow.struct(
         [("side", text), ("area_px", arrow.int64())]
         + [(name, number) for name in _LESION_NUMBERS]
-        + [("box", arrow.list_(arrow.int32(), 4))]
+        + [("box", box)]
     )
     kinds = dict.fromkeys(_NUMBERS, number) | {
         "calibrated": arrow.bool_(),
         "lesions": arrow.list_(lesion),
         "notes": arrow.list_(text),
     }
-    return arrow.schema([(name, kinds.get(name, text)) for name in COLUMNS])
+    found = arrow.list_(arrow.struct([("box", box), ("score", number)]))
+    columns = [(name, kinds.get(name, text)) for name in COLUMNS]
+    return arrow.schema([*columns, ("instances", found)])
 
 
 def _text(value: Any) -> Any:
