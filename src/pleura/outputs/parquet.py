@@ -21,7 +21,8 @@ class ParquetTable:
     """Writes findings as they come; a `Table`.
 
     The columns are those of the CSV, numbers as numbers, and `instances`; that, `lesions` and `notes` are
-    lists. What is not known is null. Texts are as they are, but for what is no text in a file's name, which is written as an escape.
+    lists. What is not known is null. Texts are as they are, but for what is no text in a file's name, which
+    is written as an escape.
 
     Args:
         path: the file; written under `.partial` until it is whole.
