@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import pleura
 from pleura.archive.duplicates import Duplicates
 from pleura.archive.journal import Journal, Row, Task
 from pleura.archive.pictures import Names, Pictures
@@ -66,7 +67,11 @@ class _Planned(NamedTuple):
 def identity_of(detector: Detector) -> dict[str, str]:
     """What every finding of a run depends on; findings of another are never mixed with them."""
     runtimes = sorted({runtime.name for runtime in detector.runtimes})
-    return {"model": detector.bundle.identity.sha256, "runtime": ", ".join(runtimes)}
+    return {
+        "model": detector.bundle.identity.sha256,
+        "runtime": ", ".join(runtimes),
+        "pleura": pleura.__version__,
+    }
 
 
 def predict_archive(
