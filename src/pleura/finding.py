@@ -123,7 +123,7 @@ class Finding:
     @property
     def area_fraction(self) -> float | None:
         """Share of the image inside the mask, 0 to 1; None when declined."""
-        return None if self.mask is None else float(self.mask.mean())
+        return None if self.mask is None else np.count_nonzero(self.mask) / self.mask.size
 
     @property
     def area_mm2(self) -> float | None:

@@ -107,8 +107,11 @@ def test_a_submission_survives_a_broken_film(bundle: Path, tmp_path: Path) -> No
     assert b"2 of the 5 images of the sample submission have no file" in refused.stderr
 
 
-def test_a_killed_prediction_goes_on_to_the_same_files(bundle: Path, tmp_path: Path) -> None:
-    """The command itself, with a network, killed from outside while it works."""
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_a_stopped_prediction_goes_on_to_the_same_files(
+    bundle: Path, tmp_path: Path, how: signal.Signals, code: int
+) -> None:
+    """The command itself, with a network, stopped from outside while it works."""
     for n in range(30):
         write_film(tmp_path / f"in/{n:02}.png", n)
     whole = predict(bundle, "in", cwd=tmp_path)
@@ -118,8 +121,8 @@ def test_a_killed_prediction_goes_on_to_the_same_files(bundle: Path, tmp_path: P
     process = subprocess.Popen([*command, "--out", "out"], cwd=tmp_path, stdout=subprocess.DEVNULL)
     while process.poll() is None and len(list(tmp_path.glob("out/overlays/*.jpg"))) < 10:
         time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+    process.send_signal(how)
+    assert process.wait() == code
     assert not (tmp_path / "out/findings.csv").exists()
     done = predict(bundle, "in", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -141,4 +141,7 @@ def cell(value: object) -> str:
 
 
 def _partial(path: Path) -> TextIO:
-    return Path(f"{path}{PARTIAL}").open("w", newline="", encoding="utf-8", errors=NO_TEXT)
+    # A line at a time, so that who looks at a run under way sees its rows.
+    return Path(f"{path}{PARTIAL}").open(
+        "w", buffering=1, newline="", encoding="utf-8", errors=NO_TEXT
+    )
