@@ -38,6 +38,7 @@ class Run:
         films: how many.
         provenance: whether films among them made the model.
         calibrated: whether its scores went through a fitted calibrator.
+        runtime: what ran its networks, such as `openvino bf16 on cpu`; None where that is not known.
     """
 
     part: str
@@ -48,6 +49,7 @@ class Run:
     films: int
     provenance: Provenance = UNKNOWN
     calibrated: bool = False
+    runtime: str | None = None
 
 
 def score_films(
@@ -101,6 +103,7 @@ def score_films(
         films=len(films),
         provenance=provenance,
         calibrated=calibrated,
+        runtime=", ".join(sorted({one.name for one in getattr(detector, "runtimes", ())})) or None,
     )
     known = _known(out, run) if out else None
     if known is None:
