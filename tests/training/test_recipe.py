@@ -368,4 +368,4 @@ def test_the_documents_phases_are_a_recipe(tmp_path: Path) -> None:
     recipe = read_recipe(write(tmp_path, MINIMAL + block.split("```")[0]))
     assert [recipe.phase(n).epochs for n in range(2)] == [5, 25]
     for n in range(2):
-        weighted_sum(recipe.phase(n).loss)
+        check_loss(recipe.phase(n).loss, "joint")

@@ -12,6 +12,12 @@ def preview(
     recipe: Annotated[
         str, typer.Argument(help="A recipe's name or YAML file.", show_default=False)
     ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Changes to it, as key=value, such as augmentation=full.", metavar="KEY=VALUE"
+        ),
+    ] = None,
     data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)] = ...,  # type: ignore[assignment]
     out: Annotated[Path, typer.Option(help="The picture, a PNG.")] = Path("preview.png"),
     films: Annotated[int, typer.Option(help="How many films, a row each.", min=1, max=64)] = 6,
@@ -24,9 +30,10 @@ def preview(
     from pleura.training.pictures import draw_augmented
     from pleura.training.recipe import find_recipe, read_recipe
 
+    chosen = read_recipe(find_recipe(recipe), overrides or ())
     dataset = Dataset.open(data)
     with Bar("Reading films") as bar:
-        shown = draw_augmented(read_recipe(find_recipe(recipe)), dataset, out, films, seed, bar)
+        shown = draw_augmented(chosen, dataset, out, films, seed, bar)
     console.print(
         f"{shown} films, each as it is and augmented, with their masks: {out}", markup=False
     )
