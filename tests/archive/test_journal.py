@@ -7,7 +7,8 @@ import pytest
 from bright import Bright, predict, write_film
 
 from pleura.archive.inputs import Place
-from pleura.archive.journal import NAME, Journal, Row, Stamp, forget
+from pleura.archive.journal import NAME, Journal, forget
+from pleura.archive.rows import Row, Stamp
 from pleura.errors import ArchiveError
 
 IDENTITY = {"model": "ab", "runtime": "numpy"}
@@ -75,13 +76,20 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pytest.raises(ArchiveError, match="another process is predicting into"),
     ):
         Journal(tmp_path, IDENTITY)
-    Journal(tmp_path, IDENTITY).__exit__()
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.expect(places(tmp_path, "a"))
+        with pytest.raises(ArchiveError, match="another process is predicting into"):
+            forget(tmp_path)
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert journal.counts() == {"waiting": 1}
 
 
 def test_what_is_no_journal(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"something else entirely" * 100)
     with pytest.raises(ArchiveError, match="is damaged"):
         Journal(tmp_path, IDENTITY)
+    forget(tmp_path)
+    Journal(tmp_path, IDENTITY).__exit__()
 
 
 def test_choices_are_kept(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from made_up import box_film, findings_of
 
-from pleura.archive.journal import Task
 from pleura.archive.pictures import Names, Pictures, stem_of
+from pleura.archive.rows import Task
 
 
 class Journal:

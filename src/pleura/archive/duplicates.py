@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from pleura.archive.journal import Journal, Task
+from pleura.archive.journal import Journal
 from pleura.archive.reading import Opened
+from pleura.archive.rows import Task
 from pleura.errors import ReadError
 from pleura.read import Limits, read
 

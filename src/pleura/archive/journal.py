@@ -10,17 +10,15 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pleura.archive.inputs import Place
+from pleura.archive.rows import Row, Task, stamp_of
 from pleura.errors import ArchiveError
 
 NAME = "journal.sqlite"
 FORMAT_VERSION = 1
-
-State = Literal["judged", "failed", "passed over"]
 
 _PAGE = 256  # rows fetched at once
 _TABLES = """
@@ -44,52 +42,6 @@ CREATE INDEX waiting ON films (id) WHERE state IS NULL;
 CREATE INDEX contents ON films (content) WHERE first IS NULL AND state = 'judged';
 CREATE INDEX pixels ON films (pixels) WHERE first IS NULL AND state = 'judged';
 """
-
-
-class Task(NamedTuple):
-    """A film that waits: its row, where it lies, what to call it, and whether the user named it himself."""
-
-    id: int
-    path: Path
-    source: str
-    named: bool
-
-
-class Stamp(NamedTuple):
-    """By which a file is known to be unchanged."""
-
-    bytes: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """What became of a film.
-
-    Attributes:
-        task: the film.
-        state: `judged`, `failed`, or `passed over`: a file in a folder that is no film at all.
-        stamp: of its file; None where it could not be opened, which is tried again by the next run.
-        content: SHA-256 of its bytes.
-        pixels: what a film of the same pixels has, too.
-        first: the row of the film it repeats, whose finding it carries.
-        facts: of its finding, as JSON types; of a repeated film, only its own.
-        name: of its pictures.
-        pictures: their paths below the folder, and sizes in bytes.
-        kind, reason: of a failure: the error's class, and its words without the film's name.
-    """
-
-    task: Task
-    state: State
-    stamp: Stamp | None = None
-    content: bytes | None = None
-    pixels: bytes | None = None
-    first: int | None = None
-    facts: Mapping[str, Any] | None = None
-    name: str | None = None
-    pictures: Mapping[str, int] = field(default_factory=dict)
-    kind: str | None = None
-    reason: str | None = None
 
 
 class Journal:
@@ -116,9 +68,7 @@ class Journal:
         except sqlite3.OperationalError as error:
             self._database.close()
             if "locked" in str(error):
-                raise ArchiveError(
-                    f"another process is predicting into {root}; wait for it, or take another folder"
-                ) from error
+                raise _held(root) from error
             raise ArchiveError(f"{self.path} cannot be written: {error}") from error
         except sqlite3.DatabaseError as error:
             self._database.close()
@@ -321,19 +271,30 @@ class Journal:
             last = page[-1][0]
 
 
-def stamp_of(path: Path) -> Stamp | None:
-    """A file's stamp; None where it is not there."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):  # ValueError: a NUL in the path
-        return None
-    return Stamp(status.st_size, status.st_mtime_ns)
-
-
 def forget(root: Path) -> None:
-    """Removes the journal, so that the next run starts afresh."""
+    """Removes the journal of a folder, so that the next run starts afresh.
+
+    Raises:
+        ArchiveError: another process holds it.
+    """
+    if (root / NAME).exists():
+        database = sqlite3.connect(root / NAME, timeout=0.0, isolation_level=None)
+        try:
+            database.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise _held(root) from error
+        except sqlite3.DatabaseError:  # damaged: all the more
+            pass
+        finally:
+            database.close()
     for ending in ("", "-wal", "-shm", "-journal"):
         (root / f"{NAME}{ending}").unlink(missing_ok=True)
+
+
+def _held(root: Path) -> ArchiveError:
+    return ArchiveError(
+        f"another process is predicting into {root}; wait for it, or take another folder"
+    )
 
 
 def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> str:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.archive.journal import Journal, Task
+from pleura.archive.journal import Journal
+from pleura.archive.rows import Task
 from pleura.files import remove_partial, write_bytes
 from pleura.finding import Finding
 from pleura.outputs.overlay import overlay

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from pleura.archive.journal import Stamp, Task, stamp_of
+from pleura.archive.rows import Stamp, Task, stamp_of
 from pleura.errors import ReadError
 from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import pleura
 from pleura.archive.duplicates import Duplicates
-from pleura.archive.journal import Journal, Row, Task
+from pleura.archive.journal import Journal
 from pleura.archive.pictures import Names, Pictures
 from pleura.archive.reading import Opened, in_order, open_film
+from pleura.archive.rows import Row, Task
 from pleura.errors import UnrecognisedFormat
 from pleura.finding import Finding
 from pleura.inference.detector import Detector

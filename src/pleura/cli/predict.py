@@ -133,10 +133,13 @@ def predict(
         total = _expect(journal, films)
         if submission is not None:
             submission.check(journal.sources())
+        few = total <= OVERLAYS_UP_TO
         drawn = journal.agree(
-            "overlays", None if overlays is None else _on(overlays), _on(total <= OVERLAYS_UP_TO)
+            "overlays",
+            None if overlays is None else _on(overlays),
+            _on(few and submission is None),
         )
-        if overlays is None and drawn == "off":
+        if overlays is None and drawn == "off" and not few:
             console.print(f"More than {OVERLAYS_UP_TO} films: --overlays would draw them.")
         options = Options(
             masks=journal.agree("masks", _on(masks), "on") == "on",

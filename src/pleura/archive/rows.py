@@ -1,0 +1,64 @@
+"""What the journal keeps of a file: what it is, and what became of it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+State = Literal["judged", "failed", "passed over"]
+
+
+class Task(NamedTuple):
+    """A film that waits: its row, where it lies, what to call it, and whether the user named it himself."""
+
+    id: int
+    path: Path
+    source: str
+    named: bool
+
+
+class Stamp(NamedTuple):
+    """By which a file is known to be unchanged."""
+
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a film.
+
+    Attributes:
+        task: the film.
+        state: `judged`, `failed`, or `passed over`: a file in a folder that is no film at all.
+        stamp: of its file; None where it could not be opened, which is tried again by the next run.
+        content: SHA-256 of its bytes.
+        pixels: what a film of the same pixels has, too.
+        first: the row of the film it repeats, whose finding it carries.
+        facts: of its finding, as JSON types; of a repeated film, only its own.
+        name: of its pictures.
+        pictures: their paths below the folder, and sizes in bytes.
+        kind, reason: of a failure: the error's class, and its words without the film's name.
+    """
+
+    task: Task
+    state: State
+    stamp: Stamp | None = None
+    content: bytes | None = None
+    pixels: bytes | None = None
+    first: int | None = None
+    facts: Mapping[str, Any] | None = None
+    name: str | None = None
+    pictures: Mapping[str, int] = field(default_factory=dict)
+    kind: str | None = None
+    reason: str | None = None
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """A file's stamp; None where it is not there."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns)
