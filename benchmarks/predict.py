@@ -34,6 +34,7 @@ import torch
 from safetensors.torch import save
 from torch.nn import functional as F
 
+from pleura.archive import run
 from pleura.archive.inputs import files_in
 from pleura.archive.journal import Journal
 from pleura.archive.run import Options, identity_of, predict_archive
@@ -273,8 +274,13 @@ def measure(bundle: Path, films: Sequence[Path], scratch: Path, given: argparse.
         one_at_a_time(ways, films, given.rounds)
     if given.archive:
         quick = {name: one for name, one in detectors.items() if "torch" not in name}
-        print(f"  archive of {len(films)}: films a second; share of the network alone (quartiles)")
-        archive(quick, films, scratch, max(3, given.rounds // 3))
+        for judges in given.judges:
+            run.JUDGES = judges
+            print(
+                f"  archive of {len(films)}, {judges} batches under way: films a second; share of the"
+            )
+            print("  network alone (quartiles)")
+            archive(quick, films, scratch, max(3, given.rounds // 3))
 
 
 def main() -> None:
@@ -286,6 +292,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=64, help="films of the archive")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch")
+    parser.add_argument("--judges", type=int, nargs="*", default=[run.JUDGES])
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--archive", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--cold", action=argparse.BooleanOptionalAction, default=True)

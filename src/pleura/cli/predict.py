@@ -231,11 +231,12 @@ def _summarise(tally: Counter[str], journal: Journal) -> None:
     if tally["duplicates"]:
         said.append(f"{tally['duplicates']} of them seen before")
     if passed_over:
-        said.append(f"{passed_over} files that are no films passed over")
+        said.append(f"{passed_over} other files passed over")
     console.print(f"{', '.join(said)}.")
     if failed > 1:
+        console.print("Failed:")
         for kind, reason, films in journal.reasons(_REASONS):
-            console.print(f"  {films:>7}  {kind}: {reason}")
+            console.print(f"  {films:>7} x {kind}: {reason}")
 
 
 def _submit(submission: Submission, journal: Journal, out: Path) -> None:
