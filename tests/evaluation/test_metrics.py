@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    jaccard_score,
+    roc_auc_score,
+)
 from sklearn.metrics import roc_curve as sklearn_roc
 
 from pleura.errors import EvaluationError
@@ -140,6 +146,19 @@ def test_agrees_with_scikit_learn(rows):
     theirs = sklearn_roc(labels, scores, drop_intermediate=False)
     for ours, expected in zip((fpr, tpr, thresholds), theirs, strict=True):
         np.testing.assert_allclose(ours, expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
+def test_overlap_and_counts_agree_with_scikit_learn(seed, share):
+    rng = np.random.default_rng(seed)
+    pred, truth = rng.random((5, 7)) < share, rng.random((5, 7)) < 0.4
+    truth[0, 0] = True  # scikit-learn has no value for two empty masks
+    flat = truth.ravel(), pred.ravel()
+    assert dice(pred, truth) == pytest.approx(f1_score(*flat))
+    assert iou(pred, truth) == pytest.approx(jaccard_score(*flat))
+    counts = confusion(pred.ravel(), truth.ravel())
+    expected = confusion_matrix(*flat, labels=[False, True]).ravel().tolist()
+    assert [counts.tn, counts.fp, counts.fn, counts.tp] == expected
 
 
 @given(scored, st.randoms())

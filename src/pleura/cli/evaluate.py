@@ -62,6 +62,7 @@ def evaluate(
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.evaluation.detection import PREVALENCES
     from pleura.evaluation.foreign import foreign_predictions
+    from pleura.evaluation.numbers import METRICS
     from pleura.evaluation.report import NUMBERS_FILE, REPORT_FILE
     from pleura.evaluation.report import evaluate as run
     from pleura.inference.bundle import MANIFEST
@@ -101,6 +102,11 @@ def evaluate(
         f"{numbers.films} films of {numbers.patients} patients, {numbers.positives} positive. "
         "Empty truth and empty prediction count as Dice 1."
     )
+    accepted = evaluation.accepted
+    if accepted:
+        shown = ("competition_dice", "dice_positives", "auc", "sensitivity", "specificity")
+        told = ", ".join(f"{METRICS[key]} {accepted.metrics[key]}" for key in shown)
+        console.print(f"Of the {accepted.films} films it did not decline: {told}.")
     for caveat in evaluation.caveats:
         console.print(Text("Mind:", "yellow"), caveat)
     console.print(f"Report: {out / REPORT_FILE}; numbers: {out / NUMBERS_FILE}")

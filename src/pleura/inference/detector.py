@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.errors import BundleError
 from pleura.finding import Finding
 from pleura.inference.admission import decline_reason
 from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
@@ -112,7 +113,11 @@ class Detector:
         return self.bundle.manifest
 
     def __call__(self, film: Radiograph) -> Finding:
-        """The finding for one film."""
+        """The finding for one film.
+
+        Raises:
+            BundleError: the networks' answer is not a number.
+        """
         return self.batch([film])[0]
 
     def batch(self, films: Sequence[Radiograph]) -> list[Finding]:
@@ -157,6 +162,7 @@ class Detector:
 
     def _finding(self, film: Radiograph, outcome: _Outcome) -> Finding:
         probability_map, score, boxes = outcome
+        self._check_finite(film, score, probability_map)
         point, calibrator = self.manifest.operating_point, self.manifest.calibrator
         enlarged = None
         mask = np.zeros(film.shape, dtype=np.bool_)
@@ -182,6 +188,15 @@ class Detector:
             else instances(boxes, self._segmenter.size, film.shape, point.pixel_threshold),
             notes=film.notes,
         )
+
+    def _check_finite(self, film: Radiograph, score: float, probability_map: Map | None) -> None:
+        """Not a number is not a negative film, which thresholds would make of it."""
+        known = probability_map is None or bool(np.isfinite(probability_map).all())
+        if not (known and np.isfinite(score)):
+            raise BundleError(
+                f"{self.bundle.identity.name} gives no number for {film.source} (score {score}): its weights "
+                f"are damaged, or {self.description} is too coarse for it; try --precision f32"
+            )
 
     def _declined(self, film: Radiograph, reason: str) -> Finding:
         return Finding(

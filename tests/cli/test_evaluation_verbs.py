@@ -1,0 +1,243 @@
+"""`pleura evaluate`, `calibrate`, `compare`, `cross-validate`, end to end, on a target learnt in seconds."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from pleura.cli import app
+from pleura.data.manifest import Dataset, write_manifest
+from pleura.data.split import Split, make_split
+from pleura.errors import BundleError, EvaluationError, LeakError, PleuraError, UnknownName
+from pleura.inference.bundle import BundleManifest, Member, open_bundle, write_bundle
+from pleura.inference.preprocess import InputSpec
+from pleura.inference.runtimes import Choice, Logits
+
+TINY = ("input.size=64", "batch_size=8", "network.init=random", "epochs=1", "tune_every=1")
+
+
+class Brightness:
+    """A network that needs no training here: what is bright is the target."""
+
+    name = "brightness"
+
+    def __call__(self, batch: NDArray[np.float32]) -> Logits:
+        mean, std = BRIGHT.mean, BRIGHT.std
+        return Logits(16.0 * (batch[:, 0] * np.float32(std) + np.float32(mean) - 0.5), None)
+
+
+BRIGHT = InputSpec(64)
+
+
+@pytest.fixture(autouse=True)
+def bright(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The bundle of `made` is run by `Brightness`."""
+    if "made" in request.fixturenames:
+        choice = Choice((Brightness(),), "it is a test")
+        monkeypatch.setattr("pleura.inference.detector.runtimes_for", lambda *_: choice)
+
+
+def pleura(*arguments: object) -> str:
+    """What the command prints, on one line; its errors are raised."""
+    shown = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    assert shown.exit_code == 0, shown.output
+    return " ".join(shown.output.split())
+
+
+def copied(root: Path, of: Dataset) -> Path:
+    """The dataset's folder with files of its own for what evaluations write."""
+    root.mkdir()
+    for name in ("dataset.json", "manifest.csv", "images", "masks"):
+        (root / name).symlink_to(of.root / name)
+    return root
+
+
+def changed(root: Path, of: Dataset, change: Callable[[int], dict[str, object]]) -> Path:
+    """The same with rows of the manifest changed."""
+    copied(root, of)
+    (root / "manifest.csv").unlink()
+    films = [replace(film, **change(n)) for n, film in enumerate(of.films)]  # type: ignore[arg-type]
+    write_manifest(root / "manifest.csv", films)
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(
+    blocks: Dataset, blocks_split: Split, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A dataset with its split, and a bundle that says it was made from it."""
+    root = tmp_path_factory.mktemp("verbs")
+    data, bundle = copied(root / "data", blocks), root / "bundle"
+    blocks_split.save(data / "split.json")
+    parts = {
+        name: {"pixel_sha256": [blocks.by_id[i].pixel_sha256 for i in blocks_split.part(name)]}
+        for name in ("train", "tune")
+    }
+    card = {"dataset_sha256": blocks.sha256, "parts": parts}
+    manifest = BundleManifest("blocky", "1", (Member("unet_timm", {}, BRIGHT),), data_card=card)
+    write_bundle(bundle, manifest, [b""])
+    return {"data": data, "bundle": bundle, "root": root}
+
+
+@pytest.fixture(scope="module")
+def local(made: dict[str, Path], blocks: Dataset) -> Path:
+    """Another hospital: other patients, films mirrored, two wards, one film a lateral."""
+    root = changed(
+        made["root"] / "local",
+        blocks,
+        lambda n: {
+            "pixel_sha256": f"{n + 100:02x}" * 32,
+            "thumbnail": np.random.default_rng(n).bytes(256).hex(),
+            "patient_id": f"other-{n // 2}",
+            "view": "lateral" if n == 4 else "PA",
+            "facts": {"ward": "icu" if n % 3 else "er"},
+        },
+    )
+    for folder in ("images", "masks"):
+        (root / folder).unlink()
+        (root / folder).mkdir()
+        for file in sorted((blocks.root / folder).iterdir()):
+            pixels = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+            cv2.imwrite(str(root / folder / file.name), pixels[:, ::-1])
+    make_split(Dataset.open(root), seed=0, test_fraction=0.7, tune_fraction=0.3).save(
+        root / "split.json"
+    )
+    return root
+
+
+def test_calibrating_for_another_hospital(
+    made: dict[str, Path], local: Path, tmp_path: Path
+) -> None:
+    before = open_bundle(made["bundle"]).manifest
+    said = pleura(
+        "calibrate", made["bundle"], "--data", local, "--part", "all", "-o", tmp_path / "b"
+    )
+    assert "Calibration on these films" in said
+    assert "platt on 39 films of all, 16 positive" in said  # one of 40 is declined
+    after = open_bundle(tmp_path / "b").manifest
+    assert (after.calibrator.kind, after.calibrator.films) == ("platt", 39)
+    assert after.operating_point == before.operating_point  # no decision changes
+    said = pleura("calibrate", tmp_path / "b", "--prevalence", "0.02", "-o", tmp_path / "rare")
+    assert "for a prevalence of 0.02" in said
+    rare = open_bundle(tmp_path / "rare").manifest.calibrator
+    assert rare.prevalence == 0.02
+    assert float(rare(0.5)) < float(after.calibrator(0.5))
+    assert (rare.slope, rare.intercept) == (after.calibrator.slope, after.calibrator.intercept)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ((), EvaluationError, "nothing to do"),
+        (("--prevalence", "0.1"), EvaluationError, "no calibrator"),
+        (("--data", "local", "--part", "test"), EvaluationError, "never chosen on"),
+        (("--data", "local", "--method", "plat"), UnknownName, "Did you mean 'platt'"),
+        (("--data", "local", "--part", "all", "--method", "isotonic"), EvaluationError, "201"),
+        (("--data", "data", "--part", "all"), LeakError, "trained blocky"),
+        (("--data", "data"), EvaluationError, "at least 10 films of each class"),
+    ],
+)
+def test_what_cannot_be_calibrated(
+    made: dict[str, Path],
+    local: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    error: type[PleuraError],
+    says: str,
+) -> None:
+    places = {"local": local, "data": made["data"]}
+    given = [places.get(option, option) for option in options]
+    with pytest.raises(error, match=says):
+        pleura("calibrate", made["bundle"], *given, "-o", tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_evaluating_with_what_a_user_names(
+    made: dict[str, Path], local: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "e"
+    said = pleura("evaluate", made["bundle"], "--data", local, "--part", "test", "-o", out,
+                  "--by", "ward", "--by", "corpus",
+                  "--prevalence", "0.003", "--prevalence", "0.3")  # fmt: skip
+    facts = json.loads((out / "evaluation.json").read_text())
+    assert [list(point["at_prevalence"]) for point in facts["points"]] == [["0.003", "0.3"]] * 6
+    strata = {s["name"]: [x["name"] for x in s["strata"]] for s in facts["strata"]}
+    assert strata["ward"] == ["er", "icu"]
+    assert strata["corpus"] == ["blocks"]  # of one kind only, but asked for
+    assert "opened" not in said
+    assert facts["numbers"]["declined"] == 1  # film-04, the lateral
+    assert facts["accepted"]["films"] == facts["numbers"]["films"] - 1
+    assert facts["numbers"]["metrics"]["coverage"]["value"] == pytest.approx(27 / 28)
+    assert "Of the 27 films it did not decline: Competition Dice" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        (("--by", "wards"), UnknownName, "Did you mean 'ward'"),
+        (("--prevalence", "1.2"), EvaluationError, "between 0 and 1; got 1.2"),
+        (("--part", "tets"), PleuraError, "tets"),
+    ],
+)
+def test_what_cannot_be_evaluated(
+    made: dict[str, Path],
+    local: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    error: type[PleuraError],
+    says: str,
+) -> None:
+    with pytest.raises(error, match=says):
+        pleura("evaluate", made["bundle"], "--data", local, "-o", tmp_path / "e", *options)
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_network_that_gives_no_number(
+    made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Brightness, batch: NDArray[np.float32]) -> Logits:
+        return Logits(
+            np.full(batch[:, 0].shape, np.nan, np.float32), np.ones(len(batch), np.float32)
+        )
+
+    monkeypatch.setattr(Brightness, "__call__", broken)
+    with pytest.raises(BundleError, match="blocky gives no number for film-"):
+        pleura("evaluate", made["bundle"], "--data", made["data"], "-o", tmp_path / "e")
+
+
+def test_every_fold_from_the_command_line(blocks: Dataset, tmp_path: Path) -> None:
+    data, out = copied(tmp_path / "data", blocks), tmp_path / "cv"
+    split = make_split(blocks, seed=0, test_fraction=0.25, folds=2)
+    split.save(data / "split.json")
+    said = pleura("cross-validate", "light", *TINY, "--data", data, "--out", out)
+    assert "fold 0" in said
+    assert "fold 1" in said
+    facts = json.loads((out / "out-of-fold" / "evaluation.json").read_text())
+    assert facts["numbers"]["films"] == sum(map(len, split.folds))
+    assert (out / "out-of-fold" / "report.html").exists()
+    assert not (data / "test-openings.jsonl").exists()
+    blocks_only = make_split(blocks, seed=0, test_fraction=0.25, tune_fraction=0.3)
+    blocks_only.save(data / "plain.json")
+    with pytest.raises(PleuraError, match="no folds to validate across"):
+        pleura("cross-validate", "light", "--data", data, "--split", data / "plain.json",
+               "--out", tmp_path / "no")  # fmt: skip
+
+
+def test_evaluations_of_other_films_are_not_compared(
+    made: dict[str, Path], local: Path, tmp_path: Path
+) -> None:
+    for name, data in (("here", made["data"]), ("there", local)):
+        pleura("evaluate", made["bundle"], "--data", data, "-o", tmp_path / name)
+    with pytest.raises(EvaluationError, match="not scored on the same films"):
+        pleura("compare", tmp_path / "here", tmp_path / "there", "-o", tmp_path / "c")
+    pleura("calibrate", made["bundle"], "--data", local, "--part", "all", "-o", tmp_path / "b")
+    pleura("evaluate", tmp_path / "b", "--data", made["data"], "-o", tmp_path / "calibrated")
+    said = pleura("compare", tmp_path / "here", tmp_path / "calibrated", "-o", tmp_path / "c")
+    assert "equal" in said  # a calibrator changes no rank and no call
+    assert (tmp_path / "c" / "compare.html").exists()
