@@ -169,6 +169,16 @@ class TestChoice:
         with pytest.raises(RuntimeRefusal):
             of_graph(graph(), runtime="openvino")
 
+    def test_what_was_found_unable_is_not_tried(self, only) -> None:
+        only("openvino", "onnxruntime")
+        known = replace(MANIFEST, exports={"refused": ["openvino"]})
+        assert of_graph(graph(), known).description == (
+            "onnxruntime f32 on cpu: the quickest here, as openvino does not run these networks"
+        )
+        assert of_graph(graph(), replace(MANIFEST, exports={"refused": 1})).description.startswith(
+            "openvino"
+        )
+
     def test_a_gpu_is_for_torch(self) -> None:
         with pytest.raises(DeviceUnavailable, match="onnxruntime runs on the cpu"):
             of_graph(graph(), runtime="onnxruntime", device="cuda")

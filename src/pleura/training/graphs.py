@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 NUMBERS = ("f32", "f16", "int8")
 """How a graph keeps its numbers: as PyTorch does, weights in half the size, or all of it in a quarter."""
 
-PARITY_FILMS = 64
+PARITY_FILMS = 100
 CALIBRATION_FILMS = 64
 
 _CHECKS = (("onnxruntime", "f32"), ("openvino", "f32"), ("openvino", "bf16"))
@@ -81,12 +81,18 @@ def graphs_for(
         raise UnknownName.among("kind of numbers", numbers, NUMBERS)
     judge = _Judge(manifest, weights, dataset, _spread(dataset, tune, PARITY_FILMS), progress)
     whole = [graph_of(member, one) for member, one in zip(manifest.members, weights, strict=True)]
-    if numbers == "f32":
-        made = judge.checked(whole, EXACT)
-    elif numbers == "f16":
-        made = judge.checked([half(one) for one in whole], REDUCED)
-    else:
-        made = _quantised(judge, whole, _spread(dataset, train, CALIBRATION_FILMS))
+    try:
+        if numbers == "f32":
+            made = judge.checked(whole, EXACT)
+        elif numbers == "f16":
+            made = judge.checked([half(one) for one in whole], REDUCED)
+        else:
+            made = _quantised(judge, whole, _spread(dataset, train, CALIBRATION_FILMS))
+    except _Differs as error:
+        raise TrainingError(
+            f"the graph does not decide as PyTorch does, and is refused: {error}. Export with other numbers, "
+            "or without a graph (--graph none)"
+        ) from None
     return replace(made, facts={"numbers": numbers, "films": "tune", **made.facts})
 
 
@@ -101,11 +107,11 @@ def _quantised(judge: "_Judge", whole: Sequence[bytes], films: Sequence[Film]) -
         try:
             made = judge.checked(graphs, REDUCED)
         except _Differs as error:
-            refused.append(f"int8, {scope}: {error}")
-            log.info("%s", refused[-1])
+            refused.append(f"{scope}: {error}")
+            log.info("int8, %s", refused[-1])
         else:
             return replace(made, facts={**made.facts, "scope": scope})
-    raise TrainingError(" ".join(refused))
+    raise _Differs("; ".join(refused))
 
 
 def _inputs(
@@ -138,7 +144,7 @@ class _Judge:
             _Differs: one does not in float32 arithmetic.
         """
         bundle = Bundle.in_memory(self.manifest, self.weights, graphs)
-        others = _detectors(bundle)
+        others, refused = _detectors(bundle)
         reference = Detector.of(bundle, options=_REFERENCE)
         named = {" ".join(key): one for key, one in others.items()}
         found = compare(reference, named, self._read(), self._tell)
@@ -147,7 +153,7 @@ class _Judge:
             if _keeps(runtime, precision, parity, bound if precision == "f32" else REDUCED):
                 facts = {"runtime": runtime, "precision": precision, "version": _version(runtime)}
                 entries.append(facts | parity.facts())
-        return Graphs(tuple(graphs), {"checked": entries})
+        return Graphs(tuple(graphs), {"checked": entries, "refused": sorted(refused)})
 
     def _read(self) -> Iterator[tuple[str, Radiograph]]:
         for film in self.films:
@@ -164,22 +170,22 @@ def _keeps(runtime: str, precision: str, parity: Parity, bound: Bound) -> bool:
     if not missed:
         log.info("%s %s against torch: %s", runtime, precision, parity)
         return True
-    said = f"{runtime} in {precision} does not decide as PyTorch does: {'; '.join(missed)}"
+    said = f"in {runtime} {precision} {'; '.join(missed)}"
     if precision == "f32":
-        raise _Differs(f"{said}. The graph is refused: export with other numbers, or none.")
-    log.warning("%s; it will run in f32", said)
+        raise _Differs(said)
+    log.warning("%s: it will run in f32", said)
     return False
 
 
-def _detectors(bundle: Bundle) -> dict[tuple[str, str], Detector]:
-    """The bundle in each runtime and precision that is here and runs it.
+def _detectors(bundle: Bundle) -> tuple[dict[tuple[str, str], Detector], set[str]]:
+    """The bundle in each runtime and precision that is here and runs it, and the runtimes that cannot.
 
     Raises:
         MissingExtra: there is no such runtime.
         RuntimeRefusal: none of those that are here runs it.
     """
     found: dict[tuple[str, str], Detector] = {}
-    refused: RuntimeRefusal | None = None
+    refused: dict[str, RuntimeRefusal] = {}
     for runtime, precision in _CHECKS:
         if find_spec(runtime) is None:
             continue
@@ -187,14 +193,14 @@ def _detectors(bundle: Bundle) -> dict[tuple[str, str], Detector]:
         try:
             detector = Detector.of(bundle, options=options)
         except RuntimeRefusal as error:
-            log.warning("%s", error)
-            refused = error
+            log.info("%s", error)
+            refused[runtime] = error
             continue
         if all(f" {precision} " in one.name for one in detector.runtimes):
             found[runtime, precision] = detector
     if found:
-        return found
-    raise refused or MissingExtra(
+        return found, set(refused)
+    raise next(iter(refused.values()), None) or MissingExtra(
         "an exported graph is checked before it is written, and nothing that runs it is installed. Install "
         "it with: pip install 'pleura[onnxruntime]'"
     )

@@ -87,6 +87,9 @@ def _lacking(bundle: Bundle, name: str, options: RuntimeOptions) -> str | None:
     """Why the runtime cannot do this with this bundle, if so."""
     if name == "onnxruntime" and options.precision not in (AUTO, "f32"):
         return f"onnxruntime does not compute in {options.precision}"
+    refused = bundle.manifest.exports.get("refused")
+    if isinstance(refused, list) and name in refused and options.runtime == AUTO:
+        return f"{name} does not run these networks"
     if name == "torch":
         return None if bundle.has_weights else "the bundle holds no safetensors"
     return None if bundle.has_graphs else "the bundle holds no exported graph"
