@@ -15,9 +15,9 @@ from pleura.archive.run import Failure, Options, identity_of, predict_archive
 from pleura.archive.submission import fill
 from pleura.cli.latency import latency_table
 from pleura.cli.progress import Bar, console
-from pleura.data.workers import usable_cores
 from pleura.errors import PleuraError, ReadError
 from pleura.inference.detector import Detector
+from pleura.inference.runtimes.base import usable_cores
 from pleura.inference.stages import Stages
 from pleura.outputs.submission import Submission, read_sample_order
 from pleura.outputs.table import FindingTable, Table, write_failures
