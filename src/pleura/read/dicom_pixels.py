@@ -170,7 +170,11 @@ def _check_rle(frame: bytes, ds: Dataset) -> None:
 
 
 def _decode_grey_jpeg(frame: bytes, ds: Dataset) -> NDArray[np.uint8] | None:
-    """8-bit grey baseline JPEG by OpenCV, or None where Pillow, which is stricter, has to judge."""
+    """8-bit grey baseline JPEG by OpenCV, or None where Pillow, which is stricter, has to judge.
+
+    Always whole: at half size, as libjpeg can, it takes 0.3 of 1.3 ms less, but a mask then agrees with the
+    whole film's to a Dice of 0.98 only.
+    """
     if int(ds.BitsStored) != 8:  # 16 allocated bits are wrong here, but harmless
         return None
     decoded = cv2.imdecode(np.frombuffer(frame, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
