@@ -18,7 +18,7 @@ class Bound:
 
     Attributes:
         same_presence: least share of films on which both say positive, or neither.
-        dice_mean, dice_worst: least Dice of their masks, over the films that either calls positive.
+        dice_mean, dice_worst: least Dice of their masks, over the films that both call positive.
         probability_mean, probability_worst: largest difference of their probabilities, over all films.
     """
 
@@ -42,7 +42,7 @@ class Parity:
 
     Attributes:
         films: how many both judged.
-        positives: how many either called positive.
+        positives: how many both called positive.
         changed: the films on which one saw the target and the other did not.
         dice_mean, dice_worst: of their masks on the positives; None without any.
         dice_worst_film: where.
@@ -129,7 +129,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Difference:
-    """Of one film: whether it is positive to either, and how the two findings differ."""
+    """Of one film: whether it is positive to both, and how the two findings differ."""
 
     film_id: str
     positive: bool
@@ -144,7 +144,7 @@ class _Difference:
         area = int(a.sum()) + int(b.sum())
         return cls(
             film_id=film_id,
-            positive="positive" in (one.decision, other.decision),
+            positive=one.decision == other.decision == "positive",
             changed=one.decision != other.decision,
             dice=2 * int((a & b).sum()) / area if area else 1.0,
             probability=abs((one.probability or 0.0) - (other.probability or 0.0)),
