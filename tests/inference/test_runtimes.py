@@ -112,6 +112,21 @@ def test_a_graph_that_cannot_be_run_is_refused(library: str, data: bytes) -> Non
         of_graph(data, runtime=library)
 
 
+def test_boxes_are_left_to_the_runtimes_that_can_find_none() -> None:
+    pytest.importorskip("openvino")
+    from onnx import ModelProto, TensorProto, helper
+
+    model = ModelProto.FromString(graph(batch=1))
+    box = helper.make_node("Slice", ["mask_logits", "from", "to", "axes"], ["boxes"])
+    model.graph.node.append(box)
+    for name, values in (("from", [0, 0, 0]), ("to", [1, 2, 5]), ("axes", [0, 1, 2])):
+        tensor = helper.make_tensor(name, TensorProto.INT64, [3], values)
+        model.graph.initializer.append(tensor)
+    model.graph.output.append(helper.make_tensor_value_info("boxes", TensorProto.FLOAT, None))
+    with pytest.raises(RuntimeRefusal, match="OpenVINO is not used for unet"):
+        of_graph(model.SerializeToString(), runtime="openvino")
+
+
 def test_tensors_in_other_files_are_refused(library: str) -> None:
     with pytest.raises(BundleError, match="takes tensors from other files"):
         of_graph(graph_with_outside_data(), runtime=library)

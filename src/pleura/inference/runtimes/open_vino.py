@@ -14,7 +14,12 @@ from pleura.errors import MissingExtra
 from pleura.inference.manifest import Member
 from pleura.inference.runtimes import cache
 from pleura.inference.runtimes.base import AUTO, Logits, RuntimeOptions, in_batches
-from pleura.inference.runtimes.graph import RuntimeRefusal, check_self_contained, logits_of
+from pleura.inference.runtimes.graph import (
+    OUTPUTS,
+    RuntimeRefusal,
+    check_self_contained,
+    logits_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +92,11 @@ class OpenVinoRuntime:
             raise RuntimeRefusal(
                 f"OpenVINO cannot run the graph of {member.network}: {error}"
             ) from error
+        if OUTPUTS[-1] in (name for output in compiled.outputs for name in output.names):
+            raise RuntimeRefusal(
+                f"OpenVINO is not used for {member.network}: where it finds no box, it returns a "
+                "meaningless one"
+            )
         (given,) = compiled.inputs
         count = given.partial_shape[0]
         self._batch_size = None if count.is_dynamic else count.get_length()
