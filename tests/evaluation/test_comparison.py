@@ -9,8 +9,15 @@ from made_up_scores import MODEL, random_scores, score
 
 from pleura.errors import EvaluationError
 from pleura.evaluation.clustered_auc import compare_auc
-from pleura.evaluation.comparison import COMPARED, Entrant, compare, read_entrants
+from pleura.evaluation.comparison import (
+    COMPARED,
+    Difference,
+    Entrant,
+    compare,
+    read_entrants,
+)
 from pleura.evaluation.comparison_page import write_comparison
+from pleura.evaluation.interval import Interval
 from pleura.evaluation.provenance import Provenance
 from pleura.evaluation.run import Run
 from pleura.evaluation.score_file import ScoreWriter
@@ -142,3 +149,17 @@ def test_folders_that_cannot_be_compared(tmp_path):
     (tmp_path / "b" / "films.csv").write_text("".join(text[:-1]))
     with pytest.raises(EvaluationError, match=r"unfinished \(9 of 10 films\)"):
         read_entrants([tmp_path / "a", tmp_path / "b"])
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [
+        (None, None),
+        (0.0, "p < 0.001"),
+        (0.00099, "p < 0.001"),
+        (0.001, "p = 0.001"),
+        (0.5, "p = 0.500"),
+    ],
+)
+def test_no_chance_is_nil(p: float | None, words: str | None) -> None:
+    assert Difference("auc", 0.5, 0.9, Interval(0.4, 0.3, 0.5, 100, "test"), p).p_value == words

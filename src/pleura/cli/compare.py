@@ -44,7 +44,7 @@ def compare(
         table.add_column("verdict")
         for row in rows:
             values = ["–" if v is None else f"{v:.3f}" for v in (row.first, row.second)]
-            p = "" if row.p is None else f" (p = {row.p:.3f})"
+            p = f" ({row.p_value})" if row.p_value else ""
             table.add_row(COMPARED[row.metric], *values, str(row.difference), row.verdict + p)
         console.print(table)
     console.print(

@@ -78,6 +78,13 @@ class Difference:
             return "higher"
         return "lower" if found.high < 0 else "not distinguishable"
 
+    @property
+    def p_value(self) -> str | None:
+        """`p` in words; no test says that a chance is nil."""
+        if self.p is None:
+            return None
+        return "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
+
 
 @dataclass(frozen=True)
 class Comparison:
