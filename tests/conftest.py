@@ -1,6 +1,8 @@
 """Fixtures every test may use."""
 
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,3 +99,13 @@ def leaky_split(blocks: Dataset, blocks_split: Split) -> Split:
     )
     train = tuple(i for i in blocks_split.train if i != moved)
     return replace(blocks_split, train=train, test=(*blocks_split.test, moved))
+
+
+@pytest.fixture(autouse=True)
+def _torch_keeps_its_threads() -> Iterator[None]:
+    """torch has one number of threads for the process, and training's numbers depend on it."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else None
+    yield
+    if torch and before and torch.get_num_threads() != before:
+        torch.set_num_threads(before)

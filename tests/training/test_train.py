@@ -124,14 +124,15 @@ def test_killed_and_resumed_is_the_same_as_never_killed(
     blocks_split.save(split)
     command = [sys.executable, "-m", "pleura.cli", "train", str(recipe), "--data", str(blocks.root)]
     command += ["--out", str(out), "--split", str(split)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    env = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # as `whole` had
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=env)
     deadline = time.monotonic() + 120
     while not (out / "last.ckpt").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert RunFolder(out).load_checkpoint() is not None
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     assert same(weights(whole), weights(out))
 
