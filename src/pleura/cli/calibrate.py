@@ -84,7 +84,7 @@ def _on_films(
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.errors import UnknownName
-    from pleura.evaluation.pixel_sweep import refuse_test
+    from pleura.evaluation.parts import refuse_test
     from pleura.evaluation.recalibrate import recalibrate, without_calibrator
     from pleura.evaluation.run import score_films
     from pleura.inference.calibration import Kind

@@ -14,7 +14,7 @@ from pleura.errors import EvaluationError
 from pleura.evaluation.bootstrap import ratio_of
 from pleura.evaluation.interval import Interval, Z, wilson
 from pleura.evaluation.logistic import Fit, fit
-from pleura.evaluation.pixel_sweep import refuse_test
+from pleura.evaluation.parts import refuse_test
 from pleura.evaluation.resampling import RESAMPLES, Statistic, per_patient, resample
 from pleura.evaluation.scores import FilmScore, ScoreTable
 from pleura.inference.calibration import Calibrator, Kind, logit

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from pleura.errors import EvaluationError, UnknownName
 from pleura.evaluation.metrics import all_empty_dice, dice_of, youden
-from pleura.evaluation.pixel_sweep import PixelSweep, refuse_test
+from pleura.evaluation.parts import refuse_test
+from pleura.evaluation.pixel_sweep import PixelSweep
 from pleura.inference.postprocess import OperatingPoint
 
 MIN_TOP_AREA_FRACTIONS = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008)

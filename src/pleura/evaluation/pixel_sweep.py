@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pleura.data.manifest import Dataset
 from pleura.errors import EvaluationError
+from pleura.evaluation.parts import refuse_test
 from pleura.finding import Finding
 from pleura.radiograph import Radiograph
 
@@ -176,15 +177,6 @@ def sweep(
         if progress:
             progress(done, len(film_ids))
     return swept
-
-
-def refuse_test(part: str) -> None:
-    """Raises EvaluationError where `part` names a test part: nothing may be chosen on it."""
-    if "test" in part.lower():
-        raise EvaluationError(
-            f"an operating point was to be chosen on the part {part!r}; test films are never chosen on: "
-            "use the tuning part"
-        )
 
 
 def _extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

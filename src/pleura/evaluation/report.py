@@ -16,8 +16,9 @@ from pleura.data.manifest import Dataset
 from pleura.evaluation.bootstrap import RESAMPLES
 from pleura.evaluation.detection import PREVALENCES, detection_statistics
 from pleura.evaluation.page import write_report
+from pleura.evaluation.parts import is_test
 from pleura.evaluation.pixel_sweep import Detector
-from pleura.evaluation.run import count_openings, is_test, score_films
+from pleura.evaluation.run import count_openings, score_films
 from pleura.evaluation.strata import check_columns
 from pleura.evaluation.summary import Evaluation, summarise
 from pleura.files import write_json

@@ -12,6 +12,7 @@ from typing import Any
 
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import EvaluationError
+from pleura.evaluation.parts import is_test
 from pleura.evaluation.pixel_sweep import Detector
 from pleura.evaluation.provenance import UNKNOWN, Provenance, bundle_of, check_provenance
 from pleura.evaluation.score_file import ScoreWriter, read_scores
@@ -127,11 +128,6 @@ def score_films(
             if progress:
                 progress(len(known), len(films))
     return run, [known[film_id] for film_id in film_ids]
-
-
-def is_test(part: str) -> bool:
-    """Whether a part of this name is a test part."""
-    return "test" in part.lower()
 
 
 def count_openings(root: Path) -> int:

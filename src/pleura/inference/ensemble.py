@@ -87,10 +87,10 @@ class Ensemble:
 def _probabilities(
     member: Member, logits: Logits
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Pixel probabilities, float32 (N, size, size), and those of presence, float32 (N,), if there are any."""
     presence = logits.presence
     if presence is None and member.presence_score != TOP_PIXELS:
         raise BundleError(f"{member.network} is to score by a presence head, and it has none")
-    """Pixel probabilities, float32 (N, size, size), and those of presence, float32 (N,), if there are any."""
     return _sigmoid(logits.mask), None if presence is None else _sigmoid(presence)
 
 
