@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from pleura.cli.options import Device
 from pleura.cli.progress import Bar, console
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def calibrate(
             help="Share of positives where it will be used, 0 to 1.", show_default="the films'"
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Fit what turns a bundle's score into a probability, without training it again.
 

@@ -8,21 +8,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from pleura.cli.options import Device, Overrides, PreparedDataset, RecipeName
 from pleura.cli.progress import Bar, console
 
 
 def cross_validate(
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe's name or YAML file.", show_default=False)
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Changes to it, as key=value; dots reach into sections.", metavar="KEY=VALUE"
-        ),
-    ] = None,
+    recipe: RecipeName,
+    overrides: Overrides = None,
     *,
-    data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)],
+    data: PreparedDataset,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
     ],
@@ -30,7 +24,7 @@ def cross_validate(
         Path | None,
         typer.Option(help="The split file, with folds.", show_default="DATA/split.json"),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Train every fold and score each film by the model that never saw it; resumes where it stopped.
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from pleura.cli.options import Device, PreparedDataset
 from pleura.cli.progress import Bar, console
 
 
@@ -22,7 +23,7 @@ def evaluate(
         ),
     ],
     *,
-    data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)],
+    data: PreparedDataset,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
     ],
@@ -33,7 +34,7 @@ def evaluate(
     fold: Annotated[
         int | None, typer.Option(help="Whose tuning films, if there are folds.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     by: Annotated[
         list[str] | None,
         typer.Option(help="A column of the manifest to stratify by; may be given again."),

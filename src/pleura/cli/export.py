@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pleura.cli.options import Device
 from pleura.cli.progress import Bar, console
 
 
@@ -71,7 +72,7 @@ def export(
     ] = None,
     version: Annotated[str, typer.Option(help="Of the model.")] = "0",
     licence: Annotated[str, typer.Option(help="Under which the weights are given.")] = "unstated",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Write the best weights of runs, their operating point and their data card as a bundle.
 

@@ -14,6 +14,7 @@ from pleura.archive.journal import Journal, forget
 from pleura.archive.run import Failure, Options, identity_of, predict_archive
 from pleura.archive.submission import fill
 from pleura.cli.latency import latency_table
+from pleura.cli.options import Device
 from pleura.cli.progress import Bar, console
 from pleura.errors import PleuraError, ReadError
 from pleura.inference.detector import Detector
@@ -86,7 +87,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     runtime: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16 or f16.")] = "auto",
     threads: Annotated[

@@ -5,20 +5,15 @@ from typing import Annotated
 
 import typer
 
+from pleura.cli.options import Overrides, PreparedDataset, RecipeName
 from pleura.cli.progress import Bar, console
 
 
 def preview(
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe's name or YAML file.", show_default=False)
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Changes to it, as key=value, such as augmentation=full.", metavar="KEY=VALUE"
-        ),
-    ] = None,
-    data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)] = ...,  # type: ignore[assignment]
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    *,
+    data: PreparedDataset,
     out: Annotated[Path, typer.Option(help="The picture, a PNG.")] = Path("preview.png"),
     films: Annotated[int, typer.Option(help="How many films, a row each.", min=1, max=64)] = 6,
     seed: Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pleura.cli.options import Device, Overrides, PreparedDataset, RecipeName
 from pleura.cli.progress import Bar, console
 
 if TYPE_CHECKING:
@@ -14,16 +15,10 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe's name or YAML file.", show_default=False)
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Changes to it, as key=value; dots reach into sections.", metavar="KEY=VALUE"
-        ),
-    ] = None,
-    data: Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)] = ...,  # type: ignore[assignment]
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    *,
+    data: PreparedDataset,
     out: Annotated[
         Path | None, typer.Option(help="The run's folder.", show_default="runs/NAME")
     ] = None,
@@ -35,7 +30,7 @@ def train(
         str | None,
         typer.Option(help="What the encoder starts from: imagenet, random, or a safetensors file."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     finish: Annotated[
         bool,
         typer.Option("--finish", help="Train no further: make the best weights so far exportable."),
