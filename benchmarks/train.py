@@ -89,7 +89,7 @@ def pleura_turn(data: Prepared, recipe: Recipe, film_ids: list[str], steps: int,
         recipe.network.name, channels=1, size=recipe.input.size, **recipe.network.options
     )
     fabric = choose_fabric(recipe, "auto")
-    trainer = Trainer(recipe, network, films, films, RunFolder(out), fabric)
+    trainer = Trainer(recipe, network, lambda _: (films, films), RunFolder(out), fabric)
     batches = forever(trainer.loader(np.arange(len(films))))
 
     def turn() -> int:

@@ -42,8 +42,18 @@ def test_joint_is_small_and_gives_every_kind_of_logits() -> None:
     assert output.mask_logits.shape == (1, 1, 64, 96)
     assert output.presence_logits.shape == (1,)
     assert [tuple(d.shape[2:]) for d in output.deep_logits] == [(4, 6), (8, 12), (16, 24)]
-    with pytest.raises(RecipeError, match="needs as many decoder_channels; got 2"):
-        create("joint", channels=1, size=64, decoder_channels=(8, 8))
+    with pytest.raises(RecipeError, match="1 to 4 decoder_channels; got 5"):
+        create("joint", channels=1, size=64, decoder_channels=(8, 8, 8, 8, 8))
+
+
+@pytest.mark.parametrize(("blocks", "finest"), [(4, 2), (3, 4), (1, 16)])
+def test_the_decoder_of_joint_may_stop_early(blocks: int, finest: int) -> None:
+    network = create("joint", channels=1, size=64, decoder_channels=(8,) * blocks).eval()
+    with torch.inference_mode():
+        output = network(torch.rand(1, 1, 64, 96))
+    assert output.mask_logits.shape == (1, 1, 64, 96)
+    assert network.shuffle == finest
+    assert len(output.deep_logits) == blocks - 1
 
 
 def test_the_mask_of_joint_starts_without_a_checkerboard() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split, make_split
@@ -16,6 +17,7 @@ from pleura.inference.bundle import open_bundle
 from pleura.inference.preprocess import InputSpec
 from pleura.training.cross_validate import cross_validate, export_folds
 from pleura.training.export import export
+from pleura.training.loop import Trainer
 from pleura.training.recipe import LossTerm, NetworkRecipe, OptimizerRecipe, Phase, Recipe
 from pleura.training.run import RunFolder
 from pleura.training.train import Report, train
@@ -38,6 +40,7 @@ RECIPE = Recipe(
         Phase(
             "presence",
             2,
+            size=96,
             loss=(LossTerm("bce", on="presence"),),
             optimizer=OptimizerRecipe(learning_rate=3e-3),
             positive_share=0.5,
@@ -110,6 +113,24 @@ def test_each_phase_has_its_own_films_rate_and_loss(
     assert decoder
     assert not any(moved)  # presence alone says nothing of the mask
     assert any(not torch.equal(seen.best[2][k], seen.best[5][k]) for k in decoder)
+
+
+def test_each_phase_sees_films_at_its_size_and_the_model_at_the_last(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    step = Trainer.step
+
+    def recorded(self: Trainer, images: Tensor, masks: Tensor, indices: Tensor) -> float:
+        seen.append((self.state.phase, images.shape[-1]))
+        assert masks.shape[-1] == images.shape[-1]
+        return step(self, images, masks, indices)
+
+    monkeypatch.setattr(Trainer, "step", recorded)
+    train(RECIPE, blocks, blocks_split, tmp_path / "run")
+    assert set(seen) == {(0, 96), (1, 64)}
+    export([tmp_path / "run"], blocks, blocks_split, tmp_path / "bundle", graph=None)
+    assert open_bundle(tmp_path / "bundle").manifest.members[0].input.size == 64
 
 
 def test_progress_counts_the_films_of_all_phases(

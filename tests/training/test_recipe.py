@@ -280,6 +280,8 @@ def test_a_recipe_without_phases_is_its_own(tmp_path: Path) -> None:
         ("phases.mask.lost=1", "did you mean 'loss'"),
         ("phases.masks.epochs=1", r"no 'masks'; it holds 0 \(presence\), 1 \(mask\)"),
         ("phases.2.epochs=1", "no '2'"),
+        ("phases.presence.size=16", "32 to 4096 px; got 16"),
+        ("phases.mask.size=96", "the last phase sees films at input.size"),
         ("phases.mask.optimizer.schedule=cosine_restart", "Did you mean 'cosine_restarts'"),
         ("keep_checkpoints=0", "keep_checkpoints is at least 1"),
         ("keep_checkpoints=99", "at most 16"),

@@ -255,7 +255,8 @@ class Pixelwise(torch.nn.Module):
 def trainer(recipe: Recipe, blocks: Dataset, split: Split, out: Path) -> Trainer:
     out.mkdir()
     films = FilmSet(blocks, split.train, 64, squeeze)
-    return Trainer(recipe, Pixelwise(), films, films, RunFolder(out), choose_fabric(recipe, "cpu"))
+    fabric = choose_fabric(recipe, "cpu")
+    return Trainer(recipe, Pixelwise(), lambda _: (films, films), RunFolder(out), fabric)
 
 
 @pytest.mark.parametrize("micro", [1, 2, 4, 5])

@@ -17,9 +17,9 @@ PEAK_WINDOW = 4  # px: a single hot pixel is no evidence
 class Joint(nn.Module):
     """Our own network: whether and where, from the same features.
 
-    - A U-Net decoder (Ronneberger, Fischer and Brox, MICCAI 2015) climbs to the encoder's finest map only;
+    - A U-Net decoder (Ronneberger, Fischer and Brox, MICCAI 2015) climbs to the encoder's finest map at most;
       from there a 1x1 head and a pixel shuffle (Shi et al., CVPR 2016) reach the input's resolution, which
-      saves the most expensive level of the decoder.
+      saves the most expensive level of the decoder, or with one block fewer the two most expensive.
     - Each coarser decoder stage has a mask head of its own for deep supervision (Lee et al., AISTATS 2015).
     - Presence comes from `AttentionPool` over the coarsest encoder map, plus the mask's own evidence: the
       highest mean probability of a small window, weighted. A thin apical rim is lost at a stride of 32 and
@@ -31,7 +31,7 @@ class Joint(nn.Module):
         channels: of the input, 1 or 3.
         size: of the input; only encoders that are laid out for one size, such as Swin, are bound to it.
         encoder: timm's name of a backbone that gives maps of several sizes.
-        decoder_channels: of each decoder block, coarsest first; one fewer than the encoder has maps.
+        decoder_channels: of each decoder block, coarsest first; at most one fewer than the encoder has maps.
         attention_channels: of the attention's hidden layer.
         dropout: on the pooled features, while training.
     """
@@ -52,17 +52,17 @@ class Joint(nn.Module):
         self.encoder = timm_encoder(encoder, channels=channels, size=size)
         info = self.encoder.feature_info
         coarsest, *skips = reversed(info.channels())  # type: ignore[operator, union-attr]
-        if len(decoder_channels) != len(skips):
+        if not 1 <= len(decoder_channels) <= len(skips):
             raise ValueError(
-                f"{encoder} has {len(skips)} finer maps and needs as many decoder_channels; "
+                f"{encoder} has {len(skips)} finer maps, for 1 to {len(skips)} decoder_channels; "
                 f"got {len(decoder_channels)}"
             )
         inputs = [coarsest, *decoder_channels[:-1]]
         self.blocks = nn.ModuleList(
-            conv_block(i + s, c) for i, s, c in zip(inputs, skips, decoder_channels, strict=True)
+            conv_block(i + s, c) for i, s, c in zip(inputs, skips, decoder_channels, strict=False)
         )
         self.deep_heads = nn.ModuleList(mask_head(c) for c in decoder_channels[:-1])
-        self.shuffle = info.reduction()[0]  # type: ignore[operator, union-attr]
+        self.shuffle = info.reduction()[len(skips) - len(decoder_channels)]  # type: ignore[operator, union-attr]
         self.head = _shuffle_head(decoder_channels[-1], self.shuffle)
         self.pool = AttentionPool(coarsest, attention_channels)
         self.presence = nn.Sequential(nn.Dropout(dropout), nn.Linear(coarsest, 1))
@@ -73,7 +73,7 @@ class Joint(nn.Module):
         x, *skips = reversed(channels_first(self.encoder, images))
         pooled = self.pool(x)
         stages = []
-        for block, skip in zip(self.blocks, skips, strict=True):
+        for block, skip in zip(self.blocks, skips, strict=False):
             x = F.interpolate(x, size=skip.shape[2:], mode="nearest")
             x = block(torch.cat((x, skip), dim=1))
             stages.append(x)

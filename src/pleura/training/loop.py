@@ -32,7 +32,7 @@ class Trainer:
     Args:
         recipe: what to do.
         network: with its initial weights.
-        train, tuning: the films.
+        films: the training and the tuning films at a size in px, asked for as each phase begins.
         folder: where to record; resumed from where it holds a checkpoint.
         fabric: device and precision.
     """
@@ -41,16 +41,15 @@ class Trainer:
         self,
         recipe: Recipe,
         network: nn.Module,
-        train: FilmSet,
-        tuning: FilmSet,
+        films: Callable[[int], tuple[FilmSet, FilmSet]],
         folder: RunFolder,
         fabric: Fabric,
     ) -> None:
-        self.recipe, self.train, self.tuning = recipe, train, tuning
-        self.folder, self.fabric = folder, fabric
+        self.recipe, self.films, self.folder, self.fabric = recipe, films, folder, fabric
         stored = folder.load_checkpoint()
         self.state = State.of(stored or {})
         self.phase = recipe.phase(self.state.phase)
+        self.train, self.tuning = films(self.phase.input.size)
         self.loss: Loss | None = loss_of(self.phase.loss)
         optimizer = _optimizer(self.phase.optimizer, network)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -114,6 +113,7 @@ class Trainer:
         self.network.module.load_state_dict(self.folder.load_best())
         self.state.next_phase()
         self.phase = self.recipe.phase(self.state.phase)
+        self.train, self.tuning = self.films(self.phase.input.size)
         self.loss = loss_of(self.phase.loss)
         optimizer = _optimizer(self.phase.optimizer, self.network.module)
         self.optimizer = self.fabric.setup_optimizers(optimizer)
@@ -186,7 +186,7 @@ class Trainer:
 
     def loader(self, order: NDArray[np.int64]) -> DataLoader[tuple[Tensor, Tensor, int]]:
         """Batches of augmented films in `order`, on the device."""
-        return batches(self.train, self.recipe, self.state.epoch, order, self.fabric)
+        return batches(self.train, self.phase, self.state.epoch, order, self.fabric)
 
     def step(self, images: Tensor, masks: Tensor, indices: Tensor) -> float:
         """One optimiser step; returns the sum of the films' losses."""
@@ -251,7 +251,7 @@ class Trainer:
             return tune(
                 module,
                 self.tuning,
-                self.recipe.input,
+                self.phase.input,
                 self.loss,
                 batch_size=self.recipe.micro_batch or self.recipe.batch_size,
                 device=self.fabric.device,

@@ -30,6 +30,7 @@ from pleura.inference.runtimes.pytorch import choose_device
 from pleura.networks import has_presence_head
 from pleura.training.loop import Trainer
 from pleura.training.losses import MIN_INSTANCE_PX, check_loss, own_loss
+from pleura.training.memory import keep_freed_memory
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.recipe import Recipe
 from pleura.training.run import Identity, RunFolder
@@ -101,6 +102,7 @@ def train(
     report = report or Report()
     split.check(dataset)
     _check_names(recipe)
+    keep_freed_memory()
     torch.manual_seed(recipe.seed)
     fabric = choose_fabric(recipe, device)
     folder = RunFolder(out)
@@ -115,9 +117,9 @@ def train(
     )
     resumed = folder.holds(identity)
     network, began = (build(recipe), None) if resumed else start(recipe, report.note)
-    films = _film_sets(recipe, dataset, split, fold, report.cache)
+    films = partial(_film_sets, recipe, dataset, split, fold, report.cache)
+    trainer = Trainer(recipe, network, films, folder, fabric)
     _say_threads(folder.claim(identity, began, network), report)
-    trainer = Trainer(recipe, network, films[0], films[1], folder, fabric)
     if not finish and not trainer.finished:
         folder.operating_point.unlink(missing_ok=True)  # it would be of an earlier epoch
         _run(trainer, folder, report)
@@ -126,7 +128,7 @@ def train(
     if fit and not folder.operating_point.exists():
         detector = undecided([(SEGMENTER, recipe, folder)], dataset.target, device)
         progress = report.operating_point
-        swept = sweep(detector, dataset, films[1].film_ids, part="tune", progress=progress)
+        swept = sweep(detector, dataset, trainer.tuning.film_ids, part="tune", progress=progress)
         fitted = fit_operating_point(swept, part="tune", rule=recipe.decision, aim=recipe.aim)
         write_json(folder.operating_point, fitted.facts(), durable=True)
     return trainer.state
@@ -178,9 +180,14 @@ def _check_names(recipe: Recipe) -> None:
 
 
 def _film_sets(
-    recipe: Recipe, dataset: Dataset, split: Split, fold: int | None, progress: Progress | None
-) -> list[FilmSet]:
-    """The training and the tuning films, after a look at whether anything can come of them."""
+    recipe: Recipe,
+    dataset: Dataset,
+    split: Split,
+    fold: int | None,
+    progress: Progress | None,
+    size: int,
+) -> tuple[FilmSet, FilmSet]:
+    """The training and the tuning films at `size`, after a look at whether anything can come of them."""
     parts = [split.part(part, fold) for part in ("train", "tune")]
     for part, film_ids in zip(("train", "tune"), parts, strict=True):
         positives = sum(dataset.by_id[film_id].label == 1 for film_id in film_ids)
@@ -193,7 +200,8 @@ def _film_sets(
     if (own := own_loss(recipe.phase(0).loss)) is not None:  # such a network learns from instances
         min_px = int(own.options.get("min_instance_px", MIN_INSTANCE_PX))
         make = partial(InstanceSet, squeeze_version=PREPROCESS_VERSION, min_px=min_px)
-    return [make(dataset, film_ids, recipe.input.size, squeeze, progress) for film_ids in parts]
+    train, tuning = (make(dataset, film_ids, size, squeeze, progress) for film_ids in parts)
+    return train, tuning
 
 
 def choose_fabric(recipe: Recipe, device: str) -> Fabric:

@@ -131,6 +131,8 @@ class Phase:
     Attributes:
         name: as the log and the curves show it.
         epochs: at most; of all phases together, the share of the recipe's `epochs` that is this one's.
+        size: px, of the films it sees; None: the recipe's. The last phase has the recipe's, which the model
+            will be used at.
         loss, optimizer, positive_share, monitor, patience: as a recipe's. What a phase's YAML leaves out is
             as the recipe says.
     """
@@ -138,6 +140,7 @@ class Phase:
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
     name: str
     epochs: int
+    size: int | None = None
     loss: tuple[LossTerm, ...] = (LossTerm("bce_dice"),)
     optimizer: OptimizerRecipe = OptimizerRecipe()
     positive_share: float | ShareSchedule | None = None
@@ -151,7 +154,7 @@ class Phase:
             raise ValueError(f"epochs is at least 1; got {self.epochs}")
 
 
-PHASE_KEYS = tuple(f.name for f in fields(Phase) if f.name not in ("name", "epochs"))
+PHASE_KEYS = tuple(f.name for f in fields(Phase) if f.name not in ("name", "epochs", "size"))
 """What a phase has of its own or takes from its recipe."""
 
 
@@ -251,13 +254,21 @@ class Recipe:
             )
         for number in range(len(names)):
             self.phase(number)  # checks its values as a recipe's
+        last = self.phases[-1]
+        if last.size not in (None, self.input.size):
+            raise ValueError(
+                f"the last phase sees films at input.size, {self.input.size} px, as the model will; "
+                f"got size: {last.size}"
+            )
 
     def phase(self, number: int) -> "Recipe":
         """A phase as a recipe of its own; of a recipe without phases, itself."""
         if not self.phases:
             return self
-        own = {key: getattr(self.phases[number], key) for key in PHASE_KEYS}
-        return replace(self, **own, epochs=self._phase_epochs()[number], phases=())
+        phase = self.phases[number]
+        own = {key: getattr(phase, key) for key in PHASE_KEYS}
+        seen = replace(self.input, size=phase.size or self.input.size)
+        return replace(self, **own, input=seen, epochs=self._phase_epochs()[number], phases=())
 
     def _phase_epochs(self) -> list[int]:
         """How many of the recipe's epochs each phase has: in proportion, each at least one."""
