@@ -89,6 +89,21 @@ def test_one_run_keeps_its_own_operating_point(
     assert manifest.members[0].training["recipe"]["name"] == "small"
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_data_card_may_do_without_thumbnails(
+    kept: bool, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    run = finished(tmp_path / "run", recipe("a"), blocks, blocks_split, seed=1)
+    export([run], blocks, blocks_split, tmp_path / "bundle", thumbnails=kept)
+    parts = open_bundle(tmp_path / "bundle").manifest.data_card["parts"]
+    assert ["thumbnails" in parts[part] for part in ("train", "tune", "test")] == [
+        kept,
+        kept,
+        False,
+    ]
+    assert all(parts[part]["pixel_sha256"] for part in ("train", "tune"))
+
+
 def test_several_runs_are_averaged_and_their_operating_point_fitted_anew(
     runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
 ) -> None:

@@ -61,6 +61,13 @@ def export(
         bool,
         typer.Option(help="Also write the safetensors, which PyTorch needs, and a GPU with it."),
     ] = True,
+    thumbnails: Annotated[
+        bool,
+        typer.Option(
+            help="Keep 8x8 grey levels of the training films, by which near copies are found later; "
+            "leave them out of what is published."
+        ),
+    ] = True,
     data: Annotated[
         Path | None, typer.Option(help="The dataset, if it has moved since.", show_default=False)
     ] = None,
@@ -115,6 +122,7 @@ def export(
             licence=licence,
             graph=None if graph is Graph.none else graph.value,
             keep_weights=weights,
+            thumbnails=thumbnails,
             device=device,
             progress=bar,
             checking=checking,

@@ -19,6 +19,7 @@ from pleura.cli.progress import Bar, console
 from pleura.errors import PleuraError, ReadError
 from pleura.inference.detector import Detector
 from pleura.inference.runtimes.base import usable_cores
+from pleura.inference.shipped import DISTRIBUTION
 from pleura.inference.stages import Stages
 from pleura.outputs.submission import Submission, read_sample_order
 from pleura.outputs.table import FindingTable, Table, write_failures
@@ -59,12 +60,15 @@ def predict(
         ),
     ],
     *,
-    bundle: Annotated[
-        Path, typer.Option("--bundle", "-b", help="The model: a bundle.", show_default=False)
-    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
     ],
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle", "-b", help="The model: a bundle.", show_default="the one in pleura-weights"
+        ),
+    ] = None,
     format: Annotated[
         Format,
         typer.Option(help="siim: the challenge's submission, too."),
@@ -126,6 +130,9 @@ def predict(
         raise typer.BadParameter("--format siim is made of the masks; leave --no-masks out")
     submission = None if sample is None else Submission(read_sample_order(sample))
     detector = Detector.load(bundle, device, runtime=runtime, threads=threads, precision=precision)
+    if bundle is None:
+        made = detector.bundle.identity
+        console.print(f"No --bundle: judged by {made.name} {made.version} of {DISTRIBUTION}.")
     log.info("%s", detector.description)
     out.mkdir(parents=True, exist_ok=True)
     if fresh:

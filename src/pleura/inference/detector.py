@@ -21,6 +21,7 @@ from pleura.inference.postprocess import (
     to_source_matrix,
 )
 from pleura.inference.runtimes import Runtime, RuntimeOptions, runtimes_for
+from pleura.inference.shipped import default_bundle
 from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph
 
@@ -56,7 +57,7 @@ class Detector:
     @classmethod
     def load(
         cls,
-        path: Path | str,
+        path: Path | str | None = None,
         device: str = "auto",
         *,
         runtime: str = "auto",
@@ -64,10 +65,10 @@ class Detector:
         precision: str = "auto",
         cache: bool = True,
     ) -> "Detector":
-        """Opens the bundle at `path`, a directory or a zip, and makes it ready.
+        """Opens the bundle at `path`, a directory or a zip, and makes it ready; without one, the shipped.
 
         Args:
-            path: the bundle.
+            path: the bundle; None: the one that the distribution `pleura-weights` holds.
             device: `auto`, `cpu` or `cuda`.
             runtime: `auto`, `openvino`, `onnxruntime` or `torch`; see `runtimes_for`.
             threads: of the network; 0: as many as this process may use.
@@ -75,12 +76,13 @@ class Detector:
             cache: keep what was compiled for this machine for the next start.
 
         Raises:
-            BundleError: it is missing, damaged or altered, or holds nothing for the runtime.
+            BundleError: it is missing, damaged or altered, or holds nothing for the runtime; or none was
+                named and `pleura-weights` is not installed.
             MissingExtra: what runs it is not installed.
             DeviceUnavailable, UnknownName: there is no such device or runtime.
         """
         options = RuntimeOptions(runtime, device, threads, precision, cache)
-        return cls.of(open_bundle(path), options=options)
+        return cls.of(open_bundle(default_bundle() if path is None else path), options=options)
 
     @classmethod
     def of(

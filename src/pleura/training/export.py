@@ -60,6 +60,7 @@ def export(
     metrics: Mapping[str, Any] | None = None,
     graph: str | None = None,
     keep_weights: bool = True,
+    thumbnails: bool = True,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
     checking: Callable[[int, int], None] | None = None,
@@ -90,6 +91,8 @@ def export(
             `pleura.training.graphs.NUMBERS`; None: none. Its decisions are compared with PyTorch's on
             tuning films.
         keep_weights: also write the safetensors, which PyTorch needs and a GPU with it.
+        thumbnails: put the training films' 8x8 grey levels into the data card, by which an evaluation finds
+            near copies of them; not for a bundle that is published where no picture of a patient may be.
         device: `auto`, `cpu` or `cuda`, to fit on.
         progress: called with (films done, films in all) while the operating point is fitted.
         checking: the same while the graphs' decisions are compared.
@@ -126,7 +129,8 @@ def export(
         flip=flip or any(run.flip for run in finished),
         target=dataset.target,
         operating_point=OperatingPoint(0, 0, 0),  # nothing is decided while it is being fitted
-        data_card=_data_card(dataset, split, folds) | {"pretraining": _pretraining(finished)},
+        data_card=_data_card(dataset, split, folds, thumbnails=thumbnails)
+        | {"pretraining": _pretraining(finished)},
         calibrator=calibrator,
         licence=licence,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -248,7 +252,9 @@ def _training(described: Mapping[str, Any]) -> dict[str, Any]:
     return training
 
 
-def _data_card(dataset: Dataset, split: Split, folds: Collection[int | None]) -> dict[str, Any]:
+def _data_card(
+    dataset: Dataset, split: Split, folds: Collection[int | None], *, thumbnails: bool
+) -> dict[str, Any]:
     """Which films made the model: corpora, counts, patients, and their pixels' hashes.
 
     A film that one network of several was trained on is a training film of the whole.
@@ -278,5 +284,6 @@ def _data_card(dataset: Dataset, split: Split, folds: Collection[int | None]) ->
         if part != "test":
             hashes = sorted(film.pixel_sha256[:CARD_HASH_CHARACTERS] for film in films)
             card["parts"][part]["pixel_sha256"] = hashes
-            card["parts"][part]["thumbnails"] = card_thumbnails(films)
+            if thumbnails:
+                card["parts"][part]["thumbnails"] = card_thumbnails(films)
     return card

@@ -1,0 +1,70 @@
+"""The model used when none is named."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pleura
+from pleura.errors import BundleError
+from pleura.inference.bundle import PRESENCE_HEAD, BundleManifest, Member, write_bundle
+from pleura.inference.preprocess import InputSpec
+from pleura.inference.shipped import default_bundle
+from tiny_graphs import SIZE, graph
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no weights were installed."""
+    monkeypatch.setitem(sys.modules, "pleura_weights", None)
+
+
+def weights_module(place: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    package = place / "pleura_weights"
+    package.mkdir()
+    (package / "__init__.py").write_text(f"from pathlib import Path\n{body}\n")
+    monkeypatch.delitem(sys.modules, "pleura_weights", raising=False)
+    monkeypatch.syspath_prepend(place)
+
+
+@pytest.mark.usefixtures("without")
+def test_without_weights_the_error_says_what_to_install() -> None:
+    with pytest.raises(BundleError, match=r"pip install pleura-weights.*or name a bundle"):
+        default_bundle()
+
+
+def test_a_detector_without_a_path_is_the_shipped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights_module(tmp_path, monkeypatch, 'BUNDLE = Path(__file__).parent / "model"')
+    member = Member("unet_timm", {"encoder": "resnet10t"}, InputSpec(SIZE), PRESENCE_HEAD)
+    made = write_bundle(
+        tmp_path / "pleura_weights" / "model",
+        BundleManifest("shipped", "1", (member,)),
+        [],
+        graphs=[graph()],
+    )
+    detector = pleura.Detector.load(cache=False)
+    assert detector.bundle.identity == made
+    film = pleura.Radiograph(
+        np.tile(np.linspace(0, 1, 256, dtype=np.float32), (256, 1)), 8, "png", "film"
+    )
+    assert detector(film).model.name == "shipped"
+
+
+@pytest.mark.parametrize("body", ["", "BUNDLE = 3", 'BUNDLE = Path(__file__).parent / "gone"'])
+def test_weights_without_a_bundle_are_refused(
+    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights_module(tmp_path, monkeypatch, body)
+    with pytest.raises(BundleError, match="holds no bundle that this pleura finds"):
+        default_bundle()
+
+
+def test_weights_that_cannot_be_imported_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights_module(tmp_path, monkeypatch, "import no_such_library")
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        default_bundle()
