@@ -87,6 +87,7 @@ WORK = {
     "preview": ["preview", "light", "--data", "data"],
     "split": ["split", "data", "--out", "s.json"],
     "compare": ["compare", "one", "two", "--out", "c", "--resamples", "100"],
+    "card": ["card", "bundle", "--out", "card.md"],
     "export-dataset": ["export-dataset", "coco", "--data", "data", "--out", "coco"],
 }
 

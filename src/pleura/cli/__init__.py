@@ -27,6 +27,7 @@ VERBS = (
     "compare",
     "export-dataset",
     "cross-validate",
+    "card",
     "predict",
     "demo",
 )

@@ -1,5 +1,6 @@
 """`pleura export`: finished runs to a bundle, the only thing that predicts."""
 
+from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -79,6 +80,13 @@ def export(
     ] = None,
     version: Annotated[str, typer.Option(help="Of the model.")] = "0",
     licence: Annotated[str, typer.Option(help="Under which the weights are given.")] = "unstated",
+    about: Annotated[
+        Path | None,
+        typer.Option(
+            help="What people say of the model, for its card: YAML with a summary, and sections of points.",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Write the best weights of runs, their operating point and their data card as a bundle.
@@ -95,6 +103,7 @@ def export(
     """
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
+    from pleura.evaluation.card import read_about
     from pleura.inference.manifest import SEGMENTER
     from pleura.training.cross_validate import export_folds, is_cross_validation
     from pleura.training.export import export as write
@@ -123,6 +132,7 @@ def export(
             graph=None if graph is Graph.none else graph.value,
             keep_weights=weights,
             thumbnails=thumbnails,
+            about=asdict(read_about(about)) if about else None,
             device=device,
             progress=bar,
             checking=checking,

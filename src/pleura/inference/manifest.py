@@ -78,6 +78,7 @@ class BundleManifest:
         data_card: the training films: corpora, counts, split hash, pixel hashes.
         exports: of the exported graphs: how their numbers are kept, and for each runtime that ran them how
             its decisions compared with PyTorch's; empty where there are none.
+        about: what people say of the model, for its card: a `summary`, and `sections` of points.
         intended_use, licence, created: text.
     """
 
@@ -91,13 +92,14 @@ class BundleManifest:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data_card: Mapping[str, Any] = field(default_factory=dict)
     exports: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
     intended_use: str = INTENDED_USE
     licence: str = "unstated"
     created: str = ""
 
     def __post_init__(self) -> None:
         _texts(self, "name", "version", "intended_use", "licence", "created")
-        _mappings(self, "metrics", "data_card", "exports")
+        _mappings(self, "metrics", "data_card", "exports", "about")
         if self.calibrator is not None and not isinstance(self.calibrator, Calibrator):
             raise TypeError(f"a calibrator maps scores to probabilities; got {self.calibrator!r}")
         if not isinstance(self.flip, bool):

@@ -74,6 +74,16 @@ def render(template: str, **context: Any) -> str:
     return _environment().get_template(template).render(**context)
 
 
+def render_text(template: str, **context: Any) -> str:
+    """As `render`, for a template of Markdown: of what a page would escape, only `<` is, lest it be a tag."""
+    plain = _environment().overlay(autoescape=False, finalize=_no_tags)
+    return plain.get_template(template).render(**context)
+
+
+def _no_tags(value: Any) -> Any:
+    return value.replace("<", "&lt;") if isinstance(value, str) else value
+
+
 def jpeg_uri(image: NDArray[np.uint8], quality: int = 85) -> str:
     """`image`, uint8 (H, W) or RGB (H, W, 3), as a `data:` URI at JPEG `quality` (1 to 100).
 

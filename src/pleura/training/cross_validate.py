@@ -188,7 +188,15 @@ def export_folds(
             "`pleura cross-validate` again"
         ) from error
     runs = [_fold(folder, fold) for fold in range(len(split.folds))]
-    return export(runs, dataset, split, out, fitted=point, calibrator=curve, **options)
+    told = point | _numbers_of(folder / PART)
+    return export(runs, dataset, split, out, fitted=told, calibrator=curve, **options)
+
+
+def _numbers_of(part: Path) -> dict[str, Any]:
+    """What the out-of-fold evaluation found, for the bundle's record."""
+    facts = json.loads((part / NUMBERS_FILE).read_text(encoding="utf-8"))
+    kept = ("run", "numbers", "by_corpus", "points", "segmentation", "strata", "calibration")
+    return {key: facts[key] for key in kept}
 
 
 def is_cross_validation(folder: Path) -> bool:

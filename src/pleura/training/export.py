@@ -58,6 +58,7 @@ def export(
     version: str = "0",
     licence: str = "unstated",
     metrics: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
     graph: str | None = None,
     keep_weights: bool = True,
     thumbnails: bool = True,
@@ -87,6 +88,7 @@ def export(
         calibrator: fitted elsewhere, likewise.
         name, version, licence: of the model; by default the recipes' names.
         metrics: figures to put on record, by part.
+        about: what people say of the model, for its card.
         graph: also write each network as an exported graph, whose numbers are one of
             `pleura.training.graphs.NUMBERS`; None: none. Its decisions are compared with PyTorch's on
             tuning films.
@@ -133,6 +135,7 @@ def export(
         | {"pretraining": _pretraining(finished)},
         calibrator=calibrator,
         licence=licence,
+        about=about or {},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     fitted = finished[0].fitted
@@ -198,7 +201,9 @@ def _finished(
             f"{folder.operating_point} is damaged ({error!r}); remove it and run `pleura train` again"
         ) from error
     recipe = folder.recipe()
-    member = member_of(recipe, role=role, training=_training(described))
+    member = member_of(
+        recipe, role=role, training=_training(described) | {"effort": folder.effort()}
+    )
     return _Finished(run, member, weights, recipe.flip, described["fold"], fitted)
 
 

@@ -207,6 +207,18 @@ class RunFolder:
     def _kept(self, epoch: int) -> Path:
         return self.root / f"kept-{epoch:04d}.safetensors"
 
+    def effort(self) -> dict[str, float] | None:
+        """Films shown, seconds of training and threads, of the completed epochs; None without a log."""
+        try:
+            with self.log.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            seconds = [float(row["seconds"]) for row in rows]
+            rates = [float(row["films_per_second"]) for row in rows]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        films = sum(round(s * r) for s, r in zip(seconds, rates, strict=True))
+        return {"films": films, "seconds": sum(seconds), "threads": self.described()["threads"]}
+
     def write_log(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes `log.csv`, one epoch a row."""
         with (

@@ -1,0 +1,113 @@
+"""The model card, from a bundle and its evaluations."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_up_scores import random_scores
+
+from pleura.errors import EvaluationError
+from pleura.evaluation.card import read_about, write_card
+from pleura.evaluation.provenance import Provenance
+from pleura.evaluation.report import NUMBERS_FILE
+from pleura.evaluation.run import Run
+from pleura.evaluation.summary import summarise
+from pleura.files import write_json
+from pleura.finding import ModelIdentity
+from pleura.inference.bundle import Bundle, BundleManifest, Member, open_bundle, write_bundle
+from pleura.inference.calibration import Calibrator
+from pleura.inference.postprocess import OperatingPoint
+from pleura.inference.preprocess import InputSpec
+from tiny_graphs import graph
+
+ABOUT = {
+    "summary": "A made-up model of <two> sentences.",
+    "sections": {"Known confounders": ["Chest tubes.", "Skin folds & bandages."]},
+}
+TRAINING = {
+    "recipe": {"name": "small"},
+    "fold": 2,
+    "start": {"encoder": "imagenet"},
+    "parameters": 1234567,
+    "effort": {"films": 1800, "seconds": 7200.0, "threads": 2},
+}
+
+
+def numbers(path: Path, model: ModelIdentity, part: str) -> dict[str, object]:
+    run = Run(part, model, "0" * 64, None, "0" * 64, 80, Provenance(0, same_dataset=True))
+    told = summarise(run, random_scores(80, separation=2.0), resamples=100).facts()
+    path.mkdir(exist_ok=True)
+    write_json(path / NUMBERS_FILE, told)
+    return told
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    held = numbers(tmp_path / "oof", ModelIdentity("cv", "4 folds", "1" * 64), "out-of-fold")
+    members = [Member("unet_timm", {"encoder": "resnet10t"}, InputSpec(64), training=TRAINING)] * 2
+    manifest = BundleManifest(
+        "made-up",
+        "3",
+        tuple(members),
+        operating_point=OperatingPoint(0.4, 0.0019, 0.25, "Youden", "out-of-fold"),
+        calibrator=Calibrator("platt", slope=1.0, intercept=0.0, fitted_on="out-of-fold"),
+        metrics={"out-of-fold": held, "aim": {"value": 0.5}},
+        about=ABOUT,
+    )
+    write_bundle(tmp_path / "bundle", manifest, [], graphs=[graph(), graph()])
+    return open_bundle(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("ending", [".md", ".html"])
+def test_a_card_tells_use_numbers_and_training(bundle: Bundle, tmp_path: Path, ending: str) -> None:
+    told = numbers(tmp_path / "test", bundle.identity, "test")
+    out = tmp_path / f"card{ending}"
+    write_card(out, bundle, [tmp_path / "test"])
+    text = out.read_text()
+    auc = told["numbers"]["metrics"]["auc"]  # type: ignore[index]
+    assert text.count(f"{auc['value']:.3f}") >= 2  # out of fold, and on the test part
+    assert f"{auc['low']:.3f} to {auc['high']:.3f}" in text
+    assert "the procedure: each film was judged by the one network" in text
+    assert "this model, on films that nothing was trained on" in text
+    assert bundle.manifest.intended_use.split(".")[1].strip() in text  # not a medical device
+    assert "Known confounders" in text
+    assert "&lt;two>" in text.replace("&gt;", ">")
+    assert "0.190 %" in text
+    assert "1,234,567" in text
+    assert "3,600 films shown in all, 8.0 core hours" in text
+    assert bundle.identity.sha256 in text
+
+
+def test_a_bundle_that_says_little_has_a_card_too(tmp_path: Path) -> None:
+    member = Member("unet_timm", {"encoder": "resnet10t"}, InputSpec(64))
+    write_bundle(tmp_path / "b", BundleManifest("m", "1", (member,)), [], graphs=[graph()])
+    for name in ("card.md", "card.html"):
+        write_card(tmp_path / name, open_bundle(tmp_path / "b"))
+        assert "not calibrated" in (tmp_path / name).read_text()
+
+
+def test_an_evaluation_of_another_model_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    other = replace(bundle.identity, sha256="2" * 64)
+    numbers(tmp_path / "other", other, "test")
+    with pytest.raises(EvaluationError, match=r"is of another model \(SHA-256 2{16}"):
+        write_card(tmp_path / "card.md", bundle, [tmp_path / "other"])
+    assert not (tmp_path / "card.md").exists()
+
+
+def test_what_is_no_evaluation_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"holds no evaluation\.json"):
+        write_card(tmp_path / "card.md", bundle, [tmp_path])
+    (tmp_path / NUMBERS_FILE).write_text("{}")
+    with pytest.raises(EvaluationError, match="is damaged"):
+        write_card(tmp_path / "card.md", bundle, [tmp_path])
+    with pytest.raises(EvaluationError, match=r"a \.html or a \.md file; got card\.pdf"):
+        write_card(tmp_path / "card.pdf", bundle)
+
+
+def test_what_people_say_is_read_strictly(tmp_path: Path) -> None:
+    path = tmp_path / "about.yaml"
+    path.write_text("summary: One.\nsections: {Never: [to treat]}\n")
+    assert read_about(path).sections == {"Never": ("to treat",)}
+    path.write_text("summary: One.\nsection: {}\n")
+    with pytest.raises(EvaluationError, match="did you mean 'sections'"):
+        read_about(path)
