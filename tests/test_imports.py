@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "pleura"
 
 # Each room may import from the rooms listed with it, and from itself.
-CORE = {"errors", "files", "radiograph", "finding", "config"}
+CORE = {"errors", "files", "radiograph", "extent", "finding", "config"}
 LOW = CORE | {"networks", "read"}
 MIDDLE = LOW | {"data", "inference", "outputs"}
 ALLOWED = {
@@ -18,7 +18,8 @@ ALLOWED = {
     "files": {"errors"},
     "config": {"errors"},
     "radiograph": {"errors"},
-    "finding": {"errors", "radiograph"},
+    "extent": {"errors", "radiograph"},
+    "finding": {"errors", "radiograph", "extent"},
     "read": CORE,
     "networks": CORE,
     "outputs": CORE | {"read"},

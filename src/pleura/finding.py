@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.extent import Extent
 from pleura.radiograph import Side, SideBasis
 
 Decision = Literal["positive", "negative", "declined"]
@@ -43,8 +44,8 @@ class Lesion:
     """One connected region (8-neighbourhood) of a finding's mask.
 
     Attributes:
-        side: the patient's side its centroid lies on: that half of the image; `side_basis` says on
-            what that rests.
+        side: the patient's side: that of the lung field it lies in where the lungs are located, else of the
+            half of the image its centroid lies in. Which lung or half is which side, `side_basis` says.
         area_px: pixels of the source matrix.
         area_fraction: share of the whole image, 0 to 1.
         area_mm2: in the plane `spacing_basis` names, or None where the spacing is not believable.
@@ -91,6 +92,9 @@ class Finding:
         lesions: the mask's regions, largest first.
         instances: of a positive film, what the network found one by one, highest score first; empty where
             it does not work so.
+        extents: how large it is on each side with a lesion, the larger area first.
+        lung_fields: uint8 (H, W) on the source matrix: 1 in the patient's right lung, 2 in the left one, 0
+            elsewhere; None where they are not located.
         model: who says so.
         source, sop_instance_uid: the film's.
         notes: what the reader of the film and the detector chose or assumed, one sentence each.
@@ -108,6 +112,8 @@ class Finding:
     mask: NDArray[np.bool_] | None = None
     lesions: tuple[Lesion, ...] = ()
     instances: tuple[Instance, ...] = ()
+    extents: tuple[Extent, ...] = ()
+    lung_fields: NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -174,6 +180,7 @@ class Finding:
             "instances": [
                 {"box": list(instance.box), "score": instance.score} for instance in self.instances
             ],
+            "extents": [extent.facts() for extent in self.extents],
             "model": self.model.name,
             "model_version": self.model.version,
             "model_sha256": self.model.sha256,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pleura.extent import MEASURES, Extent, Line
 from pleura.finding import PNEUMOTHORAX, Finding, Lesion, ModelIdentity
 from pleura.radiograph import Radiograph
 
@@ -50,3 +51,26 @@ def negative(shape=(60, 80), source="film.png", **more):
 def declined(source="film.png", reason="It is a lateral view.", **more):
     """A finding of a film that could not be judged."""
     return Finding(PNEUMOTHORAX, "declined", reason, MODEL, source, **more)
+
+
+MEASURED_CELLS = ["right", 0.25, 32.5, 12.0, 15.0, 34.75, "large", "small", "large"]
+"""`EXTENT_COLUMNS` of `measured_extent()`."""
+
+
+def measured_extent(side="right"):
+    """An extent of which everything is known; its lines fit the mask of `box_mask()`."""
+    return Extent(
+        side,
+        *(0.25, 32.5, 12.0, 15.0, 34.75),
+        spacing_basis="detector",
+        lines=(
+            Line("apex_to_cupola_mm", (20.0, 22.0), (32.5, 22.0), 32.5),
+            Line("rim_at_hilum_mm", (36.5, 10.0), (36.5, 22.0), 12.0),
+            Line("rim_lateral_mm", (34.5, 10.0), (34.5, 25.0), 15.0),
+        ),
+    )
+
+
+def unmeasured_extent(side="left", why="The film is AP: the patient's posture is not known."):
+    """An extent of which nothing is known."""
+    return Extent(side, reasons=dict.fromkeys(MEASURES, why))

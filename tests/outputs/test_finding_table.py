@@ -4,10 +4,19 @@ import csv
 import json
 
 import pytest
-from made_up_findings import box_mask, declined, negative, positive
+from made_up_findings import (
+    MEASURED_CELLS,
+    box_mask,
+    declined,
+    measured_extent,
+    negative,
+    positive,
+    unmeasured_extent,
+)
 
 from pleura.outputs.table import (
     COLUMNS,
+    EXTENT_COLUMNS,
     FindingTable,
     write_failures,
 )
@@ -56,6 +65,31 @@ def test_both_tables_hold_every_finding(tmp_path):
     assert (written[2]["probability"], written[2]["area_fraction"]) == ("", "")
     assert json.loads(listing.read_text(encoding="utf-8")) == [facts(f) for f in found]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["findings.csv", "findings.json"]
+
+
+def test_the_larger_side_is_measured_in_the_table(tmp_path):
+    both = positive(box_mask(), extents=(measured_extent(), unmeasured_extent()))
+    older = facts(declined())
+    del older["extents"]
+    with FindingTable(tmp_path / "f.csv", tmp_path / "f.json") as table:
+        table.add(facts(both))
+        table.add(facts(positive(box_mask(), extents=(unmeasured_extent(),))))
+        table.add(facts(negative()))
+        table.add(older)
+    first, second, third, fourth = rows(tmp_path / "f.csv")
+    assert [first[name] for name in EXTENT_COLUMNS] == [str(cell) for cell in MEASURED_CELLS]
+    assert [second[name] for name in EXTENT_COLUMNS] == ["left"] + [""] * 8
+    assert {third[name] for name in EXTENT_COLUMNS} == {""}
+    assert {fourth[name] for name in EXTENT_COLUMNS} == {""}
+    listed = json.loads((tmp_path / "f.json").read_text())
+    assert listed[0]["extents"][0]["accp_2001"] == "large"
+    assert listed[0]["extents"][0]["lines"][0] == {
+        "name": "apex_to_cupola_mm",
+        "start": [20.0, 22.0],
+        "end": [32.5, 22.0],
+        "mm": 32.5,
+    }
+    assert "posture" in listed[0]["extents"][1]["reasons"]["rim_at_hilum_mm"]
 
 
 def test_no_findings_are_an_empty_table(tmp_path):

@@ -3,13 +3,21 @@
 import sys
 
 import pytest
-from made_up_findings import box_mask, declined, positive
+from made_up_findings import (
+    MEASURED_CELLS,
+    box_mask,
+    declined,
+    measured_extent,
+    positive,
+    unmeasured_extent,
+)
 
 from pleura.errors import MissingExtra
+from pleura.extent import MEASURES
 from pleura.finding import Instance
 from pleura.outputs import parquet
 from pleura.outputs.parquet import ParquetTable
-from pleura.outputs.table import COLUMNS
+from pleura.outputs.table import COLUMNS, EXTENT_COLUMNS
 
 OWN = {"mask": "masks/a.png", "overlay": None, "duplicate_of": None}
 
@@ -27,14 +35,20 @@ def test_findings_come_back_as_they_are(tmp_path):
         sop_instance_uid="1.2.3",
         notes=("One.", "Two."),
         instances=(Instance((20, 10, 40, 30), 0.75),),
+        extents=(measured_extent(), unmeasured_extent()),
     )
     with ParquetTable(tmp_path / "f.parquet") as table:
         table.add(found.facts() | OWN)
         table.add(declined("b.dcm").facts() | OWN)
     written = read(tmp_path / "f.parquet")
-    assert tuple(written.column_names) == (*COLUMNS, "instances")
+    assert tuple(written.column_names) == (*COLUMNS, "instances", "extents")
     first, second = written.to_pylist()
-    assert first == found.facts() | OWN
+    facts = found.facts() | OWN
+    for extent in facts["extents"]:
+        extent["reasons"] = dict.fromkeys(MEASURES) | extent["reasons"]
+    assert first == facts | {name: first[name] for name in EXTENT_COLUMNS}
+    assert [first[name] for name in EXTENT_COLUMNS] == MEASURED_CELLS
+    assert [second[name] for name in EXTENT_COLUMNS] == [None] * len(EXTENT_COLUMNS)
     assert first["lesions"][0]["box"] == [20, 10, 40, 30]
     assert first["instances"] == [{"box": [20, 10, 40, 30], "score": 0.75}]
     assert (second["probability"], second["decision"], second["lesions"]) == (None, "declined", [])

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.errors import BundleError
-from pleura.finding import Finding
+from pleura.finding import PNEUMOTHORAX, Finding
 from pleura.inference.admission import decline_reason
 from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
 from pleura.inference.ensemble import Ensemble, Vote
+from pleura.inference.lung_fields import LungFields
 from pleura.inference.manifest import GATE, SEGMENTER
+from pleura.inference.measurements import measure
 from pleura.inference.postprocess import (
     OperatingPoint,
     draw_mask,
@@ -27,13 +29,17 @@ from pleura.radiograph import Radiograph
 
 Map = NDArray[np.float32]
 
+SIDE_NOTE = "A lesion's side is that of the lung field it lies in."
+"""Of a finding whose lesions have their sides from the lungs, not from the half of the image."""
+
 
 class _Outcome(NamedTuple):
-    """What the networks make of one film: a map and boxes where the segmenters looked, and the score."""
+    """What the networks make of one film: a map and boxes where the segmenters looked, score and lungs."""
 
     probability_map: Map | None
     score: float
     boxes: NDArray[np.float32] | None = None
+    lung_fields: LungFields | None = None
 
 
 class Detector:
@@ -163,7 +169,7 @@ class Detector:
         ]
 
     def _finding(self, film: Radiograph, outcome: _Outcome) -> Finding:
-        probability_map, score, boxes = outcome
+        probability_map, score, boxes, fields = outcome
         self._check_finite(film, score, probability_map)
         point, calibrator = self.manifest.operating_point, self.manifest.calibrator
         enlarged = None
@@ -173,6 +179,9 @@ class Detector:
             enlarged = to_source_matrix(probability_map, film.shape)
             if suspected:
                 mask = draw_mask(enlarged, point)
+        found = () if enlarged is None else lesions(mask, enlarged, film, fields)
+        located = None if fields is None or fields.doubt else fields
+        is_pneumothorax = self.manifest.target.code == PNEUMOTHORAX.code
         return Finding(
             target=self.manifest.target,
             decision="positive" if mask.any() else "negative",
@@ -184,11 +193,13 @@ class Detector:
             calibrated=calibrator is not None,
             probability_map=enlarged,
             mask=mask,
-            lesions=() if enlarged is None else lesions(mask, enlarged, film),
+            lesions=found,
             instances=()
             if boxes is None or not mask.any()  # those too faint to be drawn are no finding
             else instances(boxes, self._segmenter.size, film.shape, point.pixel_threshold),
-            notes=film.notes,
+            extents=measure(mask, found, film, fields) if is_pneumothorax else (),
+            lung_fields=located.labels if located else None,
+            notes=film.notes + ((SIDE_NOTE,) if found and located else ()),
         )
 
     def _check_finite(self, film: Radiograph, score: float, probability_map: Map | None) -> None:

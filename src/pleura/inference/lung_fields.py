@@ -78,6 +78,26 @@ class LungFields:
         """bool (H, W): the patient's lung of that side."""
         return self.right if side == "right" else self.left
 
+    def side_of(self, region: NDArray[np.bool_], top: int, left: int) -> Side:
+        """The patient's side that a region of the film lies on, by the lung field that it shares most with.
+
+        Where it meets neither, it is on the side of the nearer lung's middle column.
+
+        Args:
+            region: bool (h, w), not empty: a cut-out of the film.
+            top, left: where the cut-out begins, source pixels.
+        """
+        rows, columns = region.shape
+        window = (slice(top, top + rows), slice(left, left + columns))
+        of_right, of_left = (
+            np.count_nonzero(region & lung[window]) for lung in (self.right, self.left)
+        )
+        if of_right != of_left:
+            return "right" if of_right > of_left else "left"
+        column = left + float(np.nonzero(region)[1].mean())
+        right_column, left_column = (_middle(lung) for lung in (self.right, self.left))
+        return "right" if abs(column - right_column) <= abs(column - left_column) else "left"
+
 
 def _cleaned(lung: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The largest region of a lung, 0 or 255, without holes."""
@@ -118,6 +138,6 @@ def _doubt(at_left: NDArray[np.uint8], at_right: NDArray[np.uint8], image_left: 
     return None
 
 
-def _middle(lung: NDArray[np.uint8]) -> float:
+def _middle(lung: NDArray[np.uint8] | NDArray[np.bool_]) -> float:
     """Mean column of a lung's pixels."""
     return float(np.nonzero(lung)[1].mean())

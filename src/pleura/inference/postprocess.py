@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.finding import Instance, Lesion
+from pleura.inference.lung_fields import LungFields
 from pleura.radiograph import Radiograph, Side
 
 TOP_SHARE = 0.001
@@ -104,9 +105,16 @@ def draw_mask(probability_map: NDArray[np.float32], point: OperatingPoint) -> ND
 
 
 def lesions(
-    mask: NDArray[np.bool_], probability_map: NDArray[np.float32], film: Radiograph
+    mask: NDArray[np.bool_],
+    probability_map: NDArray[np.float32],
+    film: Radiograph,
+    fields: LungFields | None = None,
 ) -> tuple[Lesion, ...]:
-    """The connected regions of `mask`, largest first, with the patient's side each lies on."""
+    """The connected regions of `mask`, largest first, with the patient's side each lies on.
+
+    That is the side of the lung field it lies in, or of the half of the image where `fields` is None or
+    in doubt.
+    """
     if not mask.any():
         return ()
     count, labels, stats, centroids = cv2.connectedComponentsWithStats(
@@ -120,7 +128,9 @@ def lesions(
         inside = labels[window] == i
         found.append(
             Lesion(
-                side=_side(float(centroids[i][0]), mask.shape[1], film.image_left),
+                side=_side(float(centroids[i][0]), mask.shape[1], film.image_left)
+                if fields is None or fields.doubt
+                else fields.side_of(inside, top, left),
                 side_basis=film.side_basis,
                 area_px=area,
                 area_fraction=area / mask.size,

@@ -7,22 +7,24 @@ from types import TracebackType
 from typing import Any
 
 from pleura.errors import MissingExtra
+from pleura.extent import MEASURES
 from pleura.files import PARTIAL
-from pleura.outputs.table import COLUMNS, NO_TEXT
+from pleura.outputs.table import COLUMNS, EXTENT_COLUMNS, NO_TEXT, of_largest_side
 
 ROWS_IN_GROUP = 10_000
 """Findings that are kept in memory and written together."""
 
-_NUMBERS = ("probability", "area_fraction", "area_mm2")
+_NUMBERS = ("probability", "area_fraction", "area_mm2", *MEASURES)
+_LISTS = ("instances", "extents")
 _LESION_NUMBERS = ("area_fraction", "area_mm2", "peak_probability")
 
 
 class ParquetTable:
     """Writes findings as they come; a `Table`.
 
-    The columns are those of the CSV, numbers as numbers, and `instances`; that, `lesions` and `notes` are
-    lists. What is not known is null. Texts are as they are, but for what is no text in a file's name, which
-    is written as an escape.
+    The columns are those of the CSV, numbers as numbers, and `instances` and `extents`; these, `lesions` and
+    `notes` are lists. What is not known is null. Texts are as they are, but for what is no text in a file's
+    name, which is written as an escape.
 
     Args:
         path: the file; written under `.partial` until it is whole.
@@ -50,8 +52,9 @@ class ParquetTable:
 
     def add(self, facts: Mapping[str, Any]) -> None:
         """Takes one finding."""
-        row = {name: _text(facts[name]) for name in COLUMNS}
-        self._rows.append(row | {"instances": facts.get("instances", [])})
+        flat = {**facts, **of_largest_side(facts)}
+        row = {name: _text(flat[name]) for name in COLUMNS}
+        self._rows.append(row | {name: facts.get(name, []) for name in _LISTS})
         if len(self._rows) == ROWS_IN_GROUP:
             self._flush()
 
@@ -86,8 +89,17 @@ def _schema(arrow: Any) -> Any:
         "notes": arrow.list_(text),
     }
     found = arrow.list_(arrow.struct([("box", box), ("score", number)]))
+    point = arrow.list_(number, 2)
+    line = arrow.struct([("name", text), ("start", point), ("end", point), ("mm", number)])
+    extent = arrow.struct(
+        [("side", text)]
+        + [(name, kinds.get(name, text)) for name in EXTENT_COLUMNS[1:]]
+        + [("spacing_basis", text)]
+        + [("reasons", arrow.struct([(name, text) for name in MEASURES]))]
+        + [("lines", arrow.list_(line))]
+    )
     columns = [(name, kinds.get(name, text)) for name in COLUMNS]
-    return arrow.schema([*columns, ("instances", found)])
+    return arrow.schema([*columns, ("instances", found), ("extents", arrow.list_(extent))])
 
 
 def _text(value: Any) -> Any:

@@ -12,7 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TextIO
 
+from pleura.extent import MEASURES
 from pleura.files import PARTIAL, whole
+
+EXTENT_COLUMNS = ("extent_side", *MEASURES, "accp_2001", "bts_2010", "bts_2023")
+"""Of the side on which the finding's area is largest: the patient's side, and what `Extent` says of it."""
 
 COLUMNS = (
     "file",
@@ -23,6 +27,7 @@ COLUMNS = (
     "side",
     "side_basis",
     "area_mm2",
+    *EXTENT_COLUMNS,
     "lesions",
     "calibrated",
     "reason",
@@ -116,7 +121,15 @@ class FindingTable:
 def csv_row(facts: Mapping[str, Any]) -> list[str]:
     """The cells of `COLUMNS` for the facts of one finding, safe to open in a spreadsheet."""
     flat = dict(facts, lesions=len(facts["lesions"]), notes=" | ".join(facts["notes"]))
+    flat |= of_largest_side(facts)
     return [cell(flat[name]) for name in COLUMNS]
+
+
+def of_largest_side(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """`EXTENT_COLUMNS` for the facts of one finding; None where there is no lesion."""
+    extents = facts.get("extents")  # older journals hold none
+    largest = extents[0] if extents else {}
+    return {name: largest.get("side" if name == "extent_side" else name) for name in EXTENT_COLUMNS}
 
 
 def write_failures(path: Path, failures: Iterable[tuple[str, str]]) -> None:

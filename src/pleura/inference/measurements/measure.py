@@ -1,0 +1,79 @@
+"""From a finding's mask and the lung fields to an `Extent` of each side."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from pleura.extent import MEASURES, Extent
+from pleura.finding import Lesion
+from pleura.inference.lung_fields import LungFields
+from pleura.inference.measurements.distances import Distances, distances, refused
+from pleura.inference.measurements.hemithorax import Mask
+from pleura.inference.measurements.posture import why_no_distances
+from pleura.radiograph import Radiograph, Side
+
+NO_LUNGS = "The model does not locate the lungs."
+
+
+def measure(
+    mask: Mask, found: Sequence[Lesion], film: Radiograph, fields: LungFields | None
+) -> tuple[Extent, ...]:
+    """How large the pneumothorax of each side is.
+
+    Args:
+        mask: bool (H, W) on the film's matrix.
+        found: its lesions, as `lesions` gives them.
+        film: the film.
+        fields: its lung fields; None where the model locates none.
+
+    Returns:
+        An extent for each side with a lesion, the one of the larger area first; its measures are None, with
+        the reason, where they cannot be taken.
+    """
+    areas: dict[Side, int] = {}
+    for lesion in found:
+        areas[lesion.side] = areas.get(lesion.side, 0) + lesion.area_px
+    sides = sorted(areas, key=lambda side: -areas[side])
+    return tuple(
+        _extent(_of_side(mask, found, side) if len(sides) > 1 else mask, side, film, fields)
+        for side in sides
+    )
+
+
+def _extent(lesions: Mask, side: Side, film: Radiograph, fields: LungFields | None) -> Extent:
+    doubt = NO_LUNGS if fields is None else fields.doubt
+    if fields is None or doubt is not None:
+        reasons = dict.fromkeys(MEASURES, doubt or NO_LUNGS)
+        return Extent(side, spacing_basis=film.spacing_basis, reasons=reasons)
+    lung = fields.lung(side)
+    taken = _taken(lesions, lung, side, film)
+    return Extent(
+        side,
+        area_fraction_of_lung=np.count_nonzero(lesions) / np.count_nonzero(lesions | lung),
+        **taken.values,
+        spacing_basis=film.spacing_basis,
+        reasons=taken.reasons,
+        lines=taken.lines,
+    )
+
+
+def _taken(lesions: Mask, lung: Mask, side: Side, film: Radiograph) -> Distances:
+    why, spacing = why_no_distances(film), film.trusted_spacing_mm
+    if why is not None or spacing is None:
+        return refused(why or "")
+    return distances(lesions, lung, spacing, wall_at_left=side == film.image_left)
+
+
+def _of_side(mask: Mask, found: Sequence[Lesion], side: Side) -> Mask:
+    """The regions of `mask` that are lesions of `side`."""
+    wanted = {(lesion.box, lesion.area_px) for lesion in found if lesion.side == side}
+    count, regions, stats, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    kept = np.zeros(count, np.bool_)
+    for i in range(1, count):  # 0 is the background
+        left, top, width, height, area = (int(v) for v in stats[i])
+        kept[i] = ((top, left, top + height, left + width), area) in wanted
+    of_side: Mask = kept[regions]
+    return of_side
