@@ -9,7 +9,8 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ from pleura.training.export import export
 from pleura.training.loop import Average, Trainer
 from pleura.training.recipe import LossTerm, NetworkRecipe, OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
-from pleura.training.train import Report, choose_fabric, train
+from pleura.training.train import Report, choose_fabric, train, trained_on
 
 RECIPE = Recipe(
     name="blocks",
@@ -81,6 +82,23 @@ def test_a_run_leaves_what_a_person_needs(whole: Path) -> None:
     assert not list(whole.rglob("*.partial"))
     modes = {(whole / name).stat().st_mode for name in ("best.safetensors", "last.ckpt", "log.csv")}
     assert len(modes) == 1  # whoever may read the log may read the weights
+
+
+def test_corpora_that_a_recipe_does_without_are_not_trained_on(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    first, *others = blocks_split.part("train")
+    films = {i: SimpleNamespace(corpus="far" if i == first else "near") for i in blocks.by_id}
+    dataset = cast(Dataset, SimpleNamespace(by_id=films))
+    assert trained_on(RECIPE, dataset, blocks_split, None) == (first, *others)
+    without = replace(RECIPE, without_corpora=("far",))
+    assert trained_on(without, dataset, blocks_split, None) == tuple(others)
+    with pytest.raises(UnknownName, match="fra"):
+        trained_on(replace(RECIPE, without_corpora=("fra",)), dataset, blocks_split, None)
+    everything = replace(RECIPE, without_corpora=("blocks",))
+    with pytest.raises(TrainingError, match="0 positive of 0"):
+        train(everything, blocks, blocks_split, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_same_seed_gives_the_same_weights(

@@ -1,7 +1,7 @@
 """`export`: finished runs to a bundle, alone, averaged, or one behind another as a cascade."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +25,9 @@ from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, MAX_MEMBERS, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
+from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
-from pleura.training.train import member_of
-
-_CHOSEN_BY = ("train", "tune")  # parts of a split that a model comes from
+from pleura.training.train import member_of, trained_on
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class _Finished:
     """A finished run: what it says of itself, the weights it kept and what was fitted on its tuning films."""
 
     root: Path
+    recipe: Recipe
     member: Member
     weights: Sequence[bytes]
     flip: bool
@@ -115,7 +115,6 @@ def export(
     runs = [run / SEGMENTER if is_cascade(run) else run for run in runs]
     finished = [_finished(run, dataset, split, SEGMENTER, given) for run in runs]
     finished += [_finished(run, dataset, split, GATE, given) for run in gates]
-    folds = {run.fold for run in finished}
     if given is None:
         _check_common_fold(finished)
     weights = [one for run in finished for one in run.weights]
@@ -131,7 +130,7 @@ def export(
         flip=flip or any(run.flip for run in finished),
         target=dataset.target,
         operating_point=OperatingPoint(0, 0, 0),  # nothing is decided while it is being fitted
-        data_card=_data_card(dataset, split, folds, thumbnails=thumbnails)
+        data_card=_data_card(dataset, split, finished, thumbnails=thumbnails)
         | {"pretraining": _pretraining(finished)},
         calibrator=calibrator,
         licence=licence,
@@ -165,7 +164,7 @@ def export(
             weights,
             dataset,
             numbers=graph,
-            train=split.part("train", finished[0].fold),
+            train=trained_on(finished[0].recipe, dataset, split, finished[0].fold),
             tune=split.part("tune", finished[0].fold),
             progress=checking,
         )
@@ -204,7 +203,7 @@ def _finished(
     member = member_of(
         recipe, role=role, training=_training(described) | {"effort": folder.effort()}
     )
-    return _Finished(run, member, weights, recipe.flip, described["fold"], fitted)
+    return _Finished(run, recipe, member, weights, recipe.flip, described["fold"], fitted)
 
 
 def _rule(runs: Sequence[_Finished], gates: Sequence[Path], aim: str) -> Rule:
@@ -258,15 +257,15 @@ def _training(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _data_card(
-    dataset: Dataset, split: Split, folds: Collection[int | None], *, thumbnails: bool
+    dataset: Dataset, split: Split, runs: Sequence[_Finished], *, thumbnails: bool
 ) -> dict[str, Any]:
     """Which films made the model: corpora, counts, patients, and their pixels' hashes.
 
     A film that one network of several was trained on is a training film of the whole.
     """
-    parts = {name: {i for fold in folds for i in split.part(name, fold)} for name in _CHOSEN_BY}
-    parts["tune"] -= parts["train"]
-    parts["test"] = set(split.part("test"))
+    train = {i for run in runs for i in trained_on(run.recipe, dataset, split, run.fold)}
+    tune = {i for run in runs for i in split.part("tune", run.fold)}
+    parts = {"train": train, "tune": tune - train, "test": set(split.part("test"))}
     card: dict[str, Any] = {
         "corpora": [
             {key: corpus.get(key) for key in ("name", "layout", "quality")}

@@ -188,7 +188,7 @@ def _film_sets(
     size: int,
 ) -> tuple[FilmSet, FilmSet]:
     """The training and the tuning films at `size`, after a look at whether anything can come of them."""
-    parts = [split.part(part, fold) for part in ("train", "tune")]
+    parts = [trained_on(recipe, dataset, split, fold), split.part("tune", fold)]
     for part, film_ids in zip(("train", "tune"), parts, strict=True):
         positives = sum(dataset.by_id[film_id].label == 1 for film_id in film_ids)
         if not 0 < positives < len(film_ids):
@@ -204,14 +204,37 @@ def _film_sets(
     return train, tuning
 
 
+def trained_on(recipe: Recipe, dataset: Dataset, split: Split, fold: int | None) -> tuple[str, ...]:
+    """The ids of the films that a run of `recipe` learns from.
+
+    Raises:
+        UnknownName: a corpus to be left out is not in the dataset.
+    """
+    known = sorted({film.corpus for film in dataset.by_id.values()})
+    for corpus in recipe.without_corpora:
+        if corpus not in known:
+            raise UnknownName.among("corpus", corpus, known)
+    films = split.part("train", fold)
+    return tuple(i for i in films if dataset.by_id[i].corpus not in recipe.without_corpora)
+
+
 def choose_fabric(recipe: Recipe, device: str) -> Fabric:
     """Device and precision for a recipe.
 
     Raises:
         UnknownName, DeviceUnavailable: there is no such device, or not here.
     """
+    return fabric_for(recipe.precision, device)
+
+
+def fabric_for(precision: str, device: str) -> Fabric:
+    """Device and precision for `auto` (bf16 where the machine computes in it), `bf16` or `32`.
+
+    Raises:
+        UnknownName, DeviceUnavailable: there is no such device, or not here.
+    """
     device = choose_device(device)
-    bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and _computes_bf16(device))
+    bf16 = precision == "bf16" or (precision == "auto" and _computes_bf16(device))
     torch.backends.cudnn.deterministic = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Fabric's advice on GPUs that are not used

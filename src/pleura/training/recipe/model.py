@@ -169,6 +169,8 @@ class Recipe:
         augmentation: a named set of `pleura.data.augment`.
         positive_share: of each epoch's films that are positive: all positives and as many negatives, drawn
             anew each epoch, as make up the rest; one share or a schedule. None takes every film each epoch.
+        without_corpora: corpora none of whose films is trained on, whatever the split says: to measure what
+            each is worth.
         epoch_films: films an epoch at most, drawn from those it would show; None shows them all.
         batch_size: films an optimiser step.
         micro_batch: films a forward pass; gradients are summed to `batch_size`. None: the same.
@@ -202,6 +204,7 @@ class Recipe:
     optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: str = "none"
     positive_share: float | ShareSchedule | None = None
+    without_corpora: tuple[str, ...] = ()
     epoch_films: int | None = None
     batch_size: int = 8
     micro_batch: int | None = None
