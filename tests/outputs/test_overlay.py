@@ -4,11 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_findings import box_mask, declined, film, negative, positive
+from made_up_findings import (
+    box_mask,
+    declined,
+    film,
+    measured_extent,
+    negative,
+    positive,
+    unmeasured_extent,
+)
 
+from pleura.extent import Line
 from pleura.finding import Instance
+from pleura.outputs import measures
 from pleura.outputs import overlay as module
-from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet, draw_contour, overlay
+from pleura.outputs.drawing import INK, STRIP, draw_contour
+from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet, overlay
 
 
 def where(picture, colour, tolerance=12):
@@ -163,6 +174,77 @@ def test_odd_films_are_drawn(shape):
         assert where(picture, FINDING, 80).any() or shape == (1, 1)
 
 
+def lungs():
+    drawn = np.zeros((60, 80), np.uint8)
+    drawn[15:55, 8:36], drawn[15:55, 44:72] = 1, 2
+    return drawn
+
+
+def test_distances_lie_where_they_were_taken():
+    found = positive(box_mask(), extents=(measured_extent(),), lung_fields=lungs())
+    with_them = overlay(film(), found, size=800, caption=False)  # ten times the film
+    without = overlay(film(), found, size=800, caption=False, measures=False)
+    added = (with_them != without).any(axis=2)
+    assert not (without[150:190, 400:] != 128).any()
+    ink = where(with_them, INK)
+    assert ink[202:323, 220].all()  # the apex: column 22, rows 20 to 32.5
+    assert ink[365, 102:218].all()  # the hilum: row 36.5, columns 10 to 22
+    assert ink[345, 102:248].all()
+    assert added[150, 100:350].all()  # the upper edge of the right lung, and of the left
+    assert added[150, 450:710].all()
+    faint = with_them[150, 200].astype(int) - 128
+    assert (faint > 0).all()
+    assert (faint < 30).all()  # on grey 128, no more than that of MUTED
+    assert added[250:290, 232:420].any()  # the words beside the apex
+
+
+def test_a_distance_is_told_once_and_no_words_lie_on_others():
+    lines = (
+        Line("apex_to_cupola_mm", (20.0, 20.0), (40.0, 20.0), 20.0),
+        Line("rim_lateral_mm", (30.5, 10.0), (30.5, 20.0), 10.0),
+        Line("collins_upper", (30.5, 10.0), (30.5, 20.0), 10.0),
+        Line("collins_lower", (31.5, 10.0), (31.5, 20.0), 10.0),
+    )
+    assert measures._told_once(lines) == [lines[0], lines[1], lines[3]]
+    picture = measures.Image.new("RGB", (800, 600))
+    pen = measures.ImageDraw.Draw(picture)
+    taken = []
+    for line in lines:
+        at = [(column * 10, row * 10) for row, column in (line.start, line.end)]
+        taken.append(measures._label(pen, line, at[1], at[0], 16, taken))
+    pairs = [(one, other) for i, one in enumerate(taken) for other in taken[:i]]
+    assert not any(measures._meet(one, other) for one, other in pairs)
+
+
+def test_what_is_said_of_the_extent():
+    known = measured_extent()
+    assert measures.words(known) == (
+        "Right: 25 % of the lung field; apex 32 mm (ACCP 2001: large), hilum 12 mm (BTS 2010: small), "
+        "lateral 15 mm (BTS 2023: large), Collins 35 %; mm at the detector"
+    )
+    assert measures.words(unmeasured_extent()) == (
+        "The film is AP: the patient's posture is not known."
+    )
+    reasons = {name: why for name, why in unmeasured_extent().reasons.items() if "lung" not in name}
+    share = replace(unmeasured_extent(), area_fraction_of_lung=0.1, reasons=reasons)
+    assert measures.words(share) == (
+        "Left: 10 % of the lung field. The film is AP: the patient's posture is not known."
+    )
+
+
+def test_the_caption_tells_of_the_extent_where_lungs_are_located():
+    given, mask = film((300, 400)), box_mask((300, 400))
+    plain = positive(mask, extents=(unmeasured_extent(),))
+    labels = np.zeros((300, 400), np.uint8)
+    labels[50:200, 50:350] = 1
+    told = replace(plain, lung_fields=labels)
+    heights = [
+        overlay(given, found, measures=on).shape[0]
+        for found, on in ((plain, True), (told, False), (told, True))
+    ]
+    assert heights[0] == heights[1] < heights[2]
+
+
 def test_what_does_not_belong_to_the_film():
     other = np.ones((5, 5), bool)
     with pytest.raises(ValueError, match="finding's mask"):
@@ -171,6 +253,8 @@ def test_what_does_not_belong_to_the_film():
         overlay(film(), negative(), other)
     with pytest.raises(ValueError, match="probability map"):
         overlay(film(), negative(probability_map=other.astype(np.float32)))
+    with pytest.raises(ValueError, match="lung fields"):
+        overlay(film(), negative(lung_fields=other.astype(np.uint8)))
     with pytest.raises(ValueError, match="at least 16 px"):
         overlay(film(), negative(), size=15)
 
@@ -192,7 +276,7 @@ def test_a_sheet_has_a_tile_for_each_picture():
     for n in range(5):
         y, x = gap + n // 3 * 52 + 25, gap + n % 3 * 52 + 25
         assert (sheet[y, x] == 40 * (n + 1)).all()
-    assert (sheet[gap + 77, gap + 129] == module._STRIP).all()  # the sixth place is empty
+    assert (sheet[gap + 77, gap + 129] == STRIP).all()  # the sixth place is empty
 
 
 def test_a_sheet_fits_pictures_of_any_shape():
@@ -200,7 +284,7 @@ def test_a_sheet_fits_pictures_of_any_shape():
     sheet = contact_sheet([wide, tall], 9, tile=50)
     assert sheet.shape == (54, 106, 3)
     assert (sheet[27, 5] == 200).all()
-    assert (sheet[5, 27] == module._STRIP).all()
+    assert (sheet[5, 27] == STRIP).all()
     assert (sheet[5, 79] == 100).all()
 
 

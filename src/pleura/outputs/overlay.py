@@ -2,33 +2,28 @@
 
 The film is drawn on its source matrix, scaled evenly: a picture for looking at, whose proportions are the
 source's own even where its pixels are not square in mm. Nothing is drawn on the film but contours, the side
-markers, and the boxes and scores of a network that finds instances; words stand on a strip below.
+markers, distances that were taken, and the boxes and scores of a network that finds instances; words stand on
+a strip below.
 """
 
 import math
 from collections.abc import Sequence
-from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pleura.finding import Finding, Instance
+from pleura.outputs.drawing import INK, MUTED, RGB, STRIP, draw_contour, typeface, wrapped, write
+from pleura.outputs.measures import draw_distances, draw_lungs, words
 from pleura.radiograph import Radiograph, Side
 
 FINDING = (255, 176, 32)
 """Colour of the finding's contour, RGB."""
 TRUTH = (64, 208, 255)
 """Colour of the labelled contour, RGB; tells from `FINDING` with any colour vision."""
-_STRIP = (18, 22, 25)
-_INK = (236, 240, 242)
-_MUTED = (160, 172, 180)
 _DECLINED = (214, 120, 110)
-_OVERSAMPLE = 4
-_SUBPIXEL_BITS = 4
-
-RGB = tuple[int, int, int]
 
 
 def overlay(
@@ -39,6 +34,7 @@ def overlay(
     *,
     heat: bool = False,
     caption: bool = True,
+    measures: bool = True,
 ) -> NDArray[np.uint8]:
     """The film with its finding.
 
@@ -49,6 +45,7 @@ def overlay(
         size: longer side of the film in the picture, px; the film's own by default.
         heat: whether to tint the film faintly by the probability map, where there is one.
         caption: whether to add the strip of words below.
+        measures: whether to draw the lungs and the distances that were taken, where the finding has them.
 
     Returns:
         uint8 (H', W', 3), RGB.
@@ -62,34 +59,22 @@ def overlay(
     if heat and finding.probability_map is not None:
         picture = _tinted(picture, finding.probability_map)
     thickness = max(1.0, min(height, width) / 300.0)
+    if measures and finding.lung_fields is not None:
+        draw_lungs(picture, finding.lung_fields, 0.6 * thickness)
     if truth is not None and truth.any():
         draw_contour(picture, truth, TRUTH, thickness)
     if finding.mask is not None and finding.mask.any():
         draw_contour(picture, finding.mask, FINDING, thickness)
     drawn = Image.fromarray(picture)
     _boxes(drawn, finding.instances, film.shape, thickness)
+    if measures:
+        draw_distances(drawn, finding.extents, film.shape, 0.5 * thickness)
     _side_markers(drawn, film.image_left)
     if finding.decision == "declined":
         _frame(drawn, max(2, round(2 * thickness)))
     if caption:
-        drawn = _captioned(drawn, film, finding, truth)
+        drawn = _captioned(drawn, film, finding, truth, measures=measures)
     return np.asarray(drawn, dtype=np.uint8)
-
-
-def draw_contour(
-    picture: NDArray[np.uint8], mask: NDArray[np.bool_], colour: RGB, thickness: float = 1.5
-) -> None:
-    """Draws the outline of `mask` into `picture`, in place and anti-aliased.
-
-    Args:
-        picture: uint8 (H', W', 3), RGB.
-        mask: bool (H, W), of any size: its outline is scaled to the picture.
-        colour: RGB.
-        thickness: of the line, px of the picture.
-    """
-    # A dark rim below the line keeps it readable on bone and on air alike.
-    for ink, line in ((_STRIP, thickness + 1.6), (colour, thickness)):
-        _blend(picture, _line_cover(mask, picture.shape[:2], line), ink)
 
 
 def contact_sheet(
@@ -126,18 +111,18 @@ def contact_sheet(
     columns = min(columns, len(images))
     rows, gap = math.ceil(len(images) / columns), max(2, side // 50)
     type_size = max(9, side // 18)
-    lines = [_wrapped(text, type_size, side) for text in captions]
+    lines = [wrapped(text, type_size, side) for text in captions]
     below = max((len(text) for text in lines), default=0) * round(type_size * 1.3)
     below += gap if below else 0
     step = side + gap, side + below + gap
-    sheet = Image.new("RGB", (columns * step[0] + gap, rows * step[1] + gap), _STRIP)
+    sheet = Image.new("RGB", (columns * step[0] + gap, rows * step[1] + gap), STRIP)
     pen = ImageDraw.Draw(sheet)
     for n, image in enumerate(images):
         x, y = gap + n % columns * step[0], gap + n // columns * step[1]
         fitted = Image.fromarray(_fitted(image, side))
         sheet.paste(fitted, (x + (side - fitted.width) // 2, y + (side - fitted.height) // 2))
         if lines:
-            _write(pen, (x, y + side + gap // 2), lines[n], type_size, _INK)
+            write(pen, (x, y + side + gap // 2), lines[n], type_size, INK)
     return np.asarray(sheet, dtype=np.uint8)
 
 
@@ -149,6 +134,7 @@ def _check(
     for what, array in (
         ("finding's mask", finding.mask),
         ("finding's probability map", finding.probability_map),
+        ("finding's lung fields", finding.lung_fields),
         ("labelled mask", truth),
     ):
         if array is not None and array.shape != film.shape:
@@ -180,46 +166,16 @@ def _tinted(picture: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDA
     return np.asarray(np.rint(tinted), dtype=np.uint8)
 
 
-def _line_cover(
-    mask: NDArray[np.bool_], shape: tuple[int, ...], thickness: float
-) -> NDArray[np.float32]:
-    """How much of each pixel of a picture of `shape` the outline of `mask` covers, 0 to 1."""
-    height, width = shape[:2]
-    over = _OVERSAMPLE if max(height, width) <= 1024 else 2
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    scale = np.array([width / mask.shape[1], height / mask.shape[0]]) * over
-    # Contour points are pixel centres: half a pixel further on an axis of pixel edges.
-    fixed = [
-        np.rint(((c.astype(np.float64) + 0.5) * scale - 0.5) * (1 << _SUBPIXEL_BITS)).astype(
-            np.int32
-        )
-        for c in contours
-    ]
-    canvas = np.zeros((height * over, width * over), np.uint8)
-    cv2.polylines(
-        canvas, fixed, True, 255, max(1, round(thickness * over)), cv2.LINE_8, _SUBPIXEL_BITS
-    )
-    cover = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
-    return cover.astype(np.float32) / np.float32(255.0)
-
-
-def _blend(picture: NDArray[np.uint8], cover: NDArray[np.float32], colour: RGB) -> None:
-    touched = cover > 0
-    weight = cover[touched][:, None]
-    mixed = picture[touched] * (1.0 - weight) + np.array(colour, np.float32) * weight
-    picture[touched] = np.rint(mixed).astype(np.uint8)
-
-
 def _side_markers(drawn: Image.Image, image_left: Side) -> None:
     """R and L at the picture's edges: the patient's sides."""
     size = max(9, min(drawn.size) // 22)
     inset = max(3, size // 3)
     left = "R" if image_left == "right" else "L"
     right = "L" if left == "R" else "R"
-    pen, font = ImageDraw.Draw(drawn), _font(size)
+    pen, font = ImageDraw.Draw(drawn), typeface(size)
     rim = max(1, size // 10)
     for text, x, anchor in ((left, inset, "la"), (right, drawn.width - inset, "ra")):
-        pen.text((x, inset), text, _INK, font, anchor=anchor, stroke_width=rim, stroke_fill=_STRIP)
+        pen.text((x, inset), text, INK, font, anchor=anchor, stroke_width=rim, stroke_fill=STRIP)
 
 
 def _boxes(
@@ -232,12 +188,12 @@ def _boxes(
     for instance in reversed(found):  # the best on top
         top, left, bottom, right = instance.box
         corners = (left * along, top * down, right * along - 1, bottom * down - 1)
-        pen.rectangle(corners, outline=_STRIP, width=max(3, round(1.5 * thickness)))
+        pen.rectangle(corners, outline=STRIP, width=max(3, round(1.5 * thickness)))
         pen.rectangle(corners, outline=FINDING, width=max(1, round(0.5 * thickness)))
         above = corners[1] > 1.4 * size
         place = (corners[0], corners[1] - rim) if above else (corners[0], corners[3] + 2 * rim)
         text, anchor = _shown(instance.score), "lb" if above else "la"
-        pen.text(place, text, FINDING, _font(size), anchor, stroke_width=rim, stroke_fill=_STRIP)
+        pen.text(place, text, FINDING, typeface(size), anchor, stroke_width=rim, stroke_fill=STRIP)
 
 
 def _frame(drawn: Image.Image, thickness: int) -> None:
@@ -246,29 +202,36 @@ def _frame(drawn: Image.Image, thickness: int) -> None:
 
 
 def _captioned(
-    drawn: Image.Image, film: Radiograph, finding: Finding, truth: NDArray[np.bool_] | None
+    drawn: Image.Image,
+    film: Radiograph,
+    finding: Finding,
+    truth: NDArray[np.bool_] | None,
+    *,
+    measures: bool,
 ) -> Image.Image:
     size = max(10, min(30, drawn.width // 28))
     inset, step = max(4, size // 2), round(size * 1.35)
     room = drawn.width - 2 * inset
     paragraphs: list[tuple[str, RGB]] = [
-        (_headline(finding), _DECLINED if finding.decision == "declined" else _INK)
+        (_headline(finding), _DECLINED if finding.decision == "declined" else INK)
     ]
     if finding.decision == "declined":
-        paragraphs.append((finding.reason, _INK))
+        paragraphs.append((finding.reason, INK))
     elif finding.side is not None:
-        paragraphs.append((f"Side: {_side_words(finding, film.image_left)}", _INK))
+        paragraphs.append((f"Side: {_side_words(finding, film.image_left)}", INK))
+        if measures and finding.lung_fields is not None:
+            paragraphs += [(words(extent), MUTED) for extent in finding.extents]
     elif film.side_basis == "convention":
-        paragraphs.append(("R and L by convention", _MUTED))
+        paragraphs.append(("R and L by convention", MUTED))
     legend = [(FINDING, "finding")] if finding.decision == "positive" else []
     if truth is not None:
         legend.append((TRUTH, "labelled" if truth.any() else "labelled: none"))
-    wrapped = [(_wrapped(text, size, room), ink) for text, ink in paragraphs]
-    count = sum(len(lines) for lines, _ in wrapped) + bool(legend)
-    strip = Image.new("RGB", (drawn.width, count * step + 2 * inset), _STRIP)
+    told = [(wrapped(text, size, room), ink) for text, ink in paragraphs]
+    count = sum(len(lines) for lines, _ in told) + bool(legend)
+    strip = Image.new("RGB", (drawn.width, count * step + 2 * inset), STRIP)
     pen, y = ImageDraw.Draw(strip), inset
-    for lines, ink in wrapped:
-        y = _write(pen, (inset, y), lines, size, ink)
+    for lines, ink in told:
+        y = write(pen, (inset, y), lines, size, ink)
     _legend(pen, (inset, y), legend, size)
     whole = Image.new("RGB", (drawn.width, drawn.height + strip.height))
     whole.paste(drawn, (0, 0))
@@ -306,47 +269,8 @@ def _legend(
     x, y = at
     for colour, text in entries:
         pen.line((x, y + size * 0.62, x + size * 1.2, y + size * 0.62), colour, max(2, size // 6))
-        pen.text((x + size * 1.6, y), text, _MUTED, _font(size))
-        x += round(size * 2.8 + _font(size).getlength(text))
-
-
-def _write(
-    pen: ImageDraw.ImageDraw, at: tuple[int, int], lines: Sequence[str], size: int, ink: RGB
-) -> int:
-    """Writes lines below one another; gives the height at which the next would stand."""
-    x, y = at
-    for line in lines:
-        pen.text((x, y), line, ink, _font(size))
-        y += round(size * 1.35)
-    return y
-
-
-def _wrapped(text: str, size: int, room: int, most: int = 4) -> list[str]:
-    """`text` in lines no wider than `room` px, `most` of them; what is longer ends in an ellipsis."""
-    font, lines = _font(size), [""]
-    for word in text[:600].split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > room:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    if len(lines) > most:
-        lines = [*lines[: most - 1], lines[most - 1] + "…"]
-    return [_clipped(line, font, room) for line in lines]
-
-
-def _clipped(line: str, font: ImageFont.FreeTypeFont, room: int) -> str:
-    while len(line) > 2 and font.getlength(line) > room:
-        line = line.rstrip("…")[:-1] + "…"
-    return line
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise ValueError("this Pillow was built without FreeType; install Pillow's own wheel")
-    return font
+        pen.text((x + size * 1.6, y), text, MUTED, typeface(size))
+        x += round(size * 2.8 + typeface(size).getlength(text))
 
 
 def _fitted(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

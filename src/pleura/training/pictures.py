@@ -14,7 +14,8 @@ from pleura.errors import DatasetError
 from pleura.files import write_bytes
 from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.outputs.curves import save_png, training_curves
-from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet, draw_contour
+from pleura.outputs.drawing import draw_contour
+from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet
 from pleura.training.recipe import Recipe
 
 SHEET_FILMS = 16

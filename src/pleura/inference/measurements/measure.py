@@ -50,7 +50,7 @@ def _extent(lesions: Mask, side: Side, film: Radiograph, fields: LungFields | No
     taken = _taken(lesions, lung, side, film)
     return Extent(
         side,
-        area_fraction_of_lung=np.count_nonzero(lesions) / np.count_nonzero(lesions | lung),
+        area_fraction_of_lung=float(np.count_nonzero(lesions) / np.count_nonzero(lesions | lung)),
         **taken.values,
         spacing_basis=film.spacing_basis,
         reasons=taken.reasons,
