@@ -15,7 +15,7 @@ from pleura.read.dicom import is_dicom, read_dicom
 from pleura.read.image import read_image
 from pleura.read.quiet import quiet
 from pleura.read.rle import decode_rle, encode_rle
-from pleura.read.source import DEFAULT_LIMITS, Limits, Source, load, name_of, named
+from pleura.read.source import DEFAULT_LIMITS, NO_FILM, Limits, Source, load, name_of, named
 
 
 def read(source: Source, *, limits: Limits = DEFAULT_LIMITS, name: str | None = None) -> Radiograph:
@@ -41,9 +41,7 @@ def read(source: Source, *, limits: Limits = DEFAULT_LIMITS, name: str | None = 
             return image.radiograph(data, kind, name, limits)
         if is_dicom(data[:132]):
             return dicom.radiograph(data, name, limits)
-        raise UnrecognisedFormat(
-            "is no DICOM, PNG, JPEG, WebP or TIFF file; export it as one of them"
-        )
+        raise UnrecognisedFormat(NO_FILM)
 
 
 __all__ = [

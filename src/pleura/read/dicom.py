@@ -24,7 +24,7 @@ from pleura.errors import DecodeError, UnrecognisedFormat, UnsupportedFilm
 from pleura.radiograph import Radiograph
 from pleura.read import facts
 from pleura.read.colour import luminance
-from pleura.read.dicom_pixels import complete_description, decode
+from pleura.read.dicom_pixels import Samples, complete_description, decode
 from pleura.read.display import render
 from pleura.read.quiet import quiet
 from pleura.read.source import DEFAULT_LIMITS, Limits, Source, load, name_of, named
@@ -108,10 +108,20 @@ def read_dicom(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Radiograph
 def radiograph(data: bytes, source: str, limits: Limits) -> Radiograph:
     """`read_dicom` for bytes that are known to be DICOM; errors do not name the film."""
     notes: list[str] = []
+    ds, samples = decoded(data, limits, notes)
+    return film_of(ds, samples, source, notes)
+
+
+def decoded(data: bytes, limits: Limits, notes: list[str]) -> tuple[pydicom.FileDataset, Samples]:
+    """The header of a film, checked and completed, and its samples as they were stored."""
     ds = _parse(data, limits)
     _refuse_what_is_no_film(ds)
     complete_description(ds, notes)
-    samples = decode(ds, limits, notes)
+    return ds, decode(ds, limits, notes)
+
+
+def film_of(ds: pydicom.FileDataset, samples: Samples, source: str, notes: list[str]) -> Radiograph:
+    """The film of a header and samples that `decoded` gave; the header loses its pixel data."""
     pixels = _to_grey(samples, ds, notes)
     shape = pixels.shape[0], pixels.shape[1]
     found = facts.spacing(ds, shape, notes)

@@ -44,28 +44,28 @@ def render(samples: Grey, ds: Dataset, notes: list[str]) -> NDArray[np.float32]:
     Raises:
         DecodeError: a look-up table of the header is not as its descriptor says.
     """
-    stored = _stored_values(samples.dtype, ds)
-    padding = _padding(stored, ds, notes)
-    modality, is_identity = _modality(stored, ds, notes)
+    stored = stored_values(samples.dtype, ds)
+    padding = padding_of(stored, ds, notes)
+    modality, is_identity = modality_of(stored, ds, notes)
     grey = _voi(modality, ds, notes)
     if grey is None:
         used: tuple[float, float] | None = None
-        if not is_identity or _bits(ds) > 8 or stored.min() < 0:
-            used = _range(samples, modality, padding)
-        grey = _stretch(modality, used, _bits(ds), notes)
-    if _is_inverse(ds, notes):
+        if not is_identity or bits_stored(ds) > 8 or stored.min() < 0:
+            used = value_range(samples, modality, padding)
+        grey = _stretch(modality, used, bits_stored(ds), notes)
+    if is_inverse(ds, notes):
         grey = 1.0 - grey
     grey[padding] = 0.0
     return _look_up(samples, grey.astype(np.float32))
 
 
-def _bits(ds: Dataset) -> int:
+def bits_stored(ds: Dataset) -> int:
     return integer(ds, "BitsStored") or 16
 
 
-def _stored_values(dtype: np.dtype[np.uint8] | np.dtype[np.uint16], ds: Dataset) -> Values:
+def stored_values(dtype: np.dtype[np.uint8] | np.dtype[np.uint16], ds: Dataset) -> Values:
     """The stored value that each content of a sample's 8 or 16 bits means (PS3.5 8.1.1)."""
-    bits, high = _bits(ds), integer(ds, "HighBit")
+    bits, high = bits_stored(ds), integer(ds, "HighBit")
     contents = np.arange(2 ** (8 * dtype.itemsize))
     shift = max(0, high + 1 - bits) if high is not None else 0
     stored = (contents >> shift) & (2**bits - 1)
@@ -74,20 +74,23 @@ def _stored_values(dtype: np.dtype[np.uint8] | np.dtype[np.uint16], ds: Dataset)
     return np.asarray(stored, dtype=np.float64)
 
 
-def _padding(stored: Values, ds: Dataset, notes: list[str]) -> NDArray[np.bool_]:
+def padding_of(stored: Values, ds: Dataset, notes: list[str]) -> NDArray[np.bool_]:
     """Which stored values stand for no X-ray at all (PS3.3 C.7.5.1.1.2)."""
     low = number(ds, "PixelPaddingValue")
     if low is None:
         return np.zeros(stored.shape, dtype=np.bool_)
     high = number(ds, "PixelPaddingRangeLimit")
     low, high = sorted((low, low if high is None else high))
-    if integer(ds, "PixelRepresentation") == 1 and low >= 2 ** (_bits(ds) - 1):
-        low, high = low - 2 ** _bits(ds), high - 2 ** _bits(ds)  # signed, written as unsigned
+    if integer(ds, "PixelRepresentation") == 1 and low >= 2 ** (bits_stored(ds) - 1):
+        low, high = (
+            low - 2 ** bits_stored(ds),
+            high - 2 ** bits_stored(ds),
+        )  # signed, written as unsigned
     notes.append("Pixels of the padding value are drawn as air.")
     return (stored >= low) & (stored <= high)
 
 
-def _modality(stored: Values, ds: Dataset, notes: list[str]) -> tuple[Values, bool]:
+def modality_of(stored: Values, ds: Dataset, notes: list[str]) -> tuple[Values, bool]:
     """The Modality LUT's outputs, and whether they are the stored values themselves."""
     lut = _lut(ds, "ModalityLUTSequence")
     if lut is not None:
@@ -156,7 +159,7 @@ def _stretch(
     return np.asarray(np.clip((modality - low) / (high - low), 0.0, 1.0))
 
 
-def _range(samples: Grey, modality: Values, padding: NDArray[np.bool_]) -> tuple[float, float]:
+def value_range(samples: Grey, modality: Values, padding: NDArray[np.bool_]) -> tuple[float, float]:
     """The least and largest output of the Modality LUT among the film's pixels that are no padding."""
     size = modality.size
     histogram = cv2.calcHist([samples], [0], None, [size], [0, size])
@@ -164,7 +167,7 @@ def _range(samples: Grey, modality: Values, padding: NDArray[np.bool_]) -> tuple
     return (float(found.min()), float(found.max())) if found.size else (0.0, 0.0)
 
 
-def _is_inverse(ds: Dataset, notes: list[str]) -> bool:
+def is_inverse(ds: Dataset, notes: list[str]) -> bool:
     """Whether low values are to be shown bright: said by either of two attributes, done once."""
     inverse = text(ds, "PresentationLUTShape") == "INVERSE"
     monochrome1 = text(ds, "PhotometricInterpretation") == "MONOCHROME1"

@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 from pleura.errors import DecodeError, FilmTooLarge, ReadError
 
+NO_FILM = "is no DICOM, PNG, JPEG, WebP or TIFF file; export it as one of them"
+
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
 
