@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from chests import box, ellipse, film, found, header, rectangles
@@ -137,6 +138,25 @@ def test_slivers_between_the_finding_and_the_wall_are_no_lung() -> None:
     extent = only(inner, chest)
     assert extent.apex_to_cupola_mm == 40
     assert extent.rim_at_hilum_mm == 25
+
+
+@pytest.mark.parametrize("off_mm", [-3, 3])
+def test_outlines_a_few_mm_off_change_distances_by_as_much(off_mm) -> None:
+    """The lesion's outline by one network, the lung's by another: neither is exact."""
+    chest = film()
+    fields = rectangles(chest)
+    lung = ellipse(chest, 200, 110, 80, 30)
+    air = fields.right & ~lung
+    kernel = np.ones((7, 7), np.uint8)
+    turn = cv2.erode if off_mm < 0 else cv2.dilate
+    exact = only(air, chest, fields)
+    for mask, field in (
+        (turn(air.astype(np.uint8), kernel) > 0, fields.right),
+        (air, turn(fields.right.astype(np.uint8), kernel) > 0),
+    ):
+        found_so = only(mask, chest, LungFields(field, fields.left))
+        for name in ("apex_to_cupola_mm", "rim_at_hilum_mm", "rim_lateral_mm"):
+            assert abs(getattr(found_so, name) - getattr(exact, name)) <= 7  # at both ends
 
 
 def test_one_odd_row_does_not_count() -> None:

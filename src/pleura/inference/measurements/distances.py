@@ -93,7 +93,10 @@ def _apart(lesions: Mask, lung: Mask, spacing_mm: tuple[float, float]) -> bool:
     down, along = (2 * round(APART_MM / mm) + 1 for mm in spacing_mm)
     near = cv2.dilate(lung.astype(np.uint8), np.ones((down, along), np.uint8)) > 0
     count, regions = cv2.connectedComponents(lesions.astype(np.uint8), connectivity=8)
-    return len(np.unique(regions[near & lesions])) < count - 1
+    meets = np.zeros(count, np.bool_)
+    meets[0] = True  # the background
+    meets[regions[near & lesions]] = True
+    return not meets.all()
 
 
 def _apex(side: Hemithorax, cut: "_Cut") -> Line:

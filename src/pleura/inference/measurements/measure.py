@@ -31,14 +31,29 @@ def measure(
         An extent for each side with a lesion, the one of the larger area first; its measures are None, with
         the reason, where they cannot be taken.
     """
+    return tuple(
+        _extent(lesions, side, film, fields) for side, lesions in _by_side(mask, found).items()
+    )
+
+
+def _by_side(mask: Mask, found: Sequence[Lesion]) -> dict[Side, Mask]:
+    """The regions of `mask` on each side that has some, the side of the larger area first."""
     areas: dict[Side, int] = {}
     for lesion in found:
         areas[lesion.side] = areas.get(lesion.side, 0) + lesion.area_px
-    sides = sorted(areas, key=lambda side: -areas[side])
-    return tuple(
-        _extent(_of_side(mask, found, side) if len(sides) > 1 else mask, side, film, fields)
-        for side in sides
+    if len(areas) < 2:
+        return dict.fromkeys(areas, mask)
+    sides = {(lesion.box, lesion.area_px): lesion.side for lesion in found}
+    count, regions, stats, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
     )
+    on_right = np.zeros(count, np.bool_)
+    for i in range(1, count):  # 0 is the background
+        left, top, width, height, area = (int(v) for v in stats[i])
+        on_right[i] = sides.get(((top, left, top + height, left + width), area)) == "right"
+    right: Mask = on_right[regions]
+    masks: dict[Side, Mask] = {"right": right, "left": mask & ~right}
+    return {side: masks[side] for side in sorted(areas, key=lambda side: -areas[side])}
 
 
 def _extent(lesions: Mask, side: Side, film: Radiograph, fields: LungFields | None) -> Extent:
@@ -63,17 +78,3 @@ def _taken(lesions: Mask, lung: Mask, side: Side, film: Radiograph) -> Distances
     if why is not None or spacing is None:
         return refused(why or "")
     return distances(lesions, lung, spacing, wall_at_left=side == film.image_left)
-
-
-def _of_side(mask: Mask, found: Sequence[Lesion], side: Side) -> Mask:
-    """The regions of `mask` that are lesions of `side`."""
-    wanted = {(lesion.box, lesion.area_px) for lesion in found if lesion.side == side}
-    count, regions, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8
-    )
-    kept = np.zeros(count, np.bool_)
-    for i in range(1, count):  # 0 is the background
-        left, top, width, height, area = (int(v) for v in stats[i])
-        kept[i] = ((top, left, top + height, left + width), area) in wanted
-    of_side: Mask = kept[regions]
-    return of_side
