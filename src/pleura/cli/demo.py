@@ -205,6 +205,7 @@ def _findings(places: _Places) -> list[dict[str, Any]]:
     """The shown films with their findings: a picture with the outlines of label and finding, and facts."""
     from pleura.inference.detector import Detector
     from pleura.outputs.html import jpeg_uri
+    from pleura.outputs.measures import words
     from pleura.outputs.overlay import overlay
 
     dataset, films = _shown_films(places)
@@ -214,7 +215,10 @@ def _findings(places: _Places) -> list[dict[str, Any]]:
         radiograph = dataset.radiograph(film)
         finding = detector(radiograph)
         picture = overlay(radiograph, finding, dataset.mask(film), PICTURE_PX, caption=False)
-        shown.append({"picture": jpeg_uri(picture), "label": film.label, **finding.facts()})
+        located = finding.lung_fields is not None
+        sizes = [words(extent) for extent in finding.extents] if located else []
+        told = {"picture": jpeg_uri(picture), "label": film.label, "sizes": sizes}
+        shown.append({**told, **finding.facts()})
     return shown
 
 
