@@ -159,6 +159,16 @@ def test_outlines_a_few_mm_off_change_distances_by_as_much(off_mm) -> None:
             assert abs(getattr(found_so, name) - getattr(exact, name)) <= 7  # at both ends
 
 
+def test_the_lateral_rim_is_never_less_than_that_at_the_hilum() -> None:
+    chest = film()
+    # The lung begins 40 % down the cavity, so that the hilum lies in its uppermost quarter.
+    air = box(chest, 60, 40, 156, 150) | box(chest, 156, 40, 180, 80) | box(chest, 180, 40, 300, 60)
+    extent = only(air, chest)
+    assert extent.apex_to_cupola_mm == 96
+    assert (extent.rim_at_hilum_mm, extent.rim_lateral_mm) == (40, 40)
+    assert extent.collins_percent == pytest.approx(4.2 + 4.7 * (9.6 + 2 + 2))
+
+
 def test_one_odd_row_does_not_count() -> None:
     chest = film()
     air = collapse(chest)

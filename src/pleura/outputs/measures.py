@@ -123,7 +123,7 @@ def _label(
         below = [other[3] for other in taken if _meet(box, other)]
         if not below:
             break
-        y += max(below) - box[1] + 1
+        y += max(below) - box[1] + size // 8 + 1
     pen.text((x, y), text, INK, font, anchor, stroke_width=rim, stroke_fill=STRIP)
     return box
 

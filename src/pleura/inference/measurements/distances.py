@@ -66,7 +66,8 @@ def _of_hemithorax(side: Hemithorax, cut: "_Cut") -> Distances:
     upper, lower = (first + int(level * (after - first)) for level in (_UPPER, _LOWER))
     hilum = int(HILUM_LEVEL * side.cavity.shape[0])
     apex = _apex(side, cut)
-    lateral = rims.widest(upper, lower)
+    levels = [*range(upper, lower + 1), *([hilum] if first <= hilum < after else [])]
+    lateral = max(levels, key=rims.mm)
     lines = [apex, rims.line("rim_lateral_mm", lateral)]
     values, reasons = {apex.name: apex.mm, "rim_lateral_mm": rims.mm(lateral)}, {}
     if first <= hilum < after:
@@ -118,10 +119,6 @@ class _Rims:
         self.side, self.cut = side, cut
         self.first = side.lung_rows[0]
         self.px = side.rims_px()
-
-    def widest(self, first: int, last: int) -> int:
-        """The row of the largest rim between two rows, these included."""
-        return first + int(np.argmax(self.px[first - self.first : last - self.first + 1]))
 
     def mm(self, row: int) -> float:
         """The rim in a row."""
