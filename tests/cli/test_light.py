@@ -56,6 +56,9 @@ def folder(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> Path:
     run = tmp_path / "run"
     run.mkdir()
     _evaluations(tmp_path, blocks)
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "audit.jsonl").touch()
     return tmp_path
 
 
@@ -71,6 +74,7 @@ def _evaluations(root: Path, dataset: Dataset) -> None:
 
 NEED = {
     "train": ["train", "light", "--data", "data", "--out", "new-run"],
+    "train-anatomy": ["train-anatomy", "--lungs", "lungs", "--data", "data", "--out", "new-run"],
     "export": ["export", "run", "--out", "b", "--data", "data"],
     "recipes": ["recipes"],
     "import-weights": ["import-weights", "w.pth", "--network", "unet", "-o", "w.safetensors"],
@@ -81,6 +85,7 @@ NEED = {
     "demo": ["demo", "--patients", "20"],
 }
 WORK = {
+    "serve": ["serve", "--store", "store", "--check-audit"],
     "phantom": ["phantom", "--out", "ph", "--patients", "3", "--size", "64"],
     "prepare": ["prepare", "data/images", "--out", "prepared", "--unmasked", "negative"],
     "verify": ["verify", "data", "--out", "v"],

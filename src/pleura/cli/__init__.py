@@ -21,6 +21,7 @@ VERBS = (
     "recipes",
     "import-weights",
     "train",
+    "train-anatomy",
     "export",
     "evaluate",
     "calibrate",
@@ -29,6 +30,7 @@ VERBS = (
     "cross-validate",
     "card",
     "predict",
+    "serve",
     "demo",
 )
 """Each a function in the module of its name; a command imports no other verb than its own."""

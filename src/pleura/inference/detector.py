@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from pleura.errors import BundleError
 from pleura.finding import PNEUMOTHORAX, Finding
-from pleura.inference.admission import decline_reason
+from pleura.inference.admission.doorkeeper import Admission, Doorkeeper
 from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
 from pleura.inference.ensemble import Ensemble, Vote
 from pleura.inference.lung_fields import LungFields
-from pleura.inference.manifest import GATE, SEGMENTER
+from pleura.inference.manifest import ANATOMY, GATE, SEGMENTER
 from pleura.inference.measurements import measure
 from pleura.inference.postprocess import (
     OperatingPoint,
@@ -34,12 +34,11 @@ SIDE_NOTE = "A lesion's side is that of the lung field it lies in."
 
 
 class _Outcome(NamedTuple):
-    """What the networks make of one film: a map and boxes where the segmenters looked, score and lungs."""
+    """What the networks make of one film: a map and boxes where the segmenters looked, and the score."""
 
     probability_map: Map | None
     score: float
     boxes: NDArray[np.float32] | None = None
-    lung_fields: LungFields | None = None
 
 
 class Detector:
@@ -59,6 +58,7 @@ class Detector:
         self._reason = reason
         self._segmenter = self._ensemble(SEGMENTER)
         self._gate = self._ensemble(GATE) if self.manifest.of_role(GATE) else None
+        self._door = self._doorkeeper()
 
     @classmethod
     def load(
@@ -108,12 +108,23 @@ class Detector:
         """Runs every network once on a blank batch, so that the first film waits for nothing."""
         for member, runtime in zip(self.manifest.members, self.runtimes, strict=True):
             spec = member.input
-            runtime(np.zeros((batch_size, spec.channels, spec.size, spec.size), np.float32))
+            blank = np.zeros((batch_size, spec.channels, spec.size, spec.size), np.float32)
+            if member.role == ANATOMY:
+                runtime.outputs(blank)
+            else:
+                runtime(blank)
 
     def _ensemble(self, role: str) -> Ensemble:
         chosen = self.manifest.of_role(role)
         members = [self.manifest.members[i] for i in chosen]
         return Ensemble(members, [self.runtimes[i] for i in chosen], flip=self.manifest.flip)
+
+    def _doorkeeper(self) -> Doorkeeper:
+        """What looks at films first: with the bundle's anatomy network, where it has one."""
+        for i in self.manifest.of_role(ANATOMY):
+            member, runtime = self.manifest.members[i], self.runtimes[i]
+            return Doorkeeper(member, runtime, self.manifest.admission)
+        return Doorkeeper()
 
     @property
     def manifest(self) -> BundleManifest:
@@ -130,14 +141,15 @@ class Detector:
 
     def batch(self, films: Sequence[Radiograph]) -> list[Finding]:
         """The findings for several films, in their order; the network sees them in one batch."""
-        with stage("preprocess"):
-            reasons = [decline_reason(film) for film in films]
-        judged = [film for film, reason in zip(films, reasons, strict=True) if reason is None]
+        admissions = self._door(films)
+        judged = [one.film for one in admissions if one.reason is None]
         outcomes = iter(self._outcomes(judged) if judged else ())
         with stage("postprocess"):
             return [
-                self._declined(film, reason) if reason else self._finding(film, next(outcomes))
-                for film, reason in zip(films, reasons, strict=True)
+                self._declined(one.film, one.reason)
+                if one.reason
+                else self._finding(one, next(outcomes))
+                for one in admissions
             ]
 
     def probabilities(self, films: Sequence[Radiograph]) -> tuple[Map, list[float]]:
@@ -168,8 +180,10 @@ class Detector:
             for score in gated
         ]
 
-    def _finding(self, film: Radiograph, outcome: _Outcome) -> Finding:
-        probability_map, score, boxes, fields = outcome
+    def _finding(self, admission: Admission, outcome: _Outcome) -> Finding:
+        film, labels = admission.film, admission.labels
+        fields = None if labels is None else LungFields.of(labels, film)
+        probability_map, score, boxes = outcome
         self._check_finite(film, score, probability_map)
         point, calibrator = self.manifest.operating_point, self.manifest.calibrator
         enlarged = None
@@ -182,7 +196,7 @@ class Detector:
         found = () if enlarged is None else lesions(mask, enlarged, film, fields)
         located = None if fields is None or fields.doubt else fields
         is_pneumothorax = self.manifest.target.code == PNEUMOTHORAX.code
-        return Finding(
+        finding = Finding(
             target=self.manifest.target,
             decision="positive" if mask.any() else "negative",
             reason=_reason(score, point, found=bool(mask.any())),
@@ -201,6 +215,7 @@ class Detector:
             lung_fields=located.labels if located else None,
             notes=film.notes + ((SIDE_NOTE,) if found and located else ()),
         )
+        return admission.mending.finding_back(finding, film.shape)
 
     def _check_finite(self, film: Radiograph, score: float, probability_map: Map | None) -> None:
         """Not a number is not a negative film, which thresholds would make of it."""

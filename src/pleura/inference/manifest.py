@@ -5,19 +5,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pleura.finding import PNEUMOTHORAX, Target
+from pleura.inference.admission.thresholds import AdmissionThresholds
 from pleura.inference.calibration import Calibrator
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
 
-FORMAT_VERSION = 3
-READABLE_VERSIONS = (1, 2, 3)
-"""Format 1 had one network and said all of it at the top level; format 2 had no exported graphs."""
+FORMAT_VERSION = 4
+READABLE_VERSIONS = (1, 2, 3, 4)
+"""Format 1 had one network and said all of it at the top level; format 2 had no exported graphs, format 3 no
+network that looks at a film before the others do."""
 
 TOP_PIXELS = "mean of the top 0.1 % of pixel probabilities"
 PRESENCE_HEAD = "the presence head's probability"
 PRESENCE_SCORES = (TOP_PIXELS, PRESENCE_HEAD)
-SEGMENTER, GATE = "segmenter", "gate"
-ROLES = (SEGMENTER, GATE)
+SEGMENTER, GATE, ANATOMY = "segmenter", "gate", "anatomy"
+ROLES = (SEGMENTER, GATE, ANATOMY)
 MAX_MEMBERS = 64
 INTENDED_USE = (
     "Research on frontal chest radiographs of adults. Not a medical device: "
@@ -37,7 +39,8 @@ class Member:
         network, network_options: what `pleura.networks.create` builds.
         input: what the network takes.
         presence_score: how a film's score comes from the network's output, one of `PRESENCE_SCORES`.
-        role: `segmenter`, or `gate`: it only says which films the segmenters look at.
+        role: `segmenter`; `gate`: it only says which films the segmenters look at; or `anatomy`: it says
+            which films are judged at all, how they lie, and where their lungs are.
         training: the recipe and what the run recorded.
     """
 
@@ -72,6 +75,8 @@ class BundleManifest:
         flip: whether each network also sees the mirrored film, and its two answers are averaged.
         target: what is looked for.
         operating_point: decision rule of the whole, with the films it was fitted on.
+        admission: what the anatomy network may say of a film that is judged; None where there is no such
+            network.
         calibrator: turns presence scores into probabilities; None: they are not calibrated. The operating
             point's threshold is on the score all the same.
         metrics: figures by part of the split, as measured; empty where none were.
@@ -88,6 +93,7 @@ class BundleManifest:
     flip: bool = False
     target: Target = PNEUMOTHORAX
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
+    admission: AdmissionThresholds | None = None
     calibrator: Calibrator | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data_card: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +108,10 @@ class BundleManifest:
         _mappings(self, "metrics", "data_card", "exports", "about")
         if self.calibrator is not None and not isinstance(self.calibrator, Calibrator):
             raise TypeError(f"a calibrator maps scores to probabilities; got {self.calibrator!r}")
+        if len(self.of_role(ANATOMY)) != (self.admission is not None):
+            raise ValueError(
+                "a bundle has thresholds of admission with its one anatomy network, or neither"
+            )
         if not isinstance(self.flip, bool):
             raise TypeError(f"flip is true or false; got {self.flip!r}")
         if not all(isinstance(member, Member) for member in self.members):
@@ -120,7 +130,7 @@ class BundleManifest:
         """`single`, `mean` or `cascade`."""
         if self.of_role(GATE):
             return "cascade"
-        return "mean" if len(self.members) > 1 else "single"
+        return "mean" if len(self.of_role(SEGMENTER)) > 1 else "single"
 
 
 def manifest_from(described: Mapping[str, Any], version: int) -> BundleManifest:
@@ -134,6 +144,7 @@ def manifest_from(described: Mapping[str, Any], version: int) -> BundleManifest:
         only = {key: given.pop(key) for key in _MEMBER_OF_FORMAT_1 if key in given}
         given["members"] = [only]
     members, calibrator = given.pop("members"), given.get("calibrator")
+    admission = given.get("admission")
     if not isinstance(members, list):
         raise TypeError(f"members are a list; got {members!r}")
     return BundleManifest(
@@ -142,6 +153,7 @@ def manifest_from(described: Mapping[str, Any], version: int) -> BundleManifest:
             "members": tuple(Member(**m | {"input": InputSpec(**m["input"])}) for m in members),
             "target": Target(**given["target"]),
             "operating_point": OperatingPoint(**given["operating_point"]),
+            "admission": None if admission is None else AdmissionThresholds(**admission),
             "calibrator": None if calibrator is None else Calibrator(**calibrator),
         }
     )

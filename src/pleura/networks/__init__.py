@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from pleura.errors import RecipeError, UnknownName
+from pleura.networks.anatomy import Anatomy
 from pleura.networks.chexnet import CheXNet
 from pleura.networks.double_unet import DoubleUNet
 from pleura.networks.joint import Joint
@@ -31,6 +32,9 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "unetpp": UNetPP,
 }
 
+HELPERS: Mapping[str, Callable[..., nn.Module]] = {"anatomy": Anatomy}
+"""Networks that look for no target, which no recipe names; each has outputs of its own."""
+
 
 def create(name: str, *, channels: int, size: int, **options: Any) -> nn.Module:
     """The network `name` with random weights, for inputs of (channels, size, size).
@@ -39,14 +43,15 @@ def create(name: str, *, channels: int, size: int, **options: Any) -> nn.Module:
         UnknownName: no network, or no option of it, has such a name; lists those there are.
         RecipeError: an option has an impossible value.
     """
-    if name not in NETWORKS:
+    if name not in NETWORKS and name not in HELPERS:
         raise UnknownName.among("network", name, NETWORKS)
-    known = set(inspect.signature(NETWORKS[name]).parameters) - {"channels", "size"}
+    network = NETWORKS.get(name) or HELPERS[name]
+    known = set(inspect.signature(network).parameters) - {"channels", "size"}
     for option in options:
         if option not in known:
             raise UnknownName.among(f"option of network {name}", option, known)
     try:
-        return NETWORKS[name](channels=channels, size=size, **options)
+        return network(channels=channels, size=size, **options)
     except (TypeError, ValueError, AssertionError, RuntimeError, AttributeError) as error:
         raise RecipeError(f"network {name} at {channels}x{size}x{size}: {error}") from error
 
@@ -87,6 +92,7 @@ def parameter_count(network: nn.Module) -> int:
 
 
 __all__ = [
+    "HELPERS",
     "NETWORKS",
     "Output",
     "create",

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from pleura.errors import TrainingError
 from pleura.files import remove_partial, whole, write_bytes, write_json
-from pleura.inference.manifest import ROLES
+from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.networks import parameter_count
 from pleura.training.recipe import Recipe, recipe_from
 from pleura.training.start import Start
@@ -63,7 +63,7 @@ class Identity:
 
 def is_cascade(folder: Path) -> bool:
     """Whether `folder` holds the two runs of a cascade rather than one."""
-    return all((folder / role / "run.json").exists() for role in ROLES)
+    return all((folder / role / "run.json").exists() for role in (GATE, SEGMENTER))
 
 
 class RunFolder:

@@ -48,6 +48,10 @@ class Runtime(Protocol):
         """Logits of a batch, float32 (N, channels, size, size), normalised."""
         ...
 
+    def outputs(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """All that the network says of such a batch, as it comes: of networks that look for no target."""
+        ...
+
 
 @dataclass(frozen=True)
 class RuntimeOptions:

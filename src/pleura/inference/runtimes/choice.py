@@ -2,11 +2,11 @@
 
 import logging
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pleura.errors import BundleError, DeviceUnavailable, MissingExtra
 from pleura.inference.bundle import Bundle
-from pleura.inference.manifest import Member, checked_precisions
+from pleura.inference.manifest import ANATOMY, Member, checked_precisions
 from pleura.inference.runtimes.base import AUTO, Runtime, RuntimeOptions
 from pleura.inference.runtimes.graph import RuntimeRefusal
 from pleura.inference.runtimes.onnx_runtime import OnnxRuntime
@@ -109,12 +109,18 @@ def _told(choice: Choice) -> Choice:
     return choice
 
 
-def _made(name: str, bundle: Bundle, options: RuntimeOptions) -> tuple[Runtime, ...]:
+def _exact(options: RuntimeOptions) -> RuntimeOptions:
+    """The same in f32: a distance from known films, which has a threshold, does not bear fewer digits."""
+    return replace(options, precision="f32")
+
+
+def _made(name: str, bundle: Bundle, given: RuntimeOptions) -> tuple[Runtime, ...]:
     """The runtime for each member; a damaged file ends this, whatever else the bundle holds."""
     checked = checked_precisions(bundle.manifest.exports, name)
     files = bundle.weights if name == "torch" else bundle.graphs
 
     def runtime(member: Member, file: bytes) -> Runtime:
+        options = _exact(given) if member.role == ANATOMY else given
         if name == "torch":
             return TorchRuntime(member, file, options)
         if name == "onnxruntime":

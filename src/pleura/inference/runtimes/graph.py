@@ -1,9 +1,9 @@
 """What an exported graph takes and gives, and what is refused of it before a library sees it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pleura.errors import BundleError
 from pleura.inference.manifest import Member
@@ -37,7 +37,7 @@ def check_self_contained(member: Member, graph: bytes) -> None:
         )
 
 
-def logits_of(outputs: Sequence[Any]) -> Logits:
+def logits_of(outputs: Sequence[NDArray[np.float32]]) -> Logits:
     """The logits among a graph's outputs, in their order."""
-    mask, *rest = (np.asarray(output, np.float32) for output in outputs)
+    mask, *rest = outputs
     return Logits(mask, rest[0] if rest else None, tuple(rest[1:]))

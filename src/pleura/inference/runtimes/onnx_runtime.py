@@ -54,5 +54,10 @@ class OnnxRuntime:
         """See `Runtime`."""
         return in_batches(self._run, batch, self._batch_size)
 
+    def outputs(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """See `Runtime`."""
+        found = self._session.run(None, {INPUT: np.ascontiguousarray(batch)})
+        return tuple(np.asarray(output, np.float32) for output in found)
+
     def _run(self, batch: NDArray[np.float32]) -> Logits:
-        return logits_of(self._session.run(None, {INPUT: np.ascontiguousarray(batch)}))
+        return logits_of(self.outputs(batch))

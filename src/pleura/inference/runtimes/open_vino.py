@@ -116,10 +116,14 @@ class OpenVinoRuntime:
         """See `Runtime`."""
         return in_batches(self._run, batch, self._batch_size)
 
-    def _run(self, batch: NDArray[np.float32]) -> Logits:
+    def outputs(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """See `Runtime`."""
         with self._lock:
-            outputs = self._request.infer([np.ascontiguousarray(batch)])
-            return logits_of([outputs[i].copy() for i in range(len(outputs))])
+            found = self._request.infer([np.ascontiguousarray(batch)])
+            return tuple(np.array(found[i], np.float32) for i in range(len(found)))
+
+    def _run(self, batch: NDArray[np.float32]) -> Logits:
+        return logits_of(self.outputs(batch))
 
 
 def _compiled(

@@ -4,6 +4,7 @@ import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,20 @@ class TorchRuntime:
 
     def __call__(self, batch: NDArray[np.float32]) -> Logits:
         """See `Runtime`."""
+        output = self._run(batch)
+        presence = output.presence_logits
+        return Logits(
+            output.mask_logits[:, 0].cpu().numpy(),
+            None if presence is None else presence.cpu().numpy(),
+            tuple(boxes.cpu().numpy() for boxes in output.boxes),
+        )
+
+    def outputs(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """See `Runtime`."""
+        return tuple(one.cpu().numpy() for one in self._run(batch))
+
+    def _run(self, batch: NDArray[np.float32]) -> Any:
+        """The network's output in float32, a named tuple of tensors."""
         torch = self._torch
         reduced = torch.autocast(
             self._device.type, self._dtype or torch.bfloat16, enabled=self._dtype is not None
@@ -103,10 +118,4 @@ class TorchRuntime:
         with self._lock, torch.inference_mode(), reduced:
             images = torch.from_numpy(np.ascontiguousarray(batch))
             images = images.to(self._device, memory_format=torch.channels_last)
-            output = self._network(images).float()
-        presence = output.presence_logits
-        return Logits(
-            output.mask_logits[:, 0].cpu().numpy(),
-            None if presence is None else presence.cpu().numpy(),
-            tuple(boxes.cpu().numpy() for boxes in output.boxes),
-        )
+            return self._network(images).float()

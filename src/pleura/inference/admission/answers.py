@@ -1,0 +1,104 @@
+"""What the anatomy network says of one film, in numbers that thresholds can be set on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.errors import BundleError
+
+UPRIGHT, NO_CHEST = 0, 4
+"""Places in the softmax of presentations; 1 to 3 are a film turned by so many quarters, counter-clockwise."""
+
+OUTPUTS = ("lung_logits", "presentation_logits", "novelty")
+"""What the network's graph gives: float32 (N, 3, h, w), (N, 6) and (N,); as in `pleura.networks.anatomy`."""
+
+_ENLARGED = 8  # label maps against logits: outlines are smooth at a film's own resolution
+_EDGE = 0.015  # of the height: what counts as the upper edge
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The network's answers for one film.
+
+    Attributes:
+        labels: uint8 (S, S): 1 in the lung at the image's left, 2 in that at its right, 3 in the heart.
+        presentation: float64 (5,), probabilities: upright, turned by one, two or three quarters
+            counter-clockwise, and no whole frontal chest.
+        inverted: probability that the greys are inverted.
+        novelty: about 1 on known films.
+    """
+
+    labels: NDArray[np.uint8]
+    presentation: NDArray[np.float64]
+    inverted: float
+    novelty: float
+
+    @property
+    def no_chest(self) -> float:
+        """Probability that the film shows no whole frontal chest."""
+        return float(self.presentation[NO_CHEST])
+
+    @property
+    def quarters(self) -> int:
+        """Quarters, counter-clockwise, by which the film most likely lies turned: 0 to 3."""
+        return int(np.argmax(self.presentation[:NO_CHEST]))
+
+    @property
+    def lung_share(self) -> float:
+        """Share of the film that its two lungs fill."""
+        return float(np.mean(self._lungs))
+
+    @property
+    def cut_share(self) -> float:
+        """Share of the film's width over which its lungs meet the upper edge."""
+        rows = max(round(_EDGE * len(self.labels)), 1)
+        return float(np.mean(self._lungs[:rows].all(axis=0)))
+
+    @property
+    def _lungs(self) -> NDArray[np.bool_]:
+        lungs: NDArray[np.bool_] = (self.labels == 1) | (self.labels == 2)
+        return lungs
+
+
+def answers_of(outputs: Sequence[NDArray[np.float32]]) -> list[Answers]:
+    """The answers for each film of a batch.
+
+    Args:
+        outputs: of the network, in the order of `OUTPUTS`.
+
+    Raises:
+        BundleError: they are not of those shapes, or not finite.
+    """
+    if [one.ndim for one in outputs] != [4, 2, 1] or outputs[1].shape[1] != NO_CHEST + 2:
+        shapes = ", ".join(str(one.shape) for one in outputs)
+        raise BundleError(f"the anatomy network of this bundle gives other answers ({shapes})")
+    if not all(np.isfinite(one).all() for one in outputs):
+        raise BundleError("the anatomy network gives no numbers: its weights are damaged")
+    lungs, lies, novelty = outputs
+    return [
+        Answers(
+            labels_of(lungs[i]),
+            _softmax(lies[i, : NO_CHEST + 1].astype(np.float64)),
+            float(1 / (1 + np.exp(-float(np.clip(lies[i, -1], -60, 60))))),
+            float(novelty[i]),
+        )
+        for i in range(len(novelty))
+    ]
+
+
+def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Logits of planes, float32 (3, h, w), as a label map, uint8 (8 h, 8 w): the likeliest, or 0."""
+    planes = np.ascontiguousarray(logits.transpose(1, 2, 0), np.float32)
+    size = (_ENLARGED * planes.shape[1], _ENLARGED * planes.shape[0])
+    large = np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_LINEAR))
+    best = large.argmax(axis=2)
+    return np.where(large.max(axis=2) > 0, best + 1, 0).astype(np.uint8)
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(logits - logits.max())
+    shares: NDArray[np.float64] = powers / powers.sum()
+    return shares

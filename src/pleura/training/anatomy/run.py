@@ -1,0 +1,291 @@
+"""`train_anatomy`: a folder of drawn lungs and a dataset to a finished run.
+
+RUN/
+  anatomy.json       settings, films and start of the run
+  last.ckpt          everything needed to go on after the last completed epoch
+  log.csv            one completed epoch a row
+  best.safetensors   the network, with the density of known films
+  admission.json     the thresholds of declining, and on which films they were fitted
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from pleura.data.augment.step import Image
+from pleura.data.dataset import FilmSet
+from pleura.data.lung_films import LungFilm, read_lung_films
+from pleura.data.manifest import Dataset
+from pleura.data.split import Split
+from pleura.errors import TrainingError, UnknownName
+from pleura.files import write_json
+from pleura.inference.admission.thresholds import AdmissionThresholds
+from pleura.inference.manifest import ANATOMY, Member
+from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
+from pleura.networks import create, parameter_count
+from pleura.networks.anatomy import Anatomy
+from pleura.networks.encoder import load_start, read_weights
+from pleura.training.anatomy.fit import DOMAINS, answers_for, fit_density, fit_thresholds
+from pleura.training.anatomy.loop import AnatomyTrainer
+from pleura.training.anatomy.samples import Material
+from pleura.training.anatomy.settings import AnatomySettings
+from pleura.training.memory import keep_freed_memory
+from pleura.training.run import RunFolder
+from pleura.training.train import fabric_for
+
+log = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+RUN_FILE, THRESHOLDS_FILE = "anatomy.json", "admission.json"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class AnatomyReport:
+    """Whom a run tells how it goes; every field may be None.
+
+    Attributes:
+        reading, films, fitting: called with (done, in all) while films are read, shown, and fitted on.
+        epoch: called with each completed epoch's row of the log.
+    """
+
+    reading: Progress | None = None
+    films: Progress | None = None
+    fitting: Progress | None = None
+    epoch: Callable[[dict[str, Any]], None] | None = None
+
+
+def train_anatomy(
+    lungs: Path,
+    dataset: Dataset,
+    split: Split,
+    out: Path,
+    *,
+    corpora: Sequence[str] = (),
+    settings: AnatomySettings | None = None,
+    init: Path | None = None,
+    device: str = "auto",
+    report: AnatomyReport | None = None,
+) -> AdmissionThresholds:
+    """Trains the anatomy network, or resumes where `out` holds an unfinished run.
+
+    Lungs are learnt from the films of `lungs`, how films lie and what they look like also from the split's
+    training films. Films that tune or test are never shown; the thresholds are fitted on those that tune (of
+    all folds, where there are folds), none of which the network has seen.
+
+    Args:
+        lungs: a folder with `images/` and `labels/`; see `pleura.data.lung_films`.
+        dataset, split: of further frontal films; their labels play no part.
+        out: the run's folder.
+        corpora: only training films of these; empty for all.
+        settings: how to train.
+        init: safetensors that the encoder starts from; None: random weights.
+        device: `auto`, `cpu` or `cuda`.
+        report: whom to tell.
+
+    Returns:
+        The thresholds that were fitted.
+
+    Raises:
+        DatasetError, CorpusError: films cannot be used.
+        UnknownName: no training film is of such a corpus.
+        TrainingError: `out` holds another run, or too little was given.
+        NonFiniteLoss: as it says.
+    """
+    settings, report = settings or AnatomySettings(), report or AnatomyReport()
+    split.check(dataset)
+    keep_freed_memory()
+    shown = _shown(dataset, split, corpora)
+    drawn = _kept_lungs(read_lung_films(lungs, report.reading), settings.withheld_lungs)
+    material = Material(
+        drawn,
+        FilmSet(
+            dataset,
+            shown,
+            settings.size,
+            squeeze,
+            report.reading,
+            squeeze_version=PREPROCESS_VERSION,
+        ),
+        _whole_films(dataset, shown),
+    )
+    identity = {
+        "format_version": FORMAT_VERSION,
+        "settings": json.loads(json.dumps(asdict(settings))),
+        "lungs_sha256": _sha256(drawn),
+        "dataset_sha256": dataset.sha256,
+        "split_sha256": split.sha256,
+        "corpora": sorted(corpora),
+    }
+    folder = RunFolder(out)
+    network = _network(settings)
+    if not _holds(out, identity):
+        started = _started(network, init)
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / RUN_FILE, identity | started | _recorded(network, drawn, shown))
+    fabric = fabric_for(settings.precision, device)
+    trainer = AnatomyTrainer(settings, network, material, folder, fabric)
+    for row in trainer.epochs(report.films):
+        if report.epoch:
+            report.epoch(row)
+    finished = cast(Anatomy, trainer.network.module).cpu()
+    finished.load_state_dict({name: one.cpu() for name, one in trainer.average.tensors.items()})
+    finished.eval()
+    with torch.inference_mode():
+        fit_density(finished, material, settings.input, settings.seed, report.fitting)
+    folder.save_best(finished.state_dict())
+    thresholds = _fitted(finished, dataset, split, settings, report)
+    write_json(out / THRESHOLDS_FILE, asdict(thresholds))
+    return thresholds
+
+
+def finished_anatomy(run: Path) -> tuple[Member, bytes, AdmissionThresholds]:
+    """What a finished run gives a bundle: the member, its weights and its thresholds.
+
+    Raises:
+        TrainingError: there is none, it is not finished, or it is damaged.
+    """
+    try:
+        described = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+        weights = RunFolder(run).best.read_bytes()
+        thresholds = AdmissionThresholds(
+            **json.loads((run / THRESHOLDS_FILE).read_text(encoding="utf-8"))
+        )
+        settings = AnatomySettings(
+            **described["settings"]
+            | {"withheld_kinds": tuple(described["settings"]["withheld_kinds"])}
+        )
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"{run} holds no finished anatomy run ({Path(error.filename).name} is missing); make or finish "
+            "one with `pleura train-anatomy`"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{run} is damaged ({error!r}); train it again") from error
+    return (
+        Member(
+            network=ANATOMY,
+            network_options=_options(settings),
+            input=settings.input,
+            role=ANATOMY,
+            training=described,
+        ),
+        weights,
+        thresholds,
+    )
+
+
+def _options(settings: AnatomySettings) -> dict[str, Any]:
+    return {"encoder": settings.encoder, "domains": len(DOMAINS)}
+
+
+def _network(settings: AnatomySettings) -> Anatomy:
+    torch.manual_seed(settings.seed)
+    options = _options(settings)
+    return cast(Anatomy, create(ANATOMY, channels=1, size=settings.size, **options))
+
+
+def _shown(dataset: Dataset, split: Split, corpora: Sequence[str]) -> list[str]:
+    """Training films of the split, whichever fold tunes."""
+    films = [dataset.by_id[film_id] for film_id in split.train]
+    known = {film.corpus for film in films}
+    for name in corpora:
+        if name not in known:
+            raise UnknownName.among("corpus of training films", name, known)
+    chosen = [film.film_id for film in films if not corpora or film.corpus in corpora]
+    if not chosen:
+        raise TrainingError("the split has no training film; the network needs frontal films")
+    return chosen
+
+
+def _whole_films(dataset: Dataset, film_ids: Sequence[str]) -> Callable[[int], Image]:
+    def whole(index: int) -> Image:
+        return dataset.pixels(dataset.by_id[film_ids[index]])
+
+    return whole
+
+
+def _kept_lungs(films: Sequence[LungFilm], withheld: str) -> list[LungFilm]:
+    first = {"none": 0, "even": 1, "odd": 0}[withheld]
+    kept = list(films[first :: 1 if withheld == "none" else 2])
+    if not kept:
+        raise TrainingError(f"of {len(films)} films with drawn lungs none is left to learn from")
+    return kept
+
+
+def _sha256(films: Sequence[LungFilm]) -> str:
+    digest = hashlib.sha256()
+    for film in films:
+        digest.update(film.name.encode() + film.pixels.tobytes() + film.planes.tobytes())
+    return digest.hexdigest()
+
+
+def _holds(out: Path, identity: dict[str, Any]) -> bool:
+    """Whether the folder holds this very run."""
+    if not (out / RUN_FILE).exists():
+        if out.is_dir() and any(out.iterdir()):
+            raise TrainingError(
+                f"{out} is not empty and holds no anatomy run; choose another folder"
+            )
+        return False
+    try:
+        other = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrainingError(f"{out / RUN_FILE} is damaged ({error}); train elsewhere") from error
+    differs = [key for key, value in identity.items() if other.get(key) != value]
+    if differs:
+        raise TrainingError(
+            f"{out} holds another run (its {', '.join(differs)} differ); give the same to resume it, or "
+            "another folder for a new one"
+        )
+    return True
+
+
+def _started(network: Anatomy, init: Path | None) -> dict[str, Any]:
+    """Starts the encoder, and says from what."""
+    if init is None:
+        log.warning("the anatomy network starts from random weights, which costs accuracy")
+        return {"start": {"encoder": "random", "sha256": None}}
+    load_start(network, read_weights(init), str(init))
+    digest = hashlib.sha256(init.read_bytes()).hexdigest()
+    return {"start": {"encoder": init.name, "sha256": digest}}
+
+
+def _recorded(network: Anatomy, drawn: Sequence[LungFilm], shown: Sequence[str]) -> dict[str, Any]:
+    return {
+        "films": {"drawn lungs": len(drawn), "chests": len(shown)},
+        "parameters": parameter_count(network),
+        "threads": torch.get_num_threads(),
+        "versions": {"pleura": version("pleura"), "torch": torch.__version__},
+    }
+
+
+def _fitted(
+    network: Anatomy,
+    dataset: Dataset,
+    split: Split,
+    settings: AnatomySettings,
+    report: AnatomyReport,
+) -> AdmissionThresholds:
+    """Thresholds from the tuning films, of all folds."""
+    film_ids = [film_id for fold in split.folds for film_id in fold] or list(split.tune)
+    if not film_ids:
+        raise TrainingError("the split has no tuning film to fit thresholds on; split again")
+    films = FilmSet(
+        dataset,
+        film_ids,
+        settings.size,
+        squeeze,
+        report.reading,
+        squeeze_version=PREPROCESS_VERSION,
+    )
+    answers = answers_for(network, films, settings.input, report.fitting)
+    return fit_thresholds(answers, f"{len(film_ids)} tuning films")
