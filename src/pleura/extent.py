@@ -57,8 +57,8 @@ class Extent:
             ACCP: Baumann et al., Chest 2001;119:590-602.
         rim_at_hilum_mm: the rim at the level of the hilum. Proxy of that level: 45 % of the pleural cavity's
             height from the cupola down. BTS 2010: MacDuff et al., Thorax 2010;65 Suppl 2:ii18-31.
-        rim_lateral_mm: the largest rim at the hilum or between the midpoints of the collapsed lung's upper and
-            lower halves. BTS 2023: Roberts et al., Thorax 2023;78 Suppl 3:s1-s42, which names no level.
+        rim_lateral_mm: the largest rim at the hilum or between the midpoints of the collapsed lung's upper
+            and lower halves. BTS 2023: Roberts et al., Thorax 2023;78 Suppl 3:s1-s42, which names no level.
         collins_percent: 4.2 + 4.7 (A + B + C), at most 100: of the hemithorax's volume, regressed on CT. A
             is `apex_to_cupola_mm`, B and C are the rims at the midpoints of the collapsed lung's upper and
             lower halves (25 and 75 % of its height), in cm. Collins et al., AJR 1995;165:1127-1130.
