@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help env demo test check clean
+.PHONY: help env demo test check web web-test serve clean
+
+VIEWER := src/pleura/service/static/index.html
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,5 +27,20 @@ test: env  ## lint, types and tests, as CI runs them
 
 check: test
 
+web: $(VIEWER)  ## build the viewer that `pleura serve` shows (needs Node.js 20.19 or newer)
+
+$(VIEWER): web/node_modules web/index.html web/vite.config.ts $(shell find web/src -type f)
+	cd web && npm run build
+
+web/node_modules: web/package.json web/package-lock.json
+	cd web && npm ci
+	@touch $@
+
+web-test: web/node_modules  ## types, lint and unit tests of the viewer
+	cd web && npm run check
+
+serve: env web  ## the page and the API on this machine (BUNDLE=DIR for another model than the shipped)
+	$(BIN)/pleura serve $(if $(BUNDLE),--bundle "$(BUNDLE)")
+
 clean:  ## remove the environment and what demo made
-	rm -rf $(VENV) demo demo-own
+	rm -rf $(VENV) demo demo-own web/node_modules src/pleura/service/static

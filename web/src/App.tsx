@@ -1,0 +1,136 @@
+import { signal } from "@preact/signals";
+import { Download, FileUp, Info, Keyboard } from "lucide";
+import { useEffect, useRef } from "preact/hooks";
+
+import * as api from "./api/client";
+import type { Service } from "./api/types";
+import { FilmView } from "./film/FilmView";
+import icon from "./icon.svg";
+import { help, onKey } from "./keys";
+import { Worklist } from "./list/Worklist";
+import { Panel } from "./panel/Panel";
+import { card, fetchCard } from "./panel/Probability";
+import { unsaved } from "./state/correction";
+import { open, opened } from "./state/film";
+import { attempt, mustSignIn } from "./state/messages";
+import { sent, upload } from "./state/uploads";
+import { live, loaded, refresh } from "./state/worklist";
+import { DropZone } from "./ui/DropZone";
+import { HelpDialog } from "./ui/HelpDialog";
+import { Icon } from "./ui/Icon";
+import { IconButton } from "./ui/IconButton";
+import { Messages } from "./ui/Messages";
+import { ModelDialog } from "./ui/ModelDialog";
+import { SignInDialog } from "./ui/SignInDialog";
+
+type Shown = "help" | "model" | null;
+
+const NOTICE =
+  "Research software. Not a medical device: never use it to diagnose, treat or triage a patient.";
+
+const shown = signal<Shown>(null);
+const service = signal<Service | null>(null);
+
+async function start(): Promise<void> {
+  service.value = (await attempt("The service does not answer", api.service)) ?? null;
+  if (mustSignIn.value) return;
+  await Promise.all([refresh(), fetchCard()]);
+  const asked = filmInAddress();
+  if (asked) await open(asked);
+}
+
+export function App() {
+  useEffect(() => {
+    help.toggle = () => {
+      shown.value = shown.value === "help" ? null : "help";
+    };
+    window.addEventListener("keydown", onKey);
+    window.addEventListener("hashchange", () => void open(filmInAddress()));
+    window.addEventListener("beforeunload", (event) => {
+      if (unsaved.value) event.preventDefault();
+    });
+    void start();
+  }, []);
+  useEffect(() => {
+    if (opened.value) history.replaceState(null, "", `#film=${opened.value}`);
+  }, [opened.value]);
+  return (
+    <>
+      <Header />
+      <div class="room">
+        <Worklist />
+        <FilmView />
+        <Panel />
+      </div>
+      <footer class="notice">{service.value?.notice ?? NOTICE}</footer>
+      <Messages />
+      <DropZone />
+      {shown.value === "help" && <HelpDialog onClose={close} />}
+      {shown.value === "model" && card.value && <ModelDialog card={card.value} onClose={close} />}
+      {mustSignIn.value && <SignInDialog onDone={start} />}
+    </>
+  );
+}
+
+function Header() {
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <header class="header">
+      <h1>
+        <img src={icon} alt="" width={26} height={26} /> pleura
+      </h1>
+      <button type="button" class="upload" onClick={() => input.current?.click()}>
+        <Icon of={FileUp} /> Add films
+      </button>
+      <input
+        ref={input}
+        id="files"
+        type="file"
+        multiple
+        class="hidden"
+        tabIndex={-1}
+        aria-label="Films to add"
+        onChange={(event) => {
+          const files = [...(event.currentTarget.files ?? [])];
+          event.currentTarget.value = "";
+          if (files.length) void upload(files);
+        }}
+      />
+      {sent.value !== null && <progress aria-label="Upload" max={1} value={sent.value} />}
+      <span class="spring" />
+      {service.value?.deidentify && <span class="fact">De-identifies uploads</span>}
+      <span class={`fact live ${live.value ? "on" : "off"}`} role="status">
+        {live.value ? "Live" : loaded.value ? "Reconnecting" : "Connecting"}
+      </span>
+      {card.value && (
+        <button
+          type="button"
+          class="plain"
+          title="What the model is, and is not"
+          onClick={() => {
+            shown.value = "model";
+          }}
+        >
+          <Icon of={Info} size={16} /> {card.value.name} {card.value.version}
+        </button>
+      )}
+      <a
+        class="plain"
+        href={api.address.corrections}
+        download
+        title="All corrected films as a corpus (zip)"
+      >
+        <Icon of={Download} size={16} /> Export corrections
+      </a>
+      <IconButton icon={Keyboard} label="Keys" shortcut="?" onClick={help.toggle} />
+    </header>
+  );
+}
+
+function close(): void {
+  shown.value = null;
+}
+
+function filmInAddress(): string | null {
+  return /^#film=([\w-]+)$/.exec(location.hash)?.[1] ?? null;
+}

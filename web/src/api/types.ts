@@ -1,0 +1,172 @@
+/** The service's answers, as docs/reference/api.md describes them. */
+
+export type State = "waiting" | "positive" | "negative" | "declined" | "failed";
+export type Side = "right" | "left";
+export type Verdict = "accepted" | "rejected" | "corrected";
+export type Picture = "thumbnail" | "mask" | "heat" | "overlay";
+
+export interface Summary {
+  id: string;
+  revision: number;
+  name: string;
+  received: string;
+  study: string | null;
+  job: string | null;
+  state: State;
+  reason: string | null;
+  probability: number | null;
+  calibrated: boolean | null;
+  side: Side | "bilateral" | null;
+  area_fraction: number | null;
+  area_mm2: number | null;
+  view: "PA" | "AP" | "lateral" | "other" | null;
+  age_years: number | null;
+  sex: string | null;
+  patient_id: string | null;
+  modality: string | null;
+  study_date: string | null;
+  rows: number | null;
+  columns: number | null;
+  read: boolean;
+  verdict: Verdict | null;
+}
+
+export interface Lesion {
+  side: Side;
+  area_px: number;
+  area_fraction: number;
+  area_mm2: number | null;
+  /** Top, left, bottom, right in pixels of the film; bottom and right are exclusive. */
+  box: [number, number, number, number];
+  peak_probability: number;
+}
+
+export interface Finding {
+  target: string;
+  decision: "positive" | "negative" | "declined";
+  reason: string;
+  probability: number | null;
+  calibrated: boolean;
+  area_fraction: number | null;
+  area_mm2: number | null;
+  side: Side | "bilateral" | null;
+  side_basis: "orientation" | "convention" | null;
+  lesions: Lesion[];
+  instances: { box: [number, number, number, number]; score: number }[];
+  model: string;
+  model_version: string;
+  model_sha256: string;
+  notes: string[];
+}
+
+export interface OperatingPoint {
+  presence_threshold: number;
+  presence_probability: number;
+  pixel_threshold: number;
+  min_area_fraction: number;
+  top_threshold: number | null;
+  min_top_area_fraction: number;
+  aim: string;
+  fitted_on: string;
+}
+
+export interface GreyWindow {
+  name: string;
+  center: number;
+  width: number;
+}
+
+export interface Viewing {
+  rows: number;
+  columns: number;
+  format: "u8" | "u16le";
+  maximum: number;
+  stage: "stored" | "displayed";
+  bytes: number;
+  windows: GreyWindow[];
+}
+
+export interface Correction {
+  number: number;
+  film: string;
+  verdict: Verdict;
+  comment: string;
+  reader: string;
+  identity: string | null;
+  seconds: number | null;
+  time: string;
+  has_mask: boolean;
+  area_fraction: number | null;
+  label: 0 | 1 | null;
+  model_sha256: string;
+}
+
+export interface Film extends Summary {
+  spacing_mm: [number, number] | null;
+  spacing_basis: "calibrated" | "detector" | "implausible" | "unknown";
+  spacing_source: string | null;
+  image_left: Side;
+  side_basis: "orientation" | "convention";
+  notes: string[];
+  viewing: Viewing | null;
+  finding: Finding | null;
+  operating_point: OperatingPoint | null;
+  pictures: Picture[];
+  correction: Correction | null;
+}
+
+export type Counts = Record<State | "unread", number>;
+
+export interface FilmPage {
+  films: Summary[];
+  next: string | null;
+  total: number;
+  counts: Counts;
+  revision: number;
+}
+
+export interface Job {
+  id: string;
+  state: "running" | "done";
+  films: { total: number; waiting: number; judged: number; failed: number; repeated: number };
+  film_ids: string[];
+  refused: { name: string; reason: string }[];
+}
+
+export interface Service {
+  version: string;
+  notice: string;
+  identity: string | null;
+  needs_token: boolean;
+  deidentify: boolean;
+  retention_days: number | null;
+}
+
+export interface ModelCard {
+  name: string;
+  version: string;
+  sha256: string;
+  target: { name: string; code: string; scheme: string };
+  intended_use: string;
+  licence: string;
+  created: string;
+  operating_point: OperatingPoint;
+  calibration: {
+    kind: string;
+    fitted_on: string;
+    films: number;
+    positives: number;
+    prevalence: number;
+  } | null;
+  metrics: Record<string, unknown> | null;
+  data: unknown;
+  runtime: string;
+}
+
+/** A problem as RFC 9457 has it. */
+export interface Problem {
+  title: string;
+  status: number;
+  detail?: string;
+  refused?: Job["refused"];
+}

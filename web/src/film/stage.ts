@@ -1,0 +1,256 @@
+/**
+ * The film on the screen: Cornerstone3D's stack viewport, drawn by the processor.
+ *
+ * Its processor path shows the same pixels on every machine, and reading-room computers are often virtual ones
+ * without a graphics processor, where its WebGL path needs seconds a frame.
+ */
+
+import {
+  Enums,
+  imageLoader,
+  init,
+  metaData,
+  RenderingEngine,
+  type StackViewport,
+  type Types,
+} from "@cornerstonejs/core";
+
+import type { GreyWindow, Viewing } from "../api/types";
+import { type Affine, apply, type Point } from "./geometry";
+
+export interface Picture {
+  id: string;
+  viewing: Viewing;
+  values: Uint8Array | Uint16Array;
+  /** Height of a pixel over its width: 1 unless the film's spacing is believable and says otherwise. */
+  aspect: number;
+}
+
+export interface Look {
+  window: GreyWindow;
+  inverted: boolean;
+  /** Clockwise, in degrees: 0, 90, 180 or 270. */
+  rotation: number;
+  flipped: boolean;
+}
+
+const SCHEME = "pleura";
+const VIEWPORT = "film";
+const DEEPEST = 40; // screen pixels a film's pixel
+const SHALLOWEST = 0.02;
+
+let shown: Picture | null = null;
+let ready = false;
+
+export class Stage {
+  private readonly engine: RenderingEngine;
+  private readonly viewport: StackViewport;
+  private readonly resized: ResizeObserver;
+  private fitted = true;
+
+  /**
+   * @param element an empty box to draw in.
+   * @param onDrawn called after each drawing, so that what lies above can follow.
+   */
+  constructor(
+    private readonly element: HTMLDivElement,
+    onDrawn: () => void,
+  ) {
+    prepare();
+    this.engine = new RenderingEngine("pleura");
+    this.engine.enableElement({
+      viewportId: VIEWPORT,
+      type: Enums.ViewportType.STACK,
+      element,
+      defaultOptions: { background: [0, 0, 0] },
+    });
+    this.viewport = this.engine.getViewport(VIEWPORT) as StackViewport;
+    element.addEventListener(Enums.Events.IMAGE_RENDERED, onDrawn);
+    this.resized = new ResizeObserver(() => this.resize());
+    this.resized.observe(element);
+  }
+
+  destroy(): void {
+    this.resized.disconnect();
+    this.engine.destroy();
+  }
+
+  /** Whether there is a film on the stage. */
+  get shows(): boolean {
+    return shown !== null && this.viewport.getCurrentImageId() === address(shown);
+  }
+
+  async show(picture: Picture, look: Look): Promise<void> {
+    shown = picture;
+    await this.viewport.setStack([address(picture)]);
+    if (!this.shows) return; // another film was opened meanwhile
+    this.use(look);
+    this.fit();
+  }
+
+  setLook(look: Look): void {
+    if (!this.shows) return;
+    this.use(look);
+    this.draw();
+  }
+
+  private use({ window, inverted, rotation, flipped }: Look): void {
+    const { center, width } = window;
+    this.viewport.setProperties({
+      voiRange: { lower: center - width / 2, upper: center + width / 2 },
+      invert: inverted,
+    });
+    this.viewport.setViewPresentation({ rotation });
+    this.viewport.setCamera({ flipHorizontal: flipped }); // which also makes the rotation count
+  }
+
+  fit(): void {
+    this.viewport.resetCamera();
+    this.fitted = true;
+    this.draw();
+  }
+
+  /** Screen pixels a pixel of the film, 1 being its full resolution. */
+  get scale(): number {
+    return this.viewport.getZoom() / devicePixelRatio;
+  }
+
+  /** Zooms by a factor about a place on the stage (CSS pixels); its middle where none is given. */
+  zoom(factor: number, about: Point = this.middle): void {
+    const scale = Math.min(DEEPEST, Math.max(SHALLOWEST, this.scale * factor));
+    const change = this.scale / scale;
+    const fixed = this.viewport.canvasToWorld([about[0], about[1]]);
+    const focus = this.viewport.canvasToWorld([this.middle[0], this.middle[1]]);
+    const moved = focus.map((v, i) => fixedAt(fixed, i) + (v - fixedAt(fixed, i)) * change);
+    this.viewport.setCamera({
+      focalPoint: moved as Types.Point3,
+      scale: scale * devicePixelRatio,
+    });
+    this.fitted = false;
+    this.draw();
+  }
+
+  /** Moves the film by CSS pixels. */
+  pan(dx: number, dy: number): void {
+    const [x, y] = this.middle;
+    this.viewport.setCamera({ focalPoint: this.viewport.canvasToWorld([x - dx, y - dy]) });
+    this.fitted = false;
+    this.draw();
+  }
+
+  /** Moves the film so that a point of it is in the middle. */
+  centre(point: Point): void {
+    const [x, y] = apply(this.affine(), point);
+    this.pan(this.middle[0] - x, this.middle[1] - y);
+  }
+
+  affine(): Affine {
+    const aspect = shown?.aspect ?? 1;
+    const [e, f] = this.viewport.worldToCanvas([0, 0, 0]);
+    const [a, b] = this.viewport.worldToCanvas([1, 0, 0]);
+    const [c, d] = this.viewport.worldToCanvas([0, aspect, 0]);
+    return [a - e, b - f, c - e, d - f, e, f];
+  }
+
+  /** Where on the film a place on the stage lies. */
+  toFilm([x, y]: Point): Point {
+    const [wx, wy] = this.viewport.canvasToWorld([x, y]);
+    return [wx, wy / (shown?.aspect ?? 1)];
+  }
+
+  private get middle(): Point {
+    return [this.element.clientWidth / 2, this.element.clientHeight / 2];
+  }
+
+  private resize(): void {
+    if (this.element.clientWidth === 0) return;
+    this.engine.resize(true, true);
+    if (!this.shows) return;
+    if (this.fitted) this.fit();
+    else this.draw();
+  }
+
+  private draw(): void {
+    // Without this, a film of 3000 rows shrunk to 700 shimmers: resizing the canvas forgets it.
+    const context = this.viewport.getCanvas().getContext("2d");
+    if (context) context.imageSmoothingQuality = "high";
+    this.viewport.render();
+  }
+}
+
+function fixedAt(point: Types.Point3, i: number): number {
+  return point[i] as number;
+}
+
+function address(picture: Picture): string {
+  return `${SCHEME}:${picture.id}`;
+}
+
+function prepare(): void {
+  if (ready) return;
+  ready = true;
+  init({ rendering: { useCPURendering: true } } as Parameters<typeof init>[0]);
+  imageLoader.registerImageLoader(SCHEME, (imageId) => ({
+    promise: Promise.resolve(image(imageId, shown as Picture)),
+  }));
+  metaData.addProvider((kind: string) => (shown ? header(kind, shown) : undefined), 1);
+}
+
+function header(kind: string, { viewing, aspect }: Picture): object | undefined {
+  const { rows, columns, format } = viewing;
+  const bits = format === "u8" ? 8 : 16;
+  if (kind === Enums.MetadataModules.IMAGE_PLANE) {
+    return {
+      rows,
+      columns,
+      rowPixelSpacing: aspect,
+      columnPixelSpacing: 1,
+      imagePositionPatient: [0, 0, 0],
+      imageOrientationPatient: [1, 0, 0, 0, 1, 0],
+      rowCosines: [1, 0, 0],
+      columnCosines: [0, 1, 0],
+      frameOfReferenceUID: SCHEME,
+    };
+  }
+  if (kind === Enums.MetadataModules.IMAGE_PIXEL) {
+    return {
+      bitsAllocated: bits,
+      bitsStored: bits,
+      highBit: bits - 1,
+      samplesPerPixel: 1,
+      photometricInterpretation: "MONOCHROME2",
+      pixelRepresentation: 0,
+    };
+  }
+  return kind === Enums.MetadataModules.GENERAL_SERIES ? { modality: "DX" } : undefined;
+}
+
+function image(imageId: string, { viewing, values, aspect }: Picture): Types.IImage {
+  const { rows, columns, maximum, windows } = viewing;
+  const first = windows[0] as GreyWindow;
+  return {
+    imageId,
+    minPixelValue: 0,
+    maxPixelValue: maximum,
+    slope: 1,
+    intercept: 0,
+    windowCenter: first.center,
+    windowWidth: first.width,
+    voiLUTFunction: Enums.VOILUTFunctionType.LINEAR,
+    getPixelData: () => values,
+    getCanvas: () => document.createElement("canvas"),
+    rows,
+    columns,
+    height: rows,
+    width: columns,
+    color: false,
+    rgba: false,
+    numberOfComponents: 1,
+    columnPixelSpacing: 1,
+    rowPixelSpacing: aspect,
+    invert: false,
+    sizeInBytes: values.byteLength,
+    dataType: viewing.format === "u8" ? "Uint8Array" : "Uint16Array",
+    imageFrame: {} as never,
+  };
+}

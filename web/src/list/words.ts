@@ -1,0 +1,45 @@
+/** A film's row, in words. */
+
+import type { State, Summary } from "../api/types";
+import { percent } from "../film/measure";
+
+export const STATES: Record<State, string> = {
+  waiting: "Waiting",
+  positive: "Suspected",
+  negative: "Not suspected",
+  declined: "Declined",
+  failed: "Unreadable",
+};
+
+/** Sex and age, view and modality: what is known. */
+export function facts(film: Summary): string {
+  const age = film.age_years === null ? "" : `${Math.floor(film.age_years)} y`;
+  const person = [film.sex, age].filter(Boolean).join(" ");
+  return [person, film.view, film.modality].filter(Boolean).join(" · ");
+}
+
+export function verdict(film: Summary): string {
+  if (film.verdict === "accepted") return "Agreed";
+  if (film.verdict === "rejected") return "Rejected";
+  return film.verdict === "corrected" ? "Corrected" : "";
+}
+
+/** The score as the service means it: per cent where it is a probability, else a bare number. */
+export function score(probability: number | null, calibrated: boolean | null): string {
+  if (probability === null) return "";
+  return calibrated ? percent(probability) : probability.toFixed(2);
+}
+
+/** Everything in a row, for those who hear it. */
+export function spoken(film: Summary): string {
+  const parts = [
+    film.read ? "" : "Unread",
+    film.name,
+    STATES[film.state],
+    film.state === "positive" && film.side ? film.side : "",
+    score(film.probability, film.calibrated),
+    facts(film),
+    verdict(film),
+  ];
+  return parts.filter(Boolean).join(", ");
+}

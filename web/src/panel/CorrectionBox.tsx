@@ -1,0 +1,174 @@
+import { Brush, Check, Eraser, Redo2, RotateCcw, Undo2, X } from "lucide";
+
+import type { Correction } from "../api/types";
+import { percent } from "../film/measure";
+import * as correction from "../state/correction";
+import { film, history } from "../state/film";
+import { set, settings } from "../state/settings";
+import * as view from "../state/view";
+import { Icon } from "../ui/Icon";
+import { IconButton } from "../ui/IconButton";
+
+/** Agree, disagree, or draw it better; the model's own result is kept beside it. */
+export function CorrectionBox() {
+  return (
+    <section class="correction" aria-label="Your reading">
+      <History />
+      {correction.editing.value ? <Drawing /> : null}
+      <div class="words">
+        <input
+          type="text"
+          id="comment"
+          aria-label="Comment"
+          placeholder="Comment"
+          maxLength={10000}
+          value={correction.comment.value}
+          onInput={(event) => {
+            correction.comment.value = event.currentTarget.value;
+          }}
+        />
+        <input
+          type="text"
+          aria-label="Reader"
+          placeholder="Your name"
+          maxLength={200}
+          value={settings.value.reader}
+          onInput={(event) => set({ reader: event.currentTarget.value })}
+        />
+      </div>
+      {correction.editing.value ? <SaveButtons /> : <VerdictButtons />}
+    </section>
+  );
+}
+
+function VerdictButtons() {
+  const busy = correction.saving.value;
+  const declined = film.value?.finding?.decision === "declined";
+  return (
+    <div class="verdicts">
+      <button
+        type="button"
+        class="accept"
+        disabled={busy}
+        aria-keyshortcuts="A"
+        title="The finding is right (A)"
+        onClick={() => correction.save("accepted")}
+      >
+        <Icon of={Check} /> Agree
+      </button>
+      <button
+        type="button"
+        class="reject"
+        disabled={busy}
+        aria-keyshortcuts="X"
+        title="The finding is wrong (X)"
+        onClick={() => correction.save("rejected")}
+      >
+        <Icon of={X} /> Disagree
+      </button>
+      <button
+        type="button"
+        disabled={busy || declined}
+        aria-keyshortcuts="B"
+        title="Draw the mask (B)"
+        onClick={() => correction.edit()}
+      >
+        <Icon of={Brush} /> Draw
+      </button>
+    </div>
+  );
+}
+
+function Drawing() {
+  correction.drawn.value; // the mask changes in place
+  const mask = correction.draft.value;
+  if (!mask) return null;
+  const { tool } = view;
+  return (
+    <div class="drawing" role="toolbar" aria-label="Drawing">
+      <IconButton
+        icon={Brush}
+        label="Brush"
+        shortcut="B"
+        pressed={tool.value === "brush"}
+        onClick={() => correction.edit("brush")}
+      />
+      <IconButton
+        icon={Eraser}
+        label="Eraser"
+        shortcut="E"
+        pressed={tool.value === "eraser"}
+        onClick={() => correction.edit("eraser")}
+      />
+      <input
+        type="range"
+        aria-label="Size of the brush"
+        title="Size of the brush ([ and ])"
+        min={1}
+        max={60}
+        value={settings.value.brush}
+        onInput={(event) => set({ brush: event.currentTarget.valueAsNumber })}
+      />
+      <IconButton
+        icon={Undo2}
+        label="Undo"
+        shortcut="Ctrl+Z"
+        disabled={!mask.canUndo}
+        onClick={correction.undo}
+      />
+      <IconButton
+        icon={Redo2}
+        label="Redo"
+        shortcut="Ctrl+Y"
+        disabled={!mask.canRedo}
+        onClick={correction.redo}
+      />
+      <IconButton icon={RotateCcw} label="Clear the mask" onClick={correction.clear} />
+      <output class="area">{percent(mask.areaFraction, 1)}</output>
+    </div>
+  );
+}
+
+function SaveButtons() {
+  return (
+    <div class="verdicts">
+      <button
+        type="button"
+        class="save"
+        disabled={correction.saving.value}
+        aria-keyshortcuts="Control+S"
+        title="Save the mask (Ctrl+S)"
+        onClick={() => correction.save("corrected")}
+      >
+        <Icon of={Check} /> Save the mask
+      </button>
+      <button type="button" title="Drop the drawing (Escape)" onClick={correction.abandon}>
+        Cancel
+      </button>
+    </div>
+  );
+}
+
+const SAID = { accepted: "agreed", rejected: "disagreed", corrected: "drew the mask" };
+
+function History() {
+  const latest = history.value.slice(-3).reverse();
+  if (latest.length === 0) return null;
+  return (
+    <ul class="history" aria-label="What readers said">
+      {latest.map((one) => (
+        <li key={one.number}>
+          <span class={one.verdict}>
+            {who(one)} {SAID[one.verdict]}
+          </span>
+          <time dateTime={one.time}>{new Date(one.time).toLocaleString()}</time>
+          {one.comment && <q>{one.comment}</q>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function who(one: Correction): string {
+  return one.reader || one.identity || "Someone";
+}

@@ -1,0 +1,50 @@
+import { computed, signal } from "@preact/signals";
+
+import * as api from "../api/client";
+import type { Film, ModelCard } from "../api/types";
+import { percent } from "../film/measure";
+import { score } from "../list/words";
+import { attempt } from "../state/messages";
+
+export const card = signal<ModelCard | null>(null);
+
+export async function fetchCard(): Promise<void> {
+  card.value = (await attempt("The model card cannot be fetched", api.model)) ?? null;
+}
+
+const prevalence = computed(() => card.value?.calibration?.prevalence ?? null);
+
+/** The score on a scale, with the point from which a film is called, and what it means. */
+export function Probability({ film }: { film: Film }) {
+  const { finding, operating_point: point } = film;
+  if (!finding || finding.probability === null || !point) return null;
+  const called = point.presence_probability;
+  const value = finding.probability;
+  return (
+    <section class="probability">
+      <div class="figures">
+        <h3>{finding.calibrated ? "Probability" : "Score"}</h3>
+        <output class="value">{score(value, finding.calibrated)}</output>
+      </div>
+      <div
+        class="scale"
+        role="img"
+        aria-label={`${score(value, finding.calibrated)}; suspected from ${score(called, finding.calibrated)}`}
+      >
+        <span class="filled" style={{ width: `${100 * value}%` }} />
+        <span class="called" style={{ left: `${100 * called}%` }} />
+      </div>
+      <p class="meaning">
+        Suspected from {score(called, finding.calibrated)}
+        {point.aim !== "default" && <> (aim: {point.aim})</>}. {meaning(value, finding.calibrated)}
+      </p>
+    </section>
+  );
+}
+
+function meaning(value: number, calibrated: boolean): string {
+  if (!calibrated) return "Not calibrated: it ranks films and is not a chance of disease.";
+  const among =
+    prevalence.value === null ? "" : `, where ${percent(prevalence.value)} of all films had one`;
+  return `Of 100 films that score so, about ${Math.round(100 * value)} had one in the calibration set${among}.`;
+}

@@ -1,0 +1,57 @@
+import type { Film } from "../api/types";
+import { triedRegions } from "../film/layers";
+import { percent } from "../film/measure";
+import * as view from "../state/view";
+
+/** Tries another pixel threshold on this film, and says what would change. */
+export function Threshold({ film }: { film: Film }) {
+  const own = film.operating_point?.pixel_threshold;
+  if (own === undefined) return null;
+  const value = view.tried.value ?? own;
+  return (
+    <div class="threshold">
+      <label>
+        <span>
+          What if the pixel threshold were <output>{value.toFixed(2)}</output>
+        </span>
+        <input
+          type="range"
+          min={0.02}
+          max={0.98}
+          step={0.01}
+          value={value}
+          onInput={(event) => {
+            view.tried.value = event.currentTarget.valueAsNumber;
+          }}
+        />
+      </label>
+      <p class="meaning" role="status">
+        {view.tried.value === null ? `The model's own is ${own.toFixed(2)}.` : change(film)}
+      </p>
+      {view.tried.value !== null && (
+        <button
+          type="button"
+          class="plain"
+          onClick={() => {
+            view.tried.value = null;
+          }}
+        >
+          Back to {own.toFixed(2)}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function change(film: Film): string {
+  const { finding, operating_point: point } = film;
+  const found = triedRegions.value;
+  if (!found || !finding || finding.probability === null || !point) return "";
+  const regions = found.count === 1 ? "1 region" : `${found.count} regions`;
+  const size = `${regions}, ${percent(found.areaFraction, 1)} of the film (now ${percent(finding.area_fraction ?? 0, 1)}).`;
+  const suspected = finding.probability >= point.presence_probability;
+  if (!suspected) return `${size} The film would stay unsuspected: its score is too low.`;
+  const positive = found.count > 0;
+  if (positive === (finding.decision === "positive")) return `${size} The decision would stay.`;
+  return `${size} The film would be ${positive ? "suspected" : "called negative"}.`;
+}

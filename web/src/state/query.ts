@@ -1,0 +1,70 @@
+/** What the worklist shows, and in which order. */
+
+import type { State, Summary } from "../api/types";
+
+export type Sort = "suspicion" | "received" | "name" | "age" | "read";
+
+export interface Query {
+  sort: Sort;
+  reversed: boolean;
+  states: State[];
+  views: string[];
+  unread: boolean;
+  corrected: boolean;
+  words: string;
+}
+
+export const EVERYTHING: Query = {
+  sort: "suspicion",
+  reversed: false,
+  states: [],
+  views: [],
+  unread: false,
+  corrected: false,
+  words: "",
+};
+
+export function parameters(query: Query, limit: number, cursor?: string): URLSearchParams {
+  const asked = new URLSearchParams({ sort: query.sort, limit: String(limit) });
+  if (query.reversed) asked.set("order", "reversed");
+  for (const state of query.states) asked.append("state", state);
+  for (const view of query.views) asked.append("view", view);
+  if (query.unread) asked.set("unread", "true");
+  if (query.corrected) asked.set("corrected", "true");
+  if (query.words.trim()) asked.set("q", query.words.trim());
+  if (cursor) asked.set("cursor", cursor);
+  return asked;
+}
+
+export function isFiltered(query: Query): boolean {
+  return (
+    query.states.length > 0 ||
+    query.views.length > 0 ||
+    query.unread ||
+    query.corrected ||
+    query.words.trim() !== ""
+  );
+}
+
+/** The rows with a changed one put in its old place; the same rows where it is not among them. */
+export function patched(rows: Summary[], changed: Summary): Summary[] {
+  const place = rows.findIndex((row) => row.id === changed.id);
+  if (place < 0 || (rows[place] as Summary).revision > changed.revision) return rows;
+  const next = rows.slice();
+  next[place] = changed;
+  return next;
+}
+
+/** The film that lies `step` rows from the open one; the first or last where there is none open or no further. */
+export function neighbour(rows: Summary[], open: string | null, step: number): Summary | undefined {
+  const place = rows.findIndex((row) => row.id === open);
+  if (place < 0) return step > 0 ? rows[0] : rows[rows.length - 1];
+  return rows[Math.min(rows.length - 1, Math.max(0, place + step))];
+}
+
+/** The next unread film below the open one, or else the first of all. */
+export function nextUnread(rows: Summary[], open: string | null): Summary | undefined {
+  const place = rows.findIndex((row) => row.id === open);
+  const unread = (row: Summary) => !row.read && row.id !== open;
+  return rows.slice(place + 1).find(unread) ?? rows.find(unread);
+}

@@ -1,0 +1,48 @@
+/** What a reader sets once: kept in this browser only. */
+
+import { effect, signal } from "@preact/signals";
+
+export interface Settings {
+  contour: boolean;
+  heat: boolean;
+  /** Cover of the heat map, 0 to 1. */
+  opacity: number;
+  reader: string;
+  singleKeys: boolean;
+  /** Radius of the brush, in film pixels of a film 1000 across. */
+  brush: number;
+}
+
+const KEY = "pleura.settings";
+const USUAL: Settings = {
+  contour: true,
+  heat: false,
+  opacity: 0.6,
+  reader: "",
+  singleKeys: true,
+  brush: 12,
+};
+
+export const settings = signal<Settings>({ ...USUAL, ...stored() });
+
+effect(() => {
+  const text = JSON.stringify(settings.value);
+  try {
+    localStorage.setItem(KEY, text);
+  } catch {
+    // private windows may keep nothing
+  }
+});
+
+export function set(change: Partial<Settings>): void {
+  settings.value = { ...settings.value, ...change };
+}
+
+function stored(): Partial<Settings> {
+  try {
+    const kept: unknown = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    return kept !== null && typeof kept === "object" ? (kept as Partial<Settings>) : {};
+  } catch {
+    return {};
+  }
+}

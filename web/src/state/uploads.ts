@@ -1,0 +1,70 @@
+/** Uploads: one after another, with their progress. */
+
+import { signal } from "@preact/signals";
+
+import * as api from "../api/client";
+import { ApiError } from "../api/client";
+import { open, opened } from "./film";
+import { attempt, tell } from "./messages";
+import { refresh } from "./worklist";
+
+/** Share of the bytes sent, 0 to 1; null while nothing is sent. */
+export const sent = signal<number | null>(null);
+
+const MOST_FILES = 200; // a request
+const NAMED = 3;
+
+export async function upload(files: File[]): Promise<void> {
+  for (let i = 0; i < files.length; i += MOST_FILES) await send(files.slice(i, i + MOST_FILES));
+}
+
+async function send(files: File[]): Promise<void> {
+  sent.value = 0;
+  await attempt("The upload failed", async () => {
+    try {
+      const job = await api.upload(files, (share) => {
+        sent.value = share;
+      });
+      const { total, repeated } = job.films;
+      const known = repeated ? `, ${repeated} of them known already` : "";
+      tell(`${total} ${total === 1 ? "film" : "films"} received${known}.`);
+      refuse(job.refused);
+      await refresh();
+      const first = job.film_ids[0];
+      if (first && (total === 1 || opened.value === null)) void open(first);
+    } catch (error) {
+      if (!(error instanceof ApiError) || !error.problem.refused) throw error;
+      refuse(error.problem.refused);
+    }
+  });
+  sent.value = null;
+}
+
+function refuse(refused: { name: string; reason: string }[]): void {
+  for (const { name, reason } of refused.slice(0, NAMED)) tell(`${name} ${reason}`, "problem");
+  const rest = refused.length - NAMED;
+  if (rest > 0) tell(`${rest} more files were refused.`, "problem");
+}
+
+/** The files of a drop, folders opened. */
+export async function dropped(transfer: DataTransfer): Promise<File[]> {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry());
+  const loose = [...transfer.files];
+  const found = await Promise.all(entries.map((entry) => (entry ? within(entry) : [])));
+  const files = found.flat();
+  return files.length ? files : loose;
+}
+
+async function within(entry: FileSystemEntry): Promise<File[]> {
+  if (entry.isFile) {
+    return [await new Promise<File>((done, no) => (entry as FileSystemFileEntry).file(done, no))];
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const files: File[] = [];
+  for (;;) {
+    // a folder is told in parts, until an empty one
+    const part = await new Promise<FileSystemEntry[]>((done, no) => reader.readEntries(done, no));
+    if (part.length === 0) return files;
+    for (const inner of part) files.push(...(await within(inner)));
+  }
+}

@@ -1,0 +1,114 @@
+/** The worklist: rows from the service, kept up to date by its live channel. */
+
+import { signal } from "@preact/signals";
+
+import * as api from "../api/client";
+import type { Counts, Summary } from "../api/types";
+import { attempt } from "./messages";
+import { EVERYTHING, parameters, patched, type Query } from "./query";
+
+const PAGE = 200;
+const QUIET_MS = 400;
+
+export const query = signal<Query>(EVERYTHING);
+export const rows = signal<Summary[]>([]);
+export const total = signal(0);
+export const counts = signal<Counts | null>(null);
+export const loaded = signal(false);
+export const live = signal(false);
+
+let cursor: string | null = null;
+let revision = 0;
+let asked = 0; // numbers the questions, so that a late answer is not taken for the latest
+let paging = false;
+let channel: EventSource | null = null;
+let pending: ReturnType<typeof setTimeout> | undefined;
+
+/** Shows what another query finds. */
+export function ask(change: Partial<Query>): void {
+  query.value = { ...query.value, ...change };
+  void refresh(PAGE);
+}
+
+/** Fetches the first rows again: as many as are there, at least a page. */
+export async function refresh(least = Math.max(PAGE, rows.value.length)): Promise<void> {
+  const mine = ++asked;
+  await attempt("The worklist cannot be fetched", async () => {
+    let found: Summary[] = [];
+    let next: string | null = null;
+    do {
+      const limit = Math.min(500, Math.max(PAGE, least - found.length));
+      const page = await api.films(parameters(query.value, limit, next ?? undefined));
+      if (mine !== asked) return;
+      found = found.concat(page.films);
+      next = page.next;
+      total.value = page.total;
+      counts.value = page.counts;
+      revision = page.revision;
+    } while (next && found.length < least);
+    rows.value = found;
+    cursor = next;
+    loaded.value = true;
+    listen();
+  });
+}
+
+/** Fetches the rows that follow, where there are more. */
+export async function more(): Promise<void> {
+  if (!cursor || paging) return;
+  paging = true;
+  const mine = asked;
+  await attempt("The worklist cannot be fetched", async () => {
+    const page = await api.films(parameters(query.value, PAGE, cursor ?? undefined));
+    if (mine !== asked) return;
+    const known = new Set(rows.value.map((row) => row.id));
+    rows.value = rows.value.concat(page.films.filter((film) => !known.has(film.id)));
+    cursor = page.next;
+  });
+  paging = false;
+}
+
+/** Takes a film's new state in, without asking. */
+export function put(film: Summary): void {
+  rows.value = patched(rows.value, film);
+}
+
+const watchers = new Set<(id: string) => void>();
+
+/** Calls back with the id of every film that the service says has changed. */
+export function onChange(watcher: (id: string) => void): void {
+  watchers.add(watcher);
+}
+
+function listen(): void {
+  if (channel && channel.readyState !== EventSource.CLOSED) return;
+  channel = new EventSource(api.address.events(revision));
+  channel.onopen = () => {
+    live.value = true;
+  };
+  channel.onerror = () => {
+    live.value = false; // the browser tries again by itself, unless it was refused
+    if (channel?.readyState === EventSource.CLOSED) soon(5000);
+  };
+  channel.addEventListener("film", (event) => {
+    const film = JSON.parse(event.data) as Summary;
+    put(film);
+    for (const watcher of watchers) watcher(film.id);
+    soon();
+  });
+  channel.addEventListener("deleted", (event) => {
+    const { id } = JSON.parse(event.data) as { id: string };
+    rows.value = rows.value.filter((row) => row.id !== id);
+    soon();
+  });
+  channel.addEventListener("reset", () => soon());
+}
+
+/** Order and counts are the service's to know: asks it once things are quiet, or now and then. */
+function soon(wait = QUIET_MS): void {
+  if (pending) return;
+  pending = setTimeout(() => {
+    pending = undefined;
+    void refresh();
+  }, wait);
+}

@@ -1,0 +1,38 @@
+import type { ModelCard } from "../api/types";
+import { percent } from "../film/measure";
+import { Dialog } from "./Dialog";
+
+/** What the model is, and is not. */
+export function ModelDialog({ card, onClose }: { card: ModelCard; onClose: () => void }) {
+  const { operating_point: point, calibration } = card;
+  const facts: [string, string][] = [
+    ["Looks for", `${card.target.name} (${card.target.scheme} ${card.target.code})`],
+    ["Intended use", card.intended_use],
+    ["Licence", card.licence],
+    ["Made", card.created],
+    [
+      "Operating point",
+      `suspected from ${percent(point.presence_probability ?? point.presence_threshold)}, pixels from ${point.pixel_threshold.toFixed(2)}; aim: ${point.aim}; chosen on ${point.fitted_on}`,
+    ],
+    [
+      "Calibration",
+      calibration
+        ? `${calibration.kind}, on ${calibration.films} films of ${calibration.fitted_on}, ${percent(calibration.prevalence)} of them positive`
+        : "none: scores rank films and are not chances of disease",
+    ],
+    ["Runs on", card.runtime],
+    ["SHA-256", card.sha256],
+  ];
+  return (
+    <Dialog title={`${card.name} ${card.version}`} onClose={onClose}>
+      <dl class="card">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  );
+}

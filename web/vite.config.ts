@@ -1,0 +1,16 @@
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  base: "./",
+  resolve: {
+    // Cornerstone's dependencies ask for node's own modules of these names.
+    alias: { events: "events/events.js", url: "url/url.js" },
+  },
+  build: {
+    outDir: "../src/pleura/service/static",
+    emptyOutDir: true,
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 4000,
+  },
+  server: { proxy: { "/v1": "http://127.0.0.1:8000" } },
+});
