@@ -28,7 +28,8 @@ ALLOWED = {
     "archive": MIDDLE,
     "evaluation": MIDDLE,
     "training": MIDDLE | {"evaluation"},
-    "cli": MIDDLE | {"archive", "evaluation", "training"},
+    "service": MIDDLE,
+    "cli": MIDDLE | {"archive", "evaluation", "training", "service"},
     "__init__": MIDDLE,
 }
 HEAVY = {
@@ -45,6 +46,7 @@ HEAVY = {
     "tensorboard",
 }
 MAY_BE_HEAVY = {"networks", "training"}
+SERVING = {"dbos", "fastapi", "prometheus_client", "starlette", "uvicorn"}
 
 
 def imports(path: Path, *, top_only: bool = False) -> set[str]:
@@ -82,8 +84,14 @@ def test_heavy_libraries_are_imported_only_where_they_are_used(path: Path) -> No
     assert not heavy or room(path) in MAY_BE_HEAVY
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_the_service_s_libraries_are_imported_by_the_service_alone(path: Path) -> None:
+    serving = {name.split(".")[0] for name in imports(path, top_only=True)} & SERVING
+    assert not serving or room(path) == "service"
+
+
 def test_everything_but_training_imports_without_the_train_extra() -> None:
-    blocked = sorted(HEAVY | {"pydantic"})
+    blocked = sorted(HEAVY | SERVING | {"pydantic"})
     program = (
         f"import sys\nfor name in {blocked!r}: sys.modules[name] = None\n"
         "import pleura, pleura.cli, pleura.read, pleura.outputs.overlay, pleura.outputs.html\n"

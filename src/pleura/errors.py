@@ -17,6 +17,7 @@
     │   └── NonFiniteLoss         the loss became NaN or infinite; names the films of the batch
     ├── EvaluationError           a score that cannot be computed from what was given
     ├── ArchiveError              a prediction over many films that cannot start or go on
+    ├── ServiceError              the service cannot start, or refuses a request
     ├── DeviceUnavailable         the device asked for is not there
     ├── BundleError               a bundle that is missing, damaged, altered or of another version
     └── MissingExtra              a part of pleura whose libraries are not installed
@@ -109,6 +110,10 @@ class EvaluationError(PleuraError, ValueError):
 
 class ArchiveError(PleuraError, ValueError):
     """A prediction over many films that cannot start or go on."""
+
+
+class ServiceError(PleuraError, RuntimeError):
+    """The service cannot start or go on, or refuses a request."""
 
 
 class DeviceUnavailable(PleuraError, RuntimeError):

@@ -1,0 +1,184 @@
+"""`pleura serve`: the page and the API."""
+
+import logging
+import os
+from pathlib import Path
+from socket import socket
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pleura.cli.options import Device
+from pleura.cli.progress import console
+from pleura.errors import MissingExtra, ServiceError
+
+if TYPE_CHECKING:
+    from pleura.service.settings import Settings
+
+TOKEN_VARIABLE = "PLEURA_TOKEN"
+_DEFAULT_STORE = Path("pleura-store")
+_GIB = 1 << 30
+_MOST_TOKEN = 1000
+_STOP_SECONDS = 5
+
+
+def serve(
+    *,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", "-b", help="The model.", show_default="the shipped one"),
+    ] = None,
+    store: Annotated[
+        Path, typer.Option(help="Where films and findings are kept; a folder.")
+    ] = _DEFAULT_STORE,
+    host: Annotated[
+        str, typer.Option(help="Where to listen; beyond this machine it takes a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: a free one.", min=0, max=65535)] = 8350,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"A file with the token that lets one in. Or the variable {TOKEN_VARIABLE}.",
+            show_default=False,
+        ),
+    ] = None,
+    user_header: Annotated[
+        str | None,
+        typer.Option(
+            help="The header in which the proxy says who asks, such as X-Forwarded-User.",
+            show_default=False,
+        ),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            help="The address of the proxy whose headers are believed.", show_default=False
+        ),
+    ] = None,
+    deidentify: Annotated[
+        bool,
+        typer.Option(
+            "--deidentify", help="Take out what tells whose a film is, before it is kept."
+        ),
+    ] = False,
+    keep_days: Annotated[
+        float | None,
+        typer.Option(help="Delete films after so many days.", show_default="never", min=0.01),
+    ] = None,
+    disk_limit: Annotated[
+        float | None,
+        typer.Option(help="Of the films, in GiB.", show_default="the disk", min=0.01),
+    ] = None,
+    upload_limit: Annotated[float, typer.Option(help="Of one upload, in GiB.", min=0.001)] = 2.0,
+    jobs: Annotated[
+        str | None,
+        typer.Option(
+            help="A PostgreSQL URL for the durable jobs.", show_default="SQLite in the store"
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Films judged at once.", min=1, max=64)] = 2,
+    device: Device = "auto",
+    runtime: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, f32, bf16 or f16.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Of the network; 0: all there are.", min=0)] = 0,
+    check_audit: Annotated[
+        bool,
+        typer.Option("--check-audit", help="Only check that nobody changed the audit log."),
+    ] = False,
+) -> None:
+    """Serve the page and the API; research only, not a medical device.
+
+    Drop films on the page, see the findings, correct them. Nothing that was taken is lost, by kill -9
+    neither: it goes on at the next start. docs/how-to/serve.md says how to run it in a hospital's network.
+    """
+    if check_audit:
+        _check_audit(store)
+        return
+    _need_libraries()
+    from pleura.inference.shipped import default_bundle
+    from pleura.service.settings import Bounds, Settings
+
+    settings = Settings(
+        store=store,
+        bundle=bundle or default_bundle(),
+        host=host,
+        port=port,
+        token=_token(token_file),
+        user_header=user_header,
+        deidentify=deidentify,
+        keep_days=keep_days,
+        jobs_url=jobs,
+        workers=workers,
+        device=device,
+        runtime=runtime,
+        precision=precision,
+        threads=threads,
+        bounds=Bounds(
+            upload_bytes=int(upload_limit * _GIB),
+            store_bytes=None if disk_limit is None else int(disk_limit * _GIB),
+        ),
+    )
+    _run(settings, proxy)
+
+
+def _run(settings: "Settings", proxy: str | None) -> None:
+    import uvicorn
+
+    from pleura.service.app import create_app
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                port = self.servers[0].sockets[0].getsockname()[1]
+                name = f"[{settings.host}]" if ":" in settings.host else settings.host
+                console.print(
+                    f"pleura serves at http://{name}:{port}", highlight=False, soft_wrap=True
+                )
+
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,  # addresses hold ids, and the audit log has who saw what
+        server_header=False,
+        proxy_headers=proxy is not None,
+        forwarded_allow_ips=proxy,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
+    try:
+        Server(config).run()
+    finally:
+        app.state.running.stop()
+
+
+def _check_audit(store: Path) -> None:
+    from pleura.service.audit import verify
+
+    path = store / "audit.jsonl"
+    if not path.is_file():
+        raise ServiceError(f"{store} has no audit log; give the --store of a service")
+    console.print(f"{verify(path)} lines, each as it was written")
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    with file.open(encoding="utf-8") as opened:
+        token = opened.read(_MOST_TOKEN).strip()
+    if file.stat().st_mode & 0o077:
+        logging.getLogger(__name__).warning("others than you can read %s: chmod 600 it", file)
+    return token
+
+
+def _need_libraries() -> None:
+    try:
+        import dbos  # noqa: F401
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra.needing("pleura serve", "serve", error) from None

@@ -1,0 +1,215 @@
+"""Who is asking: tokens, cookies, hosts, origins; how much may be sent; and the headers of every answer."""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import re
+import time
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pleura.service.metrics import Metrics
+from pleura.service.problems import Refused, problem
+from pleura.service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+COOKIE = "pleura_session"
+SESSION_SECONDS = 12 * 3600
+LOCAL, TOKEN = "local", "token"
+
+_OPEN = re.compile(r"/livez|/readyz|/|/index\.html|/favicon\.ico|/assets/.*|/docs|/openapi\.json")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_SMALL, _CORRECTION = 64 << 10, 32 << 20
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_MAX_IDENTITY = 200
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+        "img-src 'self' blob: data:; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; "
+        "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class Sessions:
+    """What proves that the token was known.
+
+    It is made of the token and the store's secret: a restart ends no session, another token ends them all.
+    """
+
+    def __init__(self, token: str | None, secret: bytes) -> None:
+        self._token = None if token is None else _digest(token)
+        self._key = hmac.digest(secret, b"session " + (self._token or b""), "sha256")
+
+    def knows(self, token: str) -> bool:
+        """Whether it is the token; takes as long for any."""
+        return self._token is not None and hmac.compare_digest(_digest(token), self._token)
+
+    def new(self, now: float) -> str:
+        """What the cookie of a new session holds."""
+        return self._signed(int(now) + SESSION_SECONDS)
+
+    def is_valid(self, value: str, now: float) -> bool:
+        """Whether a cookie's content is of a session that lasts."""
+        until = value.partition(".")[0]
+        if not re.fullmatch(r"[0-9]{1,12}", until) or int(until) <= now:
+            return False
+        return hmac.compare_digest(self._signed(int(until)).encode(), value.encode())
+
+    def _signed(self, until: int) -> str:
+        return f"{until}.{hmac.new(self._key, str(until).encode(), hashlib.sha256).hexdigest()}"
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Access:
+    """Lets through who may ask, and no more than may be sent; an ASGI middleware.
+
+    A request that passes has `identity` in its state.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, sessions: Sessions, metrics: Metrics
+    ) -> None:
+        self._app, self._settings, self._sessions = app, settings, sessions
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            try:
+                identity = self._identity(scope)
+            except Refused as error:
+                refusal = problem(error.status, str(error), error.headers)
+                await refusal(scope, receive, answer)
+                return
+            scope.setdefault("state", {})["identity"] = identity
+            body = _Body(receive, self._most(scope), self._settings.bounds.idle_seconds)
+            await self._app(scope, body.receive, answer)
+        finally:
+            # The route's pattern, not the path: ids would make a series each.
+            route = getattr(scope.get("route"), "path", "other")
+            if route != "/v1/events":
+                seconds = time.perf_counter() - start
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                self._metrics.requests.labels(method, route, str(status)).observe(seconds)
+
+    def _identity(self, scope: Scope) -> str:
+        """Who asks.
+
+        Raises:
+            Refused: nobody who may.
+        """
+        headers = Headers(scope=scope)
+        if self._settings.token is None:
+            _check_host(headers)
+        if scope["method"] not in _SAFE:
+            _check_origin(headers)
+        if self._settings.token is None:
+            return LOCAL
+        if self._has_token(headers):
+            name = self._settings.user_header
+            user = headers.get(name, "") if name else ""
+            plain = "".join(c for c in user if c.isprintable())[:_MAX_IDENTITY]
+            return f"user {plain}" if plain else TOKEN
+        path = scope["path"]
+        if _OPEN.fullmatch(path) or (
+            path == "/v1/session" and scope["method"] in ("POST", "DELETE")
+        ):
+            return "nobody"
+        raise Refused(
+            401, "this needs the service's token: Authorization: Bearer TOKEN, or sign in"
+        )
+
+    def _has_token(self, headers: Headers) -> bool:
+        kind, _, token = headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return self._sessions.knows(token.strip())
+        try:
+            cookie = SimpleCookie(headers.get("Cookie", "")).get(COOKIE)
+        except CookieError:
+            return False
+        return cookie is not None and self._sessions.is_valid(cookie.value, time.time())
+
+    def _most(self, scope: Scope) -> int:
+        if scope["method"] in _SAFE:
+            return _SMALL
+        if scope["path"] == "/v1/films":
+            return self._settings.bounds.upload_bytes
+        return _CORRECTION if scope["path"].endswith("/corrections") else _SMALL
+
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+
+
+def _check_host(headers: Headers) -> None:
+    """Against DNS rebinding: another site's name that resolves to this machine is not this service."""
+    host = headers.get("Host", "")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name.lower() not in _LOOPBACK_HOSTS:
+        raise Refused(
+            421, "the service was asked for under a name that is not its own; use 127.0.0.1"
+        )
+
+
+def _check_origin(headers: Headers) -> None:
+    """Against forged requests: browsers say which site sends them, and other clients have no cookies."""
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None and site not in ("same-origin", "none"):
+        raise Refused(403, "another site's page sent this; only the service's own page may")
+    origin = headers.get("Origin")
+    if site is None and origin is not None:
+        host = origin.partition("://")[2]
+        if not host or host.lower() != headers.get("Host", "").lower():
+            raise Refused(403, "another site's page sent this; only the service's own page may")
+
+
+class _Body:
+    """A request's body, of a bounded size, from a client that is not silent for too long."""
+
+    def __init__(self, receive: Receive, most: int, idle_seconds: float) -> None:
+        self._receive, self._most, self._idle = receive, most, idle_seconds
+        self._taken, self._whole = 0, False
+
+    async def receive(self) -> Message:
+        if self._whole:  # then it waits for the client to go away
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), self._idle)
+        except TimeoutError:
+            raise Refused(408, "nothing more came of this request; send it again") from None
+        if message["type"] == "http.request":
+            self._taken += len(message.get("body", b""))
+            self._whole = not message.get("more_body", False)
+            if self._taken > self._most:
+                raise Refused(
+                    413, f"the body is larger than {self._most:,} bytes; send less at once"
+                )
+        return message

@@ -1,0 +1,117 @@
+"""Routes: upload, one film, read marks, deletion."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.responses import JSONResponse, Response
+
+from pleura.service import corrections, schemas, worklist
+from pleura.service.parameters import FilmId, job_facts, no_film
+from pleura.service.pictures import pictures_of
+from pleura.service.problems import Refused
+from pleura.service.running import Running
+from pleura.service.uploads import Sent
+
+_UPLOAD: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {"type": "string", "format": "binary"},
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+def routes(running: Running) -> APIRouter:
+    """The routes, of a running service."""
+    router = APIRouter(prefix="/v1")
+    store, audit = running.store, running.audit
+
+    @router.post(
+        "/films", status_code=202, response_model=schemas.Job, openapi_extra=_UPLOAD, tags=["films"]
+    )
+    async def upload(request: Request) -> Response:
+        """Keep films, and have them judged."""
+        if running.unready():
+            raise Refused(503, f"no film can be taken: {running.unready()}", retry_seconds=5)
+        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "multipart/form-data":
+            raise Refused(415, "an upload is multipart/form-data with parts named files")
+        most = running.settings.bounds.files_per_upload
+        with running.one_more_upload():
+            async with request.form(max_files=most, max_fields=10) as form:
+                parts = form.getlist("files")
+                files = [
+                    Sent(part.filename or "film", part.file)
+                    for part in parts
+                    if isinstance(part, UploadFile)
+                ]
+                if not files or len(files) < len(parts):
+                    raise Refused(422, "the parts named files are files, one at least")
+                job, tasks = await run_in_threadpool(running.uploads.receive, files)
+        await run_in_threadpool(_submit, running, tasks)
+        audit.note(request.state.identity, "uploaded", job, durable=True)
+        return JSONResponse(job_facts(running, job), 202, {"Location": f"/v1/jobs/{job}"})
+
+    @router.get("/films/{film}", response_model=schemas.Film, tags=["films"])
+    def one(request: Request, film: FilmId) -> dict[str, Any]:
+        """One film: facts, finding, viewing, latest correction."""
+        row = store.film(film)
+        if row is None:
+            raise no_film()
+        audit.note(request.state.identity, "opened", film)
+        return {
+            **worklist.detail(row),
+            "pictures": pictures_of(running, film, judged=row["facts"] is not None),
+            "correction": corrections.latest(store, film),
+        }
+
+    @router.delete("/films/{film}", status_code=204, tags=["films"])
+    def delete(request: Request, film: FilmId) -> Response:
+        """Delete a film, with all that belongs to it."""
+        if not store.has(film):
+            raise no_film()
+        audit.note(request.state.identity, "deleted", film, durable=True)
+        store.delete([film])
+        return Response(status_code=204)
+
+    @router.put("/films/{film}/read", status_code=204, tags=["films"])
+    def mark_read(request: Request, film: FilmId) -> Response:
+        """Mark a film read."""
+        return _mark(running, request, film, read=True)
+
+    @router.delete("/films/{film}/read", status_code=204, tags=["films"])
+    def mark_unread(request: Request, film: FilmId) -> Response:
+        """Mark a film unread."""
+        return _mark(running, request, film, read=False)
+
+    return router
+
+
+def _submit(running: Running, tasks: dict[str, list[str]]) -> None:
+    jobs = running.jobs
+    if jobs is None:  # stopping: the tasks are in the index, and start with the service
+        return
+    for task, films in tasks.items():
+        jobs.submit(task, films)
+
+
+def _mark(running: Running, request: Request, film: str, *, read: bool) -> Response:
+    if not running.store.mark_read(film, read):
+        raise no_film()
+    running.audit.note(request.state.identity, "read" if read else "unread", film)
+    return Response(status_code=204)

@@ -1,0 +1,127 @@
+"""A finding as the store keeps it: facts as JSON, mask and heat map as PNG; and back."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pleura.errors import DecodeError
+from pleura.extent import Extent, Line
+from pleura.finding import Finding, Instance, Lesion, ModelIdentity, Target
+from pleura.inference.manifest import BundleManifest
+
+HEAT_SIDE = 1024
+"""Longer side of a heat map, px: above that of any network's own map."""
+
+Kept = TypeVar("Kept")
+
+
+def finding_facts(finding: Finding) -> dict[str, Any]:
+    """Everything but the arrays and the film's name, as JSON types."""
+    facts = finding.facts()
+    return {key: value for key, value in facts.items() if key not in ("file", "sop_instance_uid")}
+
+
+def heat_png(probability_map: NDArray[np.float32]) -> bytes:
+    """A probability map as 8-bit grey PNG, `HEAT_SIDE` px at most."""
+    rows, columns = probability_map.shape
+    factor = HEAT_SIDE / max(rows, columns)
+    if factor < 1.0:
+        size = max(1, round(columns * factor)), max(1, round(rows * factor))
+        probability_map = np.asarray(
+            cv2.resize(probability_map, size, interpolation=cv2.INTER_AREA), np.float32
+        )
+    levels = np.rint(np.clip(probability_map, 0.0, 1.0) * 255.0).astype(np.uint8)
+    how = [
+        cv2.IMWRITE_PNG_COMPRESSION,
+        1,
+    ]  # a smooth map is small at any level, and this is quickest
+    return cv2.imencode(".png", levels, how)[1].tobytes()
+
+
+def lungs_png(lung_fields: NDArray[np.uint8]) -> bytes:
+    """The lungs' label map as 8-bit grey PNG."""
+    how = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    return cv2.imencode(".png", lung_fields, how)[1].tobytes()
+
+
+def finding_from(
+    facts: dict[str, Any], shape: tuple[int, int], mask: bytes, heat: bytes, lungs: bytes
+) -> Finding:
+    """The finding of a film of `shape` that was kept as `facts` and three PNGs, each empty if need be.
+
+    What another version of pleura kept beside is passed over.
+    """
+    side_basis = facts["side_basis"] or "convention"
+    declined = facts["decision"] == "declined"
+    return Finding(
+        target=Target(facts["target"]),
+        decision=facts["decision"],
+        reason=facts["reason"],
+        model=ModelIdentity(facts["model"], facts["model_version"], facts["model_sha256"]),
+        source="film",
+        probability=facts["probability"],
+        calibrated=facts["calibrated"],
+        probability_map=_map(heat, shape) if heat else None,
+        mask=None if declined else _mask(mask, shape),
+        lesions=tuple(
+            _made(Lesion, {**lesion, "box": tuple(lesion["box"]), "side_basis": side_basis})
+            for lesion in facts["lesions"]
+        ),
+        instances=tuple(
+            Instance(tuple(one["box"]), float(one["score"])) for one in facts["instances"]
+        ),
+        extents=tuple(_extent(extent) for extent in facts.get("extents", ())),
+        lung_fields=_grey(lungs) if lungs else None,
+        notes=tuple(facts["notes"]),
+    )
+
+
+def operating_point(manifest: BundleManifest) -> dict[str, Any]:
+    """How a bundle decides, with its presence threshold in the units of a finding's probability, too."""
+    point = manifest.operating_point
+    threshold = point.presence_threshold
+    calibrator = manifest.calibrator
+    return {
+        "presence_threshold": threshold,
+        "presence_probability": float(calibrator(threshold)) if calibrator else threshold,
+        "pixel_threshold": point.pixel_threshold,
+        "min_area_fraction": point.min_area_fraction,
+        "top_threshold": point.top_threshold,
+        "min_top_area_fraction": point.min_top_area_fraction,
+        "aim": point.aim,
+        "fitted_on": point.fitted_on,
+    }
+
+
+def _extent(facts: Mapping[str, Any]) -> Extent:
+    lines = tuple(
+        Line(line["name"], tuple(line["start"]), tuple(line["end"]), line["mm"])
+        for line in facts["lines"]
+    )
+    return _made(Extent, {**facts, "lines": lines})
+
+
+def _made(kind: type[Kept], facts: Mapping[str, Any]) -> Kept:
+    """An object of what is known of it."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in facts.items() if name in names})
+
+
+def _grey(png: bytes) -> NDArray[np.uint8]:
+    image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise DecodeError("a picture of the finding is gone or damaged; judge the film again")
+    return np.asarray(image, np.uint8)
+
+
+def _mask(png: bytes, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    return _grey(png) > 0 if png else np.zeros(shape, np.bool_)
+
+
+def _map(png: bytes, shape: tuple[int, int]) -> NDArray[np.float32]:
+    levels = _grey(png).astype(np.float32) / np.float32(255)
+    return np.asarray(cv2.resize(levels, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)

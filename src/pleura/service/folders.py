@@ -1,0 +1,149 @@
+"""The files of the films: each film has a folder, named by what it holds.
+
+STORE/
+  store.sqlite       the index
+  jobs.sqlite        the durable jobs
+  audit.jsonl        who saw and did what
+  secret             the key of sessions and of ids that replace others; whoever has it can match patients
+  films/AB/ID/       film, thumbnail.jpg, mask.png, heat.png, lungs.png, correction-N.png
+  spool/             what is being received; emptied at each start
+  cache/             pixels and overlays that were asked for; may be deleted at any time
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pleura.errors import ServiceError
+from pleura.files import write_bytes
+
+FILM, THUMBNAIL = "film", "thumbnail.jpg"
+MASK, HEAT, LUNGS = "mask.png", "heat.png", "lungs.png"
+CACHE_BYTES = 2 << 30
+
+
+class Folders:
+    """The store's files; safe to call from several threads.
+
+    Args:
+        root: the store's folder; made where it is missing, readable by its owner alone.
+
+    Raises:
+        ServiceError: another service works on it.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock_file = (self.root / "lock").open("w")
+        _hold(self._lock_file.fileno(), root)
+        self.spool, self.cache = self.root / "spool", self.root / "cache"
+        shutil.rmtree(self.spool, ignore_errors=True)  # what a crash left half received
+        for folder in (self.spool, self.cache, self.root / "films"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        self.secret = _secret(self.root / "secret")
+        self._placing = threading.Lock()
+
+    def folder(self, film_id: str) -> Path:
+        """Where a film's files lie, or would."""
+        return self.root / "films" / film_id[:2] / film_id
+
+    def file(self, film_id: str, name: str = FILM) -> Path:
+        """One of a film's files; it need not be there."""
+        return self.folder(film_id) / name
+
+    @contextmanager
+    def spooled(self) -> Iterator[Path]:
+        """A new folder for what is being received, removed at the end."""
+        place = self.spool / uuid.uuid4().hex
+        place.mkdir(mode=0o700)
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def place(self, film_id: str, spooled: Path) -> None:
+        """Moves a film's file to its place, and returns once the disk has it."""
+        _to_disk(spooled)
+        folder = self.folder(film_id)
+        with self._placing:  # against a deletion of the same film
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.replace(spooled, folder / FILM)
+        for one in (folder, folder.parent, folder.parent.parent):
+            _to_disk(one)
+
+    def write(self, film_id: str, name: str, data: bytes, *, durable: bool = False) -> None:
+        """Writes one of a film's files, whole or not at all."""
+        write_bytes(self.file(film_id, name), data, durable=durable)
+
+    def remove(self, film_id: str) -> None:
+        """Removes all of a film's files, those that were made of them too."""
+        with self._placing:
+            shutil.rmtree(self.folder(film_id), ignore_errors=True)
+        for path in self.cache.glob(f"{film_id}*"):
+            path.unlink(missing_ok=True)
+
+    def remember(self, name: str, data: bytes) -> Path:
+        """Keeps something that can be made again, whose name starts with the film's id."""
+        path = self.cache / name
+        with suppress(OSError):  # no room is no reason not to answer
+            write_bytes(path.with_name(f"{name}-{threading.get_ident()}"), data)
+            os.replace(path.with_name(f"{name}-{threading.get_ident()}"), path)
+        return path
+
+    def trim_cache(self, most: int = CACHE_BYTES) -> None:
+        """Removes what was not asked for the longest until no more than `most` bytes are left."""
+        found = []
+        for path in self.cache.iterdir():
+            with suppress(OSError):
+                status = path.stat()
+                found.append((max(status.st_atime, status.st_mtime), status.st_size, path))
+        total = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found, key=lambda one: one[0]):
+            if total <= most:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+    def room(self) -> int:
+        """Bytes that the disk has left."""
+        return shutil.disk_usage(self.root).free
+
+    def close(self) -> None:
+        """Lets another service have the store."""
+        self._lock_file.close()
+
+
+def _hold(descriptor: int, root: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ServiceError(
+            f"another service works on {root}; stop it, or take another --store"
+        ) from None
+
+
+def _secret(path: Path) -> bytes:
+    """The store's own key, made once."""
+    if not path.exists():
+        write_bytes(path, secrets.token_bytes(32), durable=True)
+        path.chmod(0o600)
+    secret = path.read_bytes()
+    if len(secret) != 32:
+        raise ServiceError(f"{path} is damaged; restore it, or start with a new store")
+    return secret
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

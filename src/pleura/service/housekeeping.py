@@ -1,0 +1,86 @@
+"""Retention, room on the disk, and what crashes left behind."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from pleura.service.audit import Audit
+from pleura.service.metrics import Metrics
+from pleura.service.store import Store
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 300.0
+_DAY = 86400.0
+_ORPHAN_SECONDS = 3600.0
+_DELETIONS_KEPT = 10_000
+_AT_ONCE = 200
+_JOBS_DAYS = 7
+
+
+class Housekeeping:
+    """Does every few minutes what keeps the store in order.
+
+    Args:
+        keep_days: films received earlier are deleted, unless a reader corrected them; None keeps all.
+        forget: called with a time, ms since 1970, before which ended tasks need not be known.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        audit: Audit,
+        metrics: Metrics,
+        keep_days: float | None,
+        forget: Callable[[int], None],
+    ) -> None:
+        self._store, self._audit, self._metrics = store, audit, metrics
+        self._keep_days, self._forget = keep_days, forget
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begins in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it, after what it is doing."""
+        self._stop.set()
+        self._thread.join(60.0)
+
+    def _run(self) -> None:
+        try:
+            self.remove_orphans()
+        except Exception:
+            log.exception("looking for files without a film failed")
+        while not self._stop.wait(EVERY_SECONDS):
+            try:
+                self.once(time.time())
+            except Exception:  # a full disk now is no reason not to try later
+                log.exception("housekeeping failed")
+
+    def once(self, now: float) -> None:
+        """All of it, as of the time `now`."""
+        if self._keep_days is not None:
+            self.delete_before(now - self._keep_days * _DAY)
+        self._store.folders.trim_cache()
+        self._store.forget_deletions(_DELETIONS_KEPT)
+        self._forget(int((now - _JOBS_DAYS * _DAY) * 1000))
+
+    def delete_before(self, moment: float) -> None:
+        """Deletes films received before `moment` (s since 1970) that are judged and not corrected."""
+        query = "SELECT id FROM films WHERE received < ? AND verdict IS NULL AND state != 'waiting' LIMIT ?"
+        while rows := self._store.database.rows(query, moment, _AT_ONCE):
+            for row in rows:
+                self._audit.note("retention", "deleted", row["id"])
+            self._store.delete(row["id"] for row in rows)
+
+    def remove_orphans(self) -> None:
+        """Removes films' files that have no row: an upload that was never answered."""
+        for group in sorted((self._store.folders.root / "films").iterdir()):
+            for folder in group.iterdir():
+                is_old = time.time() - folder.stat().st_mtime > _ORPHAN_SECONDS
+                if is_old and not self._store.has(folder.name):
+                    log.info("%s has no film and is removed", folder.name)
+                    self._store.folders.remove(folder.name)

@@ -1,0 +1,135 @@
+"""A film's way from its file to its finding."""
+
+import logging
+import time
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from pleura.errors import PleuraError, ReadError
+from pleura.inference.detector import Detector
+from pleura.radiograph import Radiograph
+from pleura.read import Limits
+from pleura.service.decoder import mask_png
+from pleura.service.decoding import Decoders
+from pleura.service.findings import finding_facts, heat_png, lungs_png, operating_point
+from pleura.service.folders import HEAT, LUNGS, MASK, THUMBNAIL
+from pleura.service.metrics import Metrics
+from pleura.service.store import Judged, Store, study_of
+
+log = logging.getLogger(__name__)
+
+_FIELDS = {f.name for f in fields(Radiograph)} - {"pixels", "header", "source"}
+_FROM_FILM = (
+    "view",
+    "age_years",
+    "sex",
+    "patient_id",
+    "modality",
+    "study_instance_uid",
+    "rows",
+    "columns",
+)
+
+
+class Judge:
+    """Judges films of the store; safe to call from several threads.
+
+    Doing it again does no harm: a film that was judged stays as it is.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        detector: Detector,
+        decoders: Decoders,
+        metrics: Metrics,
+        limits: Limits,
+    ) -> None:
+        self._store, self._detector, self._decoders = store, detector, decoders
+        self._metrics, self._limits = metrics, limits
+        self._point = operating_point(detector.manifest)
+
+    def __call__(self, film_id: str) -> None:
+        """Judges a film that waits; one that does not is left alone."""
+        row = self._store.film(film_id)
+        if row is None or row["state"] != "waiting":
+            return
+        self._metrics.stage_seconds.labels("wait").observe(max(0.0, time.time() - row["received"]))
+        try:
+            judged = self._judged(film_id)
+        except ReadError as error:
+            judged = Judged("failed", str(error), {})
+        except (PleuraError, OSError, MemoryError) as error:
+            log.error("film %s cannot be judged: %s", film_id, type(error).__name__)
+            judged = Judged("failed", f"it could not be judged ({type(error).__name__})", {})
+        if self._store.judge(film_id, judged):
+            self._metrics.films.labels(judged.state).inc()
+            if "probability" in judged.columns and judged.columns["probability"] is not None:
+                self._metrics.probability.observe(judged.columns["probability"])
+        elif not self._store.has(film_id):  # deleted meanwhile
+            self._store.folders.remove(film_id)
+
+    def give_up(self, film_id: str) -> None:
+        """A film over which the service died again and again."""
+        reason = "judging it ended the service several times; it is not tried again"
+        if self._store.judge(film_id, Judged("failed", reason, {})):
+            self._metrics.films.labels("failed").inc()
+
+    def _judged(self, film_id: str) -> Judged:
+        metrics, folders = self._metrics, self._store.folders
+        request = {"path": str(folders.file(film_id)), "limits": asdict(self._limits)}
+        with metrics.stage("decode"):
+            header, (pixels, thumbnail) = self._decoders.ask({"do": "open", **request})
+            film = film_from(header["film"], pixels)
+        with metrics.stage("judge"):
+            finding = self._detector(film)
+        with metrics.stage("keep"):
+            folders.write(film_id, THUMBNAIL, thumbnail)
+            if finding.probability_map is not None:
+                folders.write(film_id, HEAT, heat_png(finding.probability_map))
+            if finding.lung_fields is not None:
+                folders.write(film_id, LUNGS, lungs_png(finding.lung_fields))
+            if finding.mask is not None:
+                folders.write(film_id, MASK, mask_png(finding.mask), durable=True)
+            facts = header["film"]
+            columns = {name: facts[name] for name in _FROM_FILM} | {
+                "study": study_of(facts["study_instance_uid"], film_id),
+                "study_date": header["study_date"],
+                "probability": finding.probability,
+                "calibrated": finding.calibrated,
+                "side": finding.side,
+                "area_fraction": finding.area_fraction,
+                "area_mm2": finding.area_mm2,
+            }
+            return Judged(
+                finding.decision,
+                finding.reason,
+                columns,
+                {"film": facts, "viewing": header["viewing"]},
+                finding_facts(finding),
+                self._point,
+            )
+
+
+def film_from(facts: dict[str, Any], pixels: bytes) -> Radiograph:
+    """The film that a process opened.
+
+    Raises:
+        ReadError: what it says does not fit together.
+    """
+    try:
+        given = {name: facts[name] for name in _FIELDS}
+        spacing = given["spacing_mm"]
+        given |= {
+            "spacing_mm": None if spacing is None else (float(spacing[0]), float(spacing[1])),
+            "notes": tuple(str(note) for note in given["notes"]),
+        }
+        shape = int(facts["rows"]), int(facts["columns"])
+        array = np.frombuffer(pixels, np.float32).reshape(shape)
+        return Radiograph(pixels=array, source="film", **given)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise ReadError(
+            f"it was opened to something that is no film ({type(error).__name__})"
+        ) from None

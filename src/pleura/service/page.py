@@ -1,0 +1,74 @@
+"""The viewer's files, and the pages that stand in for it."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from pleura.outputs.html import render
+from pleura.service.problems import Refused
+
+# The house page has its style in itself, which the viewer's pages may not.
+_PLAIN = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+def viewer_folder() -> Path | None:
+    """Where the built viewer lies; None where it was not built."""
+    folder = Path(str(resources.files("pleura.service"))) / "static"
+    return folder if (folder / "index.html").is_file() else None
+
+
+def add_pages(app: FastAPI, viewer: Path | None) -> None:
+    """Adds the viewer's files at `/`, or a page that says how to build it, and `/docs`.
+
+    Args:
+        app: with all its other routes.
+        viewer: the viewer's folder, or None.
+    """
+
+    @app.get("/docs", include_in_schema=False)
+    def documentation() -> Response:
+        operations = list(_operations(app.openapi()))
+        return _page(render("api.html.j2", operations=operations))
+
+    @app.get("/{path:path}", include_in_schema=False)
+    def page(request: Request, path: str) -> Response:
+        if viewer is None:
+            if path in ("", "index.html"):
+                return _page(render("no_viewer.html.j2"))
+            raise _nothing(path)
+        file = (viewer / (path or "index.html")).resolve()
+        if not file.is_relative_to(viewer.resolve()) or not file.is_file():
+            raise _nothing(path)
+        keep = _FOREVER if path.startswith("assets/") else "no-cache"
+        return FileResponse(file, headers={"Cache-Control": keep})
+
+
+def _nothing(path: str) -> Refused:
+    return Refused(404, "there is nothing at this address; see /docs for what there is")
+
+
+def _page(html: str) -> Response:
+    return HTMLResponse(html, headers={"Content-Security-Policy": _PLAIN})
+
+
+def _operations(document: dict[str, Any]) -> Any:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield {
+                "method": method.upper(),
+                "path": path,
+                "about": operation.get("description", ""),
+                "tag": (operation.get("tags") or ["service"])[0],
+                "parameters": [
+                    (one["name"], one["in"], one.get("description", ""))
+                    for one in operation.get("parameters", [])
+                ],
+            }

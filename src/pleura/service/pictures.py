@@ -1,0 +1,158 @@
+"""Routes: pixels, pictures and files of films."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import FileResponse, Response
+
+from pleura.errors import ReadError
+from pleura.service import worklist
+from pleura.service.folders import HEAT, LUNGS, MASK, THUMBNAIL
+from pleura.service.parameters import FilmId, no_film
+from pleura.service.problems import Refused
+from pleura.service.running import Running
+
+_JPEG, _PNG = "image/jpeg", "image/png"
+
+
+def routes(running: Running) -> APIRouter:
+    """The routes, of a running service."""
+    router = APIRouter(prefix="/v1")
+    audit = running.audit
+
+    @router.get("/films/{film}/pixels", response_class=Response, tags=["pictures"])
+    def pixels(request: Request, film: FilmId) -> Response:
+        """The film's pixels, raw, as `viewing` says."""
+        _judged_film(running, film, "pixels")
+        audit.note(request.state.identity, "saw", f"{film} pixels")
+        path = running.store.folders.cache / f"{film}.pixels"
+        if not path.is_file():
+            _, (data,) = _asked(running, {"do": "pixels", **_source(running, film)})
+            path = running.store.folders.remember(path.name, data)
+            if not path.is_file():
+                return Response(data, media_type="application/octet-stream")
+        return _file(request, path, "application/octet-stream", film, forever=True)
+
+    @router.get("/films/{film}/thumbnail", response_class=Response, tags=["pictures"])
+    def thumbnail(request: Request, film: FilmId) -> Response:
+        """A small picture of the film, JPEG."""
+        return _picture(running, request, film, THUMBNAIL, _JPEG, forever=True)
+
+    @router.get("/films/{film}/mask", response_class=Response, tags=["pictures"])
+    def mask(request: Request, film: FilmId) -> Response:
+        """The finding's mask on the film's matrix, PNG."""
+        return _picture(running, request, film, MASK, _PNG)
+
+    @router.get("/films/{film}/heat", response_class=Response, tags=["pictures"])
+    def heat(request: Request, film: FilmId) -> Response:
+        """The probability map, PNG."""
+        return _picture(running, request, film, HEAT, _PNG)
+
+    @router.get("/films/{film}/lungs", response_class=Response, tags=["pictures"])
+    def lungs(request: Request, film: FilmId) -> Response:
+        """Where the lungs are: 1 the patient's right one, 2 the left one, PNG."""
+        return _picture(running, request, film, LUNGS, _PNG)
+
+    @router.get("/films/{film}/overlay", response_class=Response, tags=["pictures"])
+    def overlay(
+        request: Request,
+        film: FilmId,
+        size: Annotated[int, Query(ge=16, le=4096)] = 1024,
+        heat: bool = False,
+        caption: bool = True,
+    ) -> Response:
+        """The film with its finding drawn, JPEG."""
+        row = _judged_film(running, film, "overlay")
+        audit.note(request.state.identity, "saw", f"{film} overlay")
+        said = hashlib.sha256(str(row["finding"]).encode()).hexdigest()[:8]
+        name = f"{film}.{said}.{size}.{int(heat)}{int(caption)}.jpg"
+        path = running.store.folders.cache / name
+        if not path.is_file():
+            finding = worklist.detail(row)["finding"]
+            how = {"finding": finding, "size": size, "heat": heat, "caption": caption}
+            parts = [_bytes(running, film, one) for one in (MASK, HEAT, LUNGS)]
+            _, (data,) = _asked(running, {"do": "overlay", **_source(running, film), **how}, parts)
+            path = running.store.folders.remember(name, data)
+            if not path.is_file():
+                return Response(data, media_type=_JPEG)
+        return _file(request, path, _JPEG, said)
+
+    @router.get("/films/{film}/file", response_class=Response, tags=["pictures"])
+    def file(request: Request, film: FilmId) -> Response:
+        """The film's file as it was kept."""
+        row = running.store.film(film)
+        path = running.store.folders.file(film)
+        if row is None or not path.is_file():
+            raise no_film()
+        audit.note(request.state.identity, "took", f"{film} file")
+        kind = worklist.detail(row)["format"]
+        media = "application/dicom" if kind == "dicom" else "application/octet-stream"
+        return FileResponse(path, media_type=media, filename=f"{film}.{kind or 'bin'}")
+
+    return router
+
+
+def _judged_film(running: Running, film: str, what: str) -> Any:
+    """The row of a film that was judged.
+
+    Raises:
+        Refused: there is none, or it waits or failed.
+    """
+    row = running.store.film(film)
+    if row is None:
+        raise no_film()
+    if row["facts"] is None:
+        state = row["state"]
+        raise Refused(
+            409, f"there is no {what}: the film {'waits' if state == 'waiting' else state}"
+        )
+    return row
+
+
+def _source(running: Running, film: str) -> dict[str, Any]:
+    limits = asdict(running.settings.bounds.film)
+    return {"path": str(running.store.folders.file(film)), "limits": limits}
+
+
+def _asked(running: Running, request: dict[str, Any], parts: Sequence[bytes] = ()) -> Any:
+    try:
+        return running.decoders.ask(request, parts)
+    except ReadError as error:
+        raise Refused(409, f"the picture cannot be made: {error}") from None
+
+
+def _bytes(running: Running, film: str, name: str) -> bytes:
+    path = running.store.folders.file(film, name)
+    return path.read_bytes() if path.is_file() else b""
+
+
+def pictures_of(running: Running, film: str, *, judged: bool) -> list[str]:
+    """The pictures that there are of a film."""
+    kept = (("thumbnail", THUMBNAIL), ("mask", MASK), ("heat", HEAT), ("lungs", LUNGS))
+    found = [name for name, file in kept if running.store.folders.file(film, file).is_file()]
+    return [*found, "overlay"] if judged else found
+
+
+def _picture(
+    running: Running, request: Request, film: str, name: str, kind: str, *, forever: bool = False
+) -> Response:
+    what = Path(name).stem
+    row = _judged_film(running, film, what)
+    path = running.store.folders.file(film, name)
+    if not path.is_file():
+        raise Refused(409, f"there is no {what} of this film: it is {row['state']}")
+    said = hashlib.sha256(str(row["finding"]).encode()).hexdigest()[:16]
+    return _file(request, path, kind, said, forever=forever)
+
+
+def _file(request: Request, path: Path, kind: str, tag: str, *, forever: bool = False) -> Response:
+    """A file that a browser may keep: for good, or as long as its tag is the same."""
+    age = "max-age=31536000, immutable" if forever else "no-cache"
+    headers = {"ETag": f'"{tag}"', "Cache-Control": f"private, {age}"}
+    if request.headers.get("If-None-Match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, media_type=kind, headers=headers)

@@ -1,0 +1,98 @@
+"""Errors as `application/problem+json` (RFC 9457)."""
+
+import logging
+import uuid
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from pleura.errors import ServiceError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_MOST_ERRORS = 20
+
+
+class Refused(ServiceError):
+    """A request that is answered with an error.
+
+    Args:
+        status: of HTTP, 400 to 599.
+        detail: what was given, what is wrong, what to do; no patient data.
+        retry_seconds: when to come again.
+        extra: further members of the problem.
+    """
+
+    def __init__(
+        self, status: int, detail: str, *, retry_seconds: int | None = None, **extra: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.extra = status, extra
+        self.headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
+
+
+class ProblemResponse(JSONResponse):
+    """A JSON answer of the problem type."""
+
+    media_type = MEDIA_TYPE
+
+
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **extra: Any
+) -> ProblemResponse:
+    """The answer for an error."""
+    content = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "request": uuid.uuid4().hex,
+        **extra,
+    }
+    return ProblemResponse(content, status, dict(headers or {}))
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the application a problem."""
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _refused(request: Request, error: Exception) -> ProblemResponse:
+    assert_type = error if isinstance(error, Refused) else Refused(500, "something is wrong")
+    return problem(assert_type.status, str(error), assert_type.headers, **assert_type.extra)
+
+
+async def _http(request: Request, error: Exception) -> ProblemResponse:
+    if not isinstance(error, HTTPException):
+        return await _unexpected(request, error)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {request.url.path[:200]}; see /docs for what there is"
+    else:
+        detail = str(error.detail)
+    return problem(error.status_code, detail, error.headers)
+
+
+async def _invalid(request: Request, error: Exception) -> ProblemResponse:
+    """What is wrong with a request, without quoting its values: they may be a patient's."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    errors = [
+        {"where": ".".join(str(part) for part in one["loc"])[:200], "what": str(one["msg"])[:300]}
+        for one in found[:_MOST_ERRORS]
+    ]
+    said = "; ".join(f"{one['where']}: {one['what']}" for one in errors[:3])
+    return problem(422, f"the request is not as it should be ({said})", errors=errors)
+
+
+async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
+    answer = problem(500, "the service failed over this request; its log says more")
+    log.error("%s %s failed: %s", request.method, request.scope.get("path"), type(error).__name__)
+    return answer

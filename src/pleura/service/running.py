@@ -1,0 +1,127 @@
+"""The running service: its parts, their start and their stop."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pleura.inference.bundle import Bundle
+from pleura.inference.detector import Detector
+from pleura.service.access import Sessions
+from pleura.service.audit import Audit
+from pleura.service.decoding import Decoders
+from pleura.service.housekeeping import Housekeeping
+from pleura.service.jobs import Jobs
+from pleura.service.judging import Judge
+from pleura.service.metrics import Metrics
+from pleura.service.problems import Refused
+from pleura.service.settings import Settings
+from pleura.service.store import Store
+from pleura.service.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+
+class Running:
+    """All parts of a service; made before the server listens, started and stopped with it.
+
+    Raises:
+        PleuraError: the store or the bundle cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.metrics = settings, Metrics()
+        self.store = Store(settings.store)
+        try:
+            self.audit = Audit(self.store.folders.root / "audit.jsonl")
+            self.detector = Detector.load(
+                settings.bundle,
+                settings.device,
+                runtime=settings.runtime,
+                precision=settings.precision,
+                threads=settings.threads,
+            )
+        except BaseException:
+            self.store.close()
+            raise
+        bounds = settings.bounds
+        self.sessions = Sessions(settings.token, self.store.folders.secret)
+        # One more than films are judged at once, so that a page opens while an archive is read.
+        self.decoders = Decoders(
+            settings.workers + 1,
+            seconds=bounds.decode_seconds,
+            max_memory=bounds.decoder_bytes,
+            broke=lambda reason: self.metrics.broken.inc(),
+        )
+        self.uploads = Uploads(settings, self.store, self.decoders, self.metrics)
+        self._judge = Judge(self.store, self.detector, self.decoders, self.metrics, bounds.film)
+        self.jobs: Jobs | None = None
+        self.stopping = asyncio.Event()
+        self._uploading, self._counting = 0, threading.Lock()
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model."""
+        return self.detector.bundle
+
+    def start(self) -> None:
+        """Makes everything ready, and goes on with what an earlier run left undone.
+
+        Raises:
+            PleuraError: something of it cannot start.
+        """
+        self.decoders.start()
+        self.detector.warm_up()
+        jobs = Jobs(
+            self.store.folders.root,
+            self.settings.jobs_url,
+            judge=self._judge,
+            give_up=self._judge.give_up,
+            done=self.store.done,
+            workers=self.settings.workers,
+        )
+        jobs.start(self.store.tasks())
+        self.housekeeping = Housekeeping(
+            self.store, self.audit, self.metrics, self.settings.keep_days, jobs.forget
+        )
+        self.housekeeping.start()
+        self.jobs = jobs
+        self.audit.note("service", "started", self.bundle.identity.sha256, durable=True)
+
+    def stop(self) -> None:
+        """Ends everything in order, once; what is undone goes on at the next start."""
+        jobs, self.jobs = self.jobs, None
+        if jobs is None:
+            return
+        self.housekeeping.stop()
+        jobs.stop()
+        self.decoders.stop()
+        self.audit.note("service", "stopped", durable=True)
+        self.audit.close()
+        self.store.close()
+
+    @contextmanager
+    def one_more_upload(self) -> Iterator[None]:
+        """Counts an upload while it is received.
+
+        Raises:
+            Refused: there are as many as may be.
+        """
+        with self._counting:
+            if self._uploading >= self.settings.bounds.uploads:
+                raise Refused(503, "too many uploads at once; send it again", retry_seconds=5)
+            self._uploading += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._uploading -= 1
+
+    def unready(self) -> str | None:
+        """Why the service does not judge films now; None where it does."""
+        if self.jobs is None:
+            return "it is starting or stopping"
+        if self.store.folders.room() < self.settings.bounds.free_bytes:
+            return "the disk is full"
+        return None

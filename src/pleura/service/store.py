@@ -1,0 +1,291 @@
+"""The index of the films: what came, what became of it, who looked at it."""
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pleura.service.folders import Folders
+from pleura.service.tables import Database, next_revision
+
+CHUNK = 8
+"""Films that one durable task judges: the bookkeeping of a task takes as long as a film."""
+
+MOST_REFUSED = 1000
+_ID_CHARACTERS = 32
+_COLUMNS = (
+    "side", "area_fraction", "area_mm2", "study", "study_instance_uid", "study_date", "patient_id", "view",
+    "age_years", "sex", "modality", "rows", "columns", "probability", "calibrated", "reason", "state",
+)  # fmt: skip
+
+
+class Arrival(NamedTuple):
+    """A film that was received: its id and content's SHA-256 (hex), size, and what to call it."""
+
+    id: str
+    sha256: str
+    bytes: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a film.
+
+    Attributes:
+        state: `positive`, `negative`, `declined` or `failed`.
+        reason: why.
+        columns: of the table `films`, by name.
+        facts, finding, operating_point: as JSON types; None where there are none.
+    """
+
+    state: str
+    reason: str
+    columns: Mapping[str, Any]
+    facts: Mapping[str, Any] | None = None
+    finding: Mapping[str, Any] | None = None
+    operating_point: Mapping[str, Any] | None = None
+
+
+class Store:
+    """The films, their findings and the uploads they came with; safe to call from several threads.
+
+    Args:
+        root: a folder; made where it is missing.
+
+    Raises:
+        ServiceError: another service works on it, or its index cannot be used.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.folders = Folders(root)
+        self.database = Database(self.folders.root / "store.sqlite")
+        self._listeners: list[Callable[[], None]] = []
+        self.arriving = threading.RLock()
+
+    def close(self) -> None:
+        """Lets another service have it."""
+        self.database.close()
+        self.folders.close()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Has `listener` called after each change, from any thread; gives what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def changed(self) -> None:
+        """Tells the listeners."""
+        for listener in list(self._listeners):
+            listener()
+
+    @property
+    def revision(self) -> int:
+        """Of the latest change."""
+        return int(self.database.rows("SELECT value FROM meta WHERE name = 'revision'")[0][0])
+
+    # ---- uploads
+
+    def receive(
+        self, arrivals: Sequence[Arrival], refused: Sequence[Mapping[str, str]]
+    ) -> tuple[str, dict[str, list[str]]]:
+        """Records an upload whose films are in their places.
+
+        Returns:
+            The job's id, and the tasks: id and films of each, of those that are new.
+        """
+        job, now = uuid.uuid4().hex, time.time()
+        tasks: dict[str, list[str]] = {}
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO jobs VALUES (?, ?, ?, ?)",
+                (job, now, json.dumps(list(refused)[:MOST_REFUSED]), len(refused)),
+            )
+            new = []
+            for number, arrival in enumerate(arrivals):
+                is_new = _insert(connection, arrival, job, now)
+                new += [arrival.id] if is_new else []
+                connection.execute(
+                    "INSERT INTO job_films VALUES (?, ?, ?, ?)",
+                    (job, number, arrival.id, int(not is_new)),
+                )
+            for start in range(0, len(new), CHUNK):
+                tasks[f"{job}-{start // CHUNK}"] = new[start : start + CHUNK]
+            connection.executemany(
+                "INSERT INTO tasks VALUES (?, ?)",
+                [(task, json.dumps(films)) for task, films in tasks.items()],
+            )
+        self.changed()
+        return job, tasks
+
+    def tasks(self) -> dict[str, list[str]]:
+        """The tasks that are not done."""
+        return {
+            row["id"]: json.loads(row["films"]) for row in self.database.rows("SELECT * FROM tasks")
+        }
+
+    def done(self, task: str) -> None:
+        """A task's films are all judged."""
+        with self.database.transaction() as connection:
+            connection.execute("DELETE FROM tasks WHERE id = ?", (task,))
+
+    def has(self, film_id: str) -> bool:
+        """Whether the film is there."""
+        return bool(self.database.rows("SELECT 1 FROM films WHERE id = ?", film_id))
+
+    def job(self, job_id: str, most: int = 1000) -> dict[str, Any] | None:
+        """What became of an upload."""
+        found = self.database.rows("SELECT * FROM jobs WHERE id = ?", job_id)
+        if not found:
+            return None
+        counts = self.database.rows(
+            "SELECT count(films.id) AS total, coalesce(sum(state = 'waiting'), 0) AS waiting, "
+            "coalesce(sum(state = 'failed'), 0) AS failed, coalesce(sum(repeated), 0) AS repeated "
+            "FROM job_films JOIN films ON films.id = film WHERE job_films.job = ?",
+            job_id,
+        )[0]
+        ids = self.database.rows(
+            "SELECT film FROM job_films JOIN films ON films.id = film WHERE job_films.job = ? "
+            "ORDER BY number LIMIT ?",
+            job_id,
+            most,
+        )
+        return {
+            "id": job_id,
+            "received": found[0]["received"],
+            "state": "running" if counts["waiting"] else "done",
+            "films": {**dict(counts), "judged": counts["total"] - counts["waiting"]},
+            "film_ids": [row["film"] for row in ids],
+            "refused": json.loads(found[0]["refused"]),
+        }
+
+    # ---- films
+
+    def film(self, film_id: str) -> sqlite3.Row | None:
+        """A film's row."""
+        found = self.database.rows("SELECT * FROM films WHERE id = ?", film_id)
+        return found[0] if found else None
+
+    def judge(self, film_id: str, judged: Judged) -> bool:
+        """Records what became of a film that waits; False where it waits no more."""
+        values = {name: judged.columns.get(name) for name in _COLUMNS if name in judged.columns}
+        values |= {"state": judged.state, "reason": judged.reason}
+        values["suspicion"] = suspicion(judged.state, values.get("probability"))
+        for name in ("facts", "finding", "operating_point"):
+            given = getattr(judged, name)
+            values[name] = None if given is None else json.dumps(given)
+        names = ", ".join(f'"{name}" = ?' for name in values)
+        with self.database.transaction() as connection:
+            row = connection.execute(
+                "SELECT name FROM films WHERE id = ? AND state = 'waiting'", (film_id,)
+            ).fetchone()
+            if row is None:
+                return False
+            words = (row["name"], values.get("patient_id"), values.get("study_instance_uid"))
+            search = " ".join(word for word in words if word).casefold()
+            connection.execute(
+                f"UPDATE films SET {names}, search = ?, revision = ? WHERE id = ?",
+                (*values.values(), search, next_revision(connection), film_id),
+            )
+        self.changed()
+        return True
+
+    def mark_read(self, film_id: str, read: bool) -> bool:
+        """Marks a film; False where there is none."""
+        with self.database.transaction() as connection:
+            done = connection.execute(
+                'UPDATE films SET "read" = ?, revision = ? WHERE id = ?',
+                (int(read), next_revision(connection), film_id),
+            ).rowcount
+        self.changed()
+        return bool(done)
+
+    def delete(self, film_ids: Iterable[str]) -> int:
+        """Deletes films with all that belongs to them; gives how many there were."""
+        count = 0
+        for film_id in film_ids:
+            with self.arriving, self.database.transaction() as connection:
+                gone = connection.execute("DELETE FROM films WHERE id = ?", (film_id,)).rowcount
+                if gone:
+                    connection.execute("DELETE FROM corrections WHERE film = ?", (film_id,))
+                    connection.execute("DELETE FROM job_films WHERE film = ?", (film_id,))
+                    connection.execute(
+                        "INSERT INTO deleted VALUES (?, ?)", (film_id, next_revision(connection))
+                    )
+                    self.folders.remove(film_id)
+            count += gone
+        self.changed()
+        return count
+
+    def changes(self, since: int, most: int) -> list[tuple[int, str, sqlite3.Row | None]]:
+        """(revision, film id, row or None where it was deleted) of what changed after `since`, in order."""
+        films = self.database.rows(
+            "SELECT * FROM films WHERE revision > ? ORDER BY revision LIMIT ?", since, most
+        )
+        gone = self.database.rows(
+            "SELECT * FROM deleted WHERE revision > ? ORDER BY revision LIMIT ?", since, most
+        )
+        found: list[tuple[int, str, sqlite3.Row | None]]
+        found = [(row["revision"], row["id"], row) for row in films]
+        found += [(row["revision"], row["id"], None) for row in gone]
+        return sorted(found, key=lambda one: one[0])[:most]
+
+    def forget_deletions(self, kept: int) -> None:
+        """Forgets all but the latest deletions; who was away longer fetches the list again."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "DELETE FROM deleted WHERE revision <= "
+                "(SELECT revision FROM deleted ORDER BY revision DESC LIMIT 1 OFFSET ?)",
+                (kept,),
+            )
+
+    def counts(self) -> dict[str, int]:
+        """Films by state, and the unread ones."""
+        found = {"waiting": 0, "positive": 0, "negative": 0, "declined": 0, "failed": 0}
+        for row in self.database.rows("SELECT state, count(*) AS n FROM films GROUP BY state"):
+            found[row["state"]] = row["n"]
+        unread = self.database.rows('SELECT count(*) AS n FROM films WHERE NOT "read"')
+        return {**found, "unread": unread[0]["n"]}
+
+    def stored_bytes(self) -> int:
+        """Of all films' files."""
+        return int(self.database.rows("SELECT coalesce(sum(bytes), 0) FROM films")[0][0])
+
+
+def film_id_of(sha256: str) -> str:
+    """A film's id, by its content's SHA-256 (hex)."""
+    return sha256[:_ID_CHARACTERS]
+
+
+def study_of(study_instance_uid: str | None, film_id: str) -> str:
+    """A study's id: of a film whose header names none, the film's own."""
+    if not study_instance_uid:
+        return film_id
+    return hashlib.sha256(study_instance_uid.encode()).hexdigest()[:_ID_CHARACTERS]
+
+
+def suspicion(state: str, probability: float | None) -> float:
+    """By what a worklist is sorted: positive films first, then those a person must look at."""
+    if state == "positive":
+        return 2.0 + (probability or 0.0)
+    order = {"declined": 1.7, "failed": 1.6, "waiting": -1.0}
+    return order.get(state, probability or 0.0)
+
+
+def _insert(connection: sqlite3.Connection, arrival: Arrival, job: str, now: float) -> bool:
+    """Adds a film that waits; False where it was there."""
+    name = arrival.name
+    done = connection.execute(
+        "INSERT INTO films (id, revision, sha256, bytes, name, name_key, received, job, study, search) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            arrival.id, next_revision(connection), arrival.sha256, arrival.bytes, name, name.casefold(), now,
+            job, study_of(None, arrival.id), name.casefold(),
+        ),
+    )  # fmt: skip
+    return bool(done.rowcount)

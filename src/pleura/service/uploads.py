@@ -1,0 +1,185 @@
+"""From the bytes of an upload to films that are safe on the disk."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from pleura.errors import ReadError
+from pleura.read import is_dicom
+from pleura.read.image import format_of
+from pleura.read.source import NO_FILM
+from pleura.service.decoding import Decoders
+from pleura.service.folders import FILM
+from pleura.service.metrics import Metrics
+from pleura.service.problems import Refused
+from pleura.service.settings import Settings
+from pleura.service.store import Arrival, Store, film_id_of
+from pleura.service.zips import MAGIC, name_of
+
+_CHUNK = 1 << 20
+
+
+class Sent(NamedTuple):
+    """A file of an upload: its name as the client gave it, and its content."""
+
+    name: str
+    content: BinaryIO
+
+
+@dataclass
+class _Spooled:
+    """A file of an upload on our disk, and what to call it."""
+
+    name: str
+    path: Path
+
+
+class Uploads:
+    """Receives films; safe to call from several threads."""
+
+    def __init__(
+        self, settings: Settings, store: Store, decoders: Decoders, metrics: Metrics
+    ) -> None:
+        self._settings, self._bounds = settings, settings.bounds
+        self._store, self._decoders, self._metrics = store, decoders, metrics
+
+    def receive(self, files: Iterable[Sent]) -> tuple[str, dict[str, list[str]]]:
+        """Keeps the films among the files of an upload.
+
+        Returns:
+            The job's id, and the tasks that are to judge its new films.
+
+        Raises:
+            Refused: none of them is a film, there are too many, or there is no room.
+        """
+        self._check_room(0)
+        refused: list[dict[str, str]] = []
+        arrived: list[tuple[Arrival, Path]] = []
+        with self._metrics.stage("receive"), self._store.folders.spooled() as place:
+            for file in self._films(files, place, refused):
+                arrived.append(self._arrival(file))
+                if len(arrived) > self._bounds.files_per_upload:
+                    raise Refused(
+                        413, f"more than {self._bounds.files_per_upload} films; send fewer"
+                    )
+            if not arrived:
+                raise Refused(
+                    422, "there is no film in this upload; its files and why they are none: refused",
+                    refused=refused[:1000],
+                )  # fmt: skip
+            self._check_room(sum(one.bytes for one, _ in arrived))
+            job, tasks = self._keep(arrived, refused)
+        new = sum(len(films) for films in tasks.values())
+        self._metrics.repeated.inc(len(arrived) - new)
+        self._metrics.refused.inc(len(refused))
+        return job, tasks
+
+    def _keep(
+        self, arrived: list[tuple[Arrival, Path]], refused: list[dict[str, str]]
+    ) -> tuple[str, dict[str, list[str]]]:
+        store = self._store
+        with store.arriving:  # nothing is deleted between a film's file and its row
+            for arrival, path in arrived:
+                if path.exists() and not store.has(arrival.id):  # else the upload holds it twice
+                    store.folders.place(arrival.id, path)
+            return store.receive([arrival for arrival, _ in arrived], refused)
+
+    def _films(
+        self, files: Iterable[Sent], place: Path, refused: list[dict[str, str]]
+    ) -> Iterator[_Spooled]:
+        """The films of the upload, one by one, those inside zips too; the rest goes to `refused`."""
+        for number, sent in enumerate(files):
+            path = place / f"{number}"
+            with path.open("wb") as file:
+                shutil.copyfileobj(sent.content, file, _CHUNK)
+            spooled = _Spooled(name_of(sent.name), path)
+            members = self._members(spooled, refused) if _starts(path, MAGIC) else [spooled]
+            for member in members:
+                reason = self._refuse(member)
+                if reason is None:
+                    yield member
+                else:
+                    refused.append({"name": member.name, "reason": reason})
+                    member.path.unlink(missing_ok=True)
+
+    def _members(self, spooled: _Spooled, refused: list[dict[str, str]]) -> list[_Spooled]:
+        into = spooled.path.with_name(f"{spooled.path.name}-files")
+        into.mkdir()
+        bounds = {
+            "files": self._bounds.files_per_upload,
+            "total_bytes": self._bounds.upload_bytes,
+            "file_bytes": self._bounds.film.max_bytes,
+            "ratio": self._bounds.zip_ratio,
+        }
+        try:
+            request: dict[str, Any] = {
+                "path": str(spooled.path),
+                "into": str(into),
+                "bounds": bounds,
+            }
+            header, _ = self._decoders.ask({"do": "unpack", **request})
+        except ReadError as error:
+            refused.append({"name": spooled.name, "reason": str(error)})
+            return []
+        finally:
+            spooled.path.unlink(missing_ok=True)
+        found = []
+        for member in header["members"]:
+            name = name_of(str(member["name"]))
+            if member["path"] is None:
+                refused.append({"name": name, "reason": str(member["reason"])[:500]})
+            else:  # only the number is believed of what the process says
+                found.append(_Spooled(name, into / str(int(member["path"]))))
+        return found
+
+    def _refuse(self, file: _Spooled) -> str | None:
+        """Why a file is no film, None for one; takes out what tells whose it is, where that is wanted."""
+        size = file.path.stat().st_size
+        if not size:
+            return "is empty; copy the file again from where it came"
+        if size > self._bounds.film.max_bytes:
+            return f"is larger than the limit of {self._bounds.film.max_bytes:,} bytes"
+        with file.path.open("rb") as opened:
+            head = opened.read(132)
+        if head.startswith(MAGIC):
+            return "is a zip inside a zip; unpack it first"
+        if not is_dicom(head) and format_of(head[:16]) is None:
+            return NO_FILM
+        return self._deidentify(file) if self._settings.deidentify else None
+
+    def _deidentify(self, file: _Spooled) -> str | None:
+        into = file.path.with_name(f"{file.path.name}-clean")
+        request = {"path": str(file.path), "into": str(into), "limits": asdict(self._bounds.film)}
+        try:
+            self._decoders.ask({"do": "deidentify", **request}, [self._store.folders.secret])
+        except ReadError as error:
+            into.unlink(missing_ok=True)
+            return str(error)
+        file.path.unlink()
+        file.path, file.name = into, ""  # names of files tell names of people
+        return None
+
+    def _arrival(self, file: _Spooled) -> tuple[Arrival, Path]:
+        with file.path.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        film_id = film_id_of(sha256)
+        name = file.name or f"{FILM} {film_id[:8]}"
+        return Arrival(film_id, sha256, file.path.stat().st_size, name), file.path
+
+    def _check_room(self, wanted: int) -> None:
+        free = self._store.folders.room() - self._bounds.free_bytes
+        most = self._bounds.store_bytes
+        full = most is not None and self._store.stored_bytes() + wanted > most
+        if free < wanted or full:
+            raise Refused(
+                507,
+                "the store has no room for this; delete studies, or see to a larger disk or limit",
+            )
+
+
+def _starts(path: Path, magic: tuple[bytes, ...]) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith(magic)
