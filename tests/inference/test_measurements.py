@@ -369,3 +369,39 @@ def test_squeezed_pixels_measure_the_same(across, middle, height) -> None:
     for name in ("apex_to_cupola_mm", "rim_at_hilum_mm", "rim_lateral_mm"):
         assert abs(getattr(one, name) - getattr(other, name)) <= 2 * pixel
     assert one.area_fraction_of_lung == pytest.approx(other.area_fraction_of_lung, abs=0.01)
+
+
+@hypothesis_given(seed=st.integers(0, 10_000))
+@settings(max_examples=40)
+def test_whatever_is_found_is_measured_within_the_film_or_has_its_reason(seed) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = (int(n) for n in rng.integers(40, 90, 2))
+    spacing = (float(rng.uniform(3, 6)), float(rng.uniform(3, 6)))
+    chest = replace(film(), pixels=np.zeros((rows, columns), np.float32), spacing_mm=spacing)
+    labels, mask = np.zeros((rows, columns), np.uint8), np.zeros((rows, columns), bool)
+    for value in (1, 2):
+        half = columns // 2
+        top, left = int(rng.integers(0, rows // 2)), int(rng.integers(0, half - 3))
+        width, height = rng.integers(3, half), rng.integers(rows // 5, rows)
+        cut = labels[:, :half] if value == 1 else labels[:, half:]
+        cut[top : top + height, left : left + width] = value
+    for _ in range(rng.integers(1, 5)):
+        top, left = int(rng.integers(0, rows)), int(rng.integers(0, columns))
+        mask[top : top + rng.integers(1, rows), left : left + rng.integers(1, columns)] = True
+    fields = LungFields.of(labels, chest)
+    extents = measured(mask, chest, fields)
+    assert 1 <= len(extents) <= 2
+    for extent in extents:
+        assert extent.area_fraction_of_lung is None or 0 < extent.area_fraction_of_lung <= 1
+        assert 0 <= (extent.apex_to_cupola_mm or 0) < rows * spacing[0]
+        assert 0 <= (extent.rim_at_hilum_mm or 0) <= (extent.rim_lateral_mm or 0)
+        assert (extent.rim_lateral_mm or 0) < columns * spacing[1]
+        assert extent.collins_percent is None or 4.2 < extent.collins_percent <= 100
+        for line in extent.lines:
+            for row, column in (line.start, line.end):
+                assert 0 <= row <= rows
+                assert 0 <= column <= columns
+            lengths = [
+                abs(a - b) * mm for a, b, mm in zip(line.start, line.end, spacing, strict=True)
+            ]
+            assert sum(lengths) == pytest.approx(line.mm)
