@@ -176,6 +176,15 @@ def test_what_is_written(dataset, tmp_path):
     assert all(caveat[:20] in page for caveat in evaluation.caveats)
 
 
+def test_a_page_without_pictures_has_the_numbers_and_no_film(dataset, tmp_path):
+    evaluate(
+        Perfect(), dataset, IDS, part="tune", out=tmp_path / "e", resamples=100, pictures=False
+    )
+    page = (tmp_path / "e" / "report.html").read_text(encoding="utf-8")
+    assert "data:image" not in page
+    assert "0.833" in page
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(dataset, tmp_path):
     out = tmp_path / "evaluation"
     with pytest.raises(KeyboardInterrupt):

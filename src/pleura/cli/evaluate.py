@@ -46,6 +46,9 @@ def evaluate(
             show_default="0.01, 0.05, 0.2",
         ),
     ] = None,
+    pictures: Annotated[
+        bool, typer.Option(help="Show films on the page; leave them out of what is published.")
+    ] = True,
     allow_overlap: Annotated[
         bool,
         typer.Option(
@@ -89,6 +92,7 @@ def evaluate(
             allow_overlap=allow_overlap,
             by=by or (),
             prevalences=prevalence or PREVALENCES,
+            pictures=pictures,
             command=shlex.join(["pleura", *sys.argv[1:]]),
             progress=bar,
         )

@@ -53,14 +53,15 @@ def write_report(
 ) -> None:
     """Writes the page of `evaluation` to `path`, one file that needs nothing beside it.
 
-    The films of the galleries, `shown` each at most, are judged once more for their pictures.
+    The films of the galleries, `shown` each at most, are judged once more for their pictures; with 0 the page
+    has none, and may be published where no picture of a patient may be.
     """
     galleries = [
         Gallery(
             name, rule, len(scores), tuple(_picture(s, detector, dataset) for s in scores[:shown])
         )
         for name, rule, scores in choose(evaluation.scores)
-        if scores
+        if scores and shown
     ]
     page = render(
         "report.html.j2",

@@ -15,7 +15,7 @@ from pathlib import Path
 from pleura.data.manifest import Dataset
 from pleura.evaluation.bootstrap import RESAMPLES
 from pleura.evaluation.detection import PREVALENCES, detection_statistics
-from pleura.evaluation.page import write_report
+from pleura.evaluation.page import SHOWN, write_report
 from pleura.evaluation.parts import is_test
 from pleura.evaluation.pixel_sweep import Detector
 from pleura.evaluation.run import count_openings, score_films
@@ -40,6 +40,7 @@ def evaluate(
     by: Sequence[str] = (),
     prevalences: Sequence[float] = PREVALENCES,
     command: str | None = None,
+    pictures: bool = True,
     resamples: int = RESAMPLES,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -55,6 +56,7 @@ def evaluate(
         by: columns of the manifest to stratify by, besides those it always looks at.
         prevalences: at which predictive values are wanted.
         command: what was typed, for the report.
+        pictures: show films on the page.
         resamples, seed: of the bootstrap.
 
     Raises:
@@ -87,6 +89,7 @@ def evaluate(
     )
     if out:
         write_json(out / NUMBERS_FILE, evaluation.facts())
-        write_report(out / REPORT_FILE, evaluation, detector, dataset)
+        shown = SHOWN if pictures else 0
+        write_report(out / REPORT_FILE, evaluation, detector, dataset, shown)
         log.info("wrote %s", out / REPORT_FILE)
     return evaluation
