@@ -379,15 +379,15 @@ def test_whatever_is_found_is_measured_within_the_film_or_has_its_reason(seed) -
     spacing = (float(rng.uniform(3, 6)), float(rng.uniform(3, 6)))
     chest = replace(film(), pixels=np.zeros((rows, columns), np.float32), spacing_mm=spacing)
     labels, mask = np.zeros((rows, columns), np.uint8), np.zeros((rows, columns), bool)
-    for value in (1, 2):
-        half = columns // 2
-        top, left = int(rng.integers(0, rows // 2)), int(rng.integers(0, half - 3))
-        width, height = rng.integers(3, half), rng.integers(rows // 5, rows)
-        cut = labels[:, :half] if value == 1 else labels[:, half:]
-        cut[top : top + height, left : left + width] = value
-    for _ in range(rng.integers(1, 5)):
-        top, left = int(rng.integers(0, rows)), int(rng.integers(0, columns))
-        mask[top : top + rng.integers(1, rows), left : left + rng.integers(1, columns)] = True
+    for value, half in ((1, slice(2, columns // 2)), (2, slice(columns // 2, columns - 2))):
+        top, bottom = int(rng.integers(2, rows // 3)), int(rng.integers(rows // 2, rows - 1))
+        left = int(rng.integers(0, columns // 6))
+        labels[top:bottom, half][:, left : left + rng.integers(5, columns // 2)] = value
+    edge = rng.integers(0, 3)  # none, one or two pixels off
+    for _ in range(rng.integers(1, 4)):
+        top, left = (int(rng.integers(edge, size * 3 // 4)) for size in (rows, columns))
+        height, width = (int(rng.integers(1, size // 2)) for size in (rows, columns))
+        mask[top : min(top + height, rows - edge), left : min(left + width, columns - edge)] = True
     fields = LungFields.of(labels, chest)
     extents = measured(mask, chest, fields)
     assert 1 <= len(extents) <= 2
