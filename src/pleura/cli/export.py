@@ -40,6 +40,13 @@ def export(
             show_default=False,
         ),
     ] = None,
+    anatomy: Annotated[
+        Path | None,
+        typer.Option(
+            help="A run of `pleura train-anatomy`: it finds the lungs, and declines what is no chest film.",
+            show_default=False,
+        ),
+    ] = None,
     flip: Annotated[
         bool, typer.Option("--flip", help="Average with the answer for the mirrored film.")
     ] = False,
@@ -132,6 +139,7 @@ def export(
             graph=None if graph is Graph.none else graph.value,
             keep_weights=weights,
             thumbnails=thumbnails,
+            anatomy=anatomy,
             about=asdict(read_about(about)) if about else None,
             device=device,
             progress=bar,

@@ -25,6 +25,7 @@ from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, MAX_MEMBERS, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
+from pleura.training.anatomy.run import finished_anatomy
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import member_of, trained_on
@@ -50,6 +51,7 @@ def export(
     out: Path,
     *,
     gates: Sequence[Path] = (),
+    anatomy: Path | None = None,
     flip: bool = False,
     aim: str | None = None,
     fitted: Mapping[str, Any] | None = None,
@@ -81,6 +83,8 @@ def export(
         dataset, split: those the runs were trained on.
         out: the bundle to write.
         gates: runs whose presence score alone says which films `runs` look at; several are averaged.
+        anatomy: a finished run of `pleura train-anatomy`, on the same split: its network says which films are
+            judged, how they lie and where their lungs are.
         flip: average every network's answer with that for the mirrored film, also where no recipe does.
         aim: fit the operating point anew, for this; None: for what the first run's recipe says.
         fitted: the facts of an operating point fitted elsewhere (`FittedPoint.facts`), such as
@@ -155,6 +159,8 @@ def export(
             **(metrics or {}),
         },
     )
+    if anatomy is not None:
+        manifest, weights = _with_anatomy(manifest, weights, anatomy, split)
     graphs: Sequence[bytes] = ()
     if graph is not None:
         from pleura.training.graphs import graphs_for
@@ -173,6 +179,20 @@ def export(
     identity = write_bundle(out, manifest, kept, graphs=graphs, zipped=out.suffix == ".zip")
     Detector.load(out, device="cpu", cache=False)
     return identity
+
+
+def _with_anatomy(
+    manifest: BundleManifest, weights: Sequence[bytes], run: Path, split: Split
+) -> tuple[BundleManifest, list[bytes]]:
+    """The model with the network of an anatomy run, and what its members' weights then are."""
+    member, own, thresholds = finished_anatomy(run)
+    if member.training["split_sha256"] != split.sha256:
+        raise TrainingError(
+            f"{run} was trained on another split than the other runs, and may have seen films that theirs "
+            "tunes or tests on; train it on theirs"
+        )
+    members = (*manifest.members, member)
+    return replace(manifest, members=members, admission=thresholds), [*weights, own]
 
 
 def _finished(

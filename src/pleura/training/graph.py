@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pleura.errors import MissingExtra, TrainingError
-from pleura.inference.manifest import Member
+from pleura.inference.manifest import ANATOMY, Member
 from pleura.inference.runtimes.graph import INPUT, OUTPUTS
 from pleura.networks import create
 
@@ -44,7 +44,7 @@ def graph_of(member: Member, weights: bytes) -> bytes:
         **member.network_options,
     )
     network.load_state_dict(safetensors.torch.load(weights))
-    wrapped = _Logits(network).eval()
+    wrapped = (network if member.role == ANATOMY else _Logits(network)).eval()
     shape = (member.input.channels, member.input.size, member.input.size)
     try:
         import onnx  # noqa: F401
@@ -96,7 +96,9 @@ class _Logits(nn.Module):
 
 def _names(wrapped: nn.Module, images: Tensor) -> list[str]:
     with torch.no_grad():
-        return list(OUTPUTS[: len(wrapped(images))])
+        answers = wrapped(images)
+    named = getattr(answers, "_fields", OUTPUTS)  # a network that looks for no target names its own
+    return list(named[: len(answers)])
 
 
 def _exported(wrapped: nn.Module, images: Tensor) -> bytes:

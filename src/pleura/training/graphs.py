@@ -15,10 +15,12 @@ from pleura.errors import MissingExtra, TrainingError, UnknownName
 from pleura.evaluation.parity import EXACT, REDUCED, Bound, Parity, compare
 from pleura.inference.bundle import Bundle, BundleManifest
 from pleura.inference.detector import Detector
+from pleura.inference.manifest import ANATOMY
 from pleura.inference.preprocess import InputSpec, network_input
 from pleura.inference.runtimes import RuntimeOptions
 from pleura.inference.runtimes.graph import RuntimeRefusal
 from pleura.radiograph import Radiograph
+from pleura.training.anatomy.parity import compare_looks
 from pleura.training.graph import graph_of
 from pleura.training.quantise import SCOPES, half, int8
 
@@ -81,11 +83,13 @@ def graphs_for(
         raise UnknownName.among("kind of numbers", numbers, NUMBERS)
     judge = _Judge(manifest, weights, dataset, _spread(dataset, tune, PARITY_FILMS), progress)
     whole = [graph_of(member, one) for member, one in zip(manifest.members, weights, strict=True)]
+    smaller = [half(one) for one in whole] if numbers != "f32" else whole
     try:
+        looks = _checked_looks(manifest, weights, smaller, dataset, judge.films)
         if numbers == "f32":
             made = judge.checked(whole, EXACT)
         elif numbers == "f16":
-            made = judge.checked([half(one) for one in whole], REDUCED)
+            made = judge.checked(smaller, REDUCED)
         else:
             made = _quantised(judge, whole, _spread(dataset, train, CALIBRATION_FILMS))
     except _Differs as error:
@@ -93,7 +97,28 @@ def graphs_for(
             f"the graph does not decide as PyTorch does, and is refused: {error}. Export with other numbers, "
             "or without a graph (--graph none)"
         ) from None
-    return replace(made, facts={"numbers": numbers, "films": "tune", **made.facts})
+    facts = {"numbers": numbers, "films": "tune", **made.facts} | looks
+    return replace(made, facts=facts)
+
+
+def _checked_looks(
+    manifest: BundleManifest,
+    weights: Sequence[bytes],
+    graphs: Sequence[bytes],
+    dataset: Dataset,
+    films: Sequence[Film],
+) -> dict[str, Any]:
+    """What is put on record of an anatomy network's graph; empty where there is none."""
+    found = []
+    for i in manifest.of_role(ANATOMY):
+        member = manifest.members[i]
+        for runtime in [one for one in dict(_CHECKS) if find_spec(one)]:
+            batches = _inputs(member.input, dataset, films)
+            parity = compare_looks(member, weights[i], graphs[i], batches, runtime)
+            found.append(parity.facts())
+            if missed := parity.misses():
+                raise _Differs(f"the anatomy network in {runtime}: {missed}")
+    return {"anatomy": found} if found else {}
 
 
 def _quantised(judge: "_Judge", whole: Sequence[bytes], films: Sequence[Film]) -> Graphs:
@@ -101,7 +126,9 @@ def _quantised(judge: "_Judge", whole: Sequence[bytes], films: Sequence[Film]) -
     refused = []
     for scope in SCOPES:
         graphs = [
-            int8(graph, list(_inputs(member.input, judge.dataset, films)), scope)
+            half(graph)
+            if member.role == ANATOMY
+            else int8(graph, list(_inputs(member.input, judge.dataset, films)), scope)
             for member, graph in zip(judge.manifest.members, whole, strict=True)
         ]
         try:
@@ -196,7 +223,9 @@ def _detectors(bundle: Bundle) -> tuple[dict[tuple[str, str], Detector], set[str
             log.info("%s", error)
             refused[runtime] = error
             continue
-        if all(f" {precision} " in one.name for one in detector.runtimes):
+        looking = set(bundle.manifest.of_role(ANATOMY))  # always in f32
+        others = [one for i, one in enumerate(detector.runtimes) if i not in looking]
+        if all(f" {precision} " in one.name for one in others):
             found[runtime, precision] = detector
     if found:
         return found, set(refused)
