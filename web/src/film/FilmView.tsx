@@ -1,4 +1,4 @@
-import { effect } from "@preact/signals";
+import { effect, untracked } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { draft } from "../state/correction";
 import { film, loading, opened, picture } from "../state/film";
@@ -84,7 +84,8 @@ async function mount(
       if (isDrawing()) repaint();
     }),
     effect(() => {
-      if (picture.value) void stage.show(picture.value, look());
+      const film = picture.value;
+      if (film) void stage.show(film, untracked(look));
     }),
     effect(() => stage.setLook(look())),
     effect(() => {

@@ -2,13 +2,13 @@ import {
   Brush,
   Contrast,
   Eraser,
-  FlipHorizontal2,
   Hand,
   type IconNode,
   Maximize,
   RotateCw,
   Ruler,
-  SunMoon,
+  SquareCenterlineDashedHorizontal,
+  Sun,
   Trash2,
   ZoomIn,
 } from "lucide";
@@ -20,7 +20,7 @@ import { IconButton } from "../ui/IconButton";
 import { fullResolution } from "./actions";
 
 const TOOLS: [view.Tool, IconNode, string, string][] = [
-  ["window", Contrast, "Window and level", "W"],
+  ["window", Sun, "Window and level", "W"],
   ["pan", Hand, "Move", "V"],
   ["zoom", ZoomIn, "Zoom", "Z"],
   ["length", Ruler, "Measure a length", "M"],
@@ -58,7 +58,7 @@ export function Toolbar() {
       <div class="group">
         <Presets />
         <IconButton
-          icon={SunMoon}
+          icon={Contrast}
           label="Invert grey"
           shortcut="I"
           pressed={view.inverted.value}
@@ -77,7 +77,7 @@ export function Toolbar() {
           onClick={() => view.turn(90)}
         />
         <IconButton
-          icon={FlipHorizontal2}
+          icon={SquareCenterlineDashedHorizontal}
           label="Mirror"
           shortcut="H"
           pressed={view.flipped.value}

@@ -1,6 +1,6 @@
 /** The keys that depend on what is done on the stage: arrows, and the space bar. */
 
-import { draft } from "../state/correction";
+import { draft, endStroke } from "../state/correction";
 import { picture } from "../state/film";
 import * as view from "../state/view";
 import { apply, type Point } from "./geometry";
@@ -73,7 +73,7 @@ function act(): void {
     placing = !placing;
     return;
   }
-  if (painting) draft.value?.end();
+  if (painting) endStroke();
   else {
     draft.value?.begin();
     dab(at, at);
@@ -83,7 +83,7 @@ function act(): void {
 
 /** Puts brush and ruler down. */
 export function letGo(): void {
-  if (painting) draft.value?.end();
+  if (painting) endStroke();
   placing = false;
   painting = false;
   view.crosshair.value = null;

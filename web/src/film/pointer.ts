@@ -1,6 +1,6 @@
 /** What the pointer does on the stage: window, move, zoom, measure, draw. */
 
-import { changed, draft } from "../state/correction";
+import { changed, draft, endStroke } from "../state/correction";
 import { picture } from "../state/film";
 import { settings } from "../state/settings";
 import * as view from "../state/view";
@@ -66,7 +66,7 @@ export function listen(
   };
 
   const up = () => {
-    if (act === "draw") draft.value?.end();
+    if (act === "draw") endStroke();
     if (act === "length") dropShort();
     act = null;
   };

@@ -3,7 +3,7 @@ import { Brush, Check, Eraser, Redo2, RotateCcw, Undo2, X } from "lucide";
 import type { Correction } from "../api/types";
 import { percent } from "../film/measure";
 import * as correction from "../state/correction";
-import { film, history } from "../state/film";
+import { history } from "../state/film";
 import { set, settings } from "../state/settings";
 import * as view from "../state/view";
 import { Icon } from "../ui/Icon";
@@ -43,7 +43,6 @@ export function CorrectionBox() {
 
 function VerdictButtons() {
   const busy = correction.saving.value;
-  const declined = film.value?.finding?.decision === "declined";
   return (
     <div class="verdicts">
       <button
@@ -68,7 +67,7 @@ function VerdictButtons() {
       </button>
       <button
         type="button"
-        disabled={busy || declined}
+        disabled={busy}
         aria-keyshortcuts="B"
         title="Draw the mask (B)"
         onClick={() => correction.edit()}
@@ -149,6 +148,7 @@ function SaveButtons() {
   );
 }
 
+const WHEN = { dateStyle: "medium", timeStyle: "short" } as const;
 const SAID = { accepted: "agreed", rejected: "disagreed", corrected: "drew the mask" };
 
 function History() {
@@ -161,7 +161,7 @@ function History() {
           <span class={one.verdict}>
             {who(one)} {SAID[one.verdict]}
           </span>
-          <time dateTime={one.time}>{new Date(one.time).toLocaleString()}</time>
+          <time dateTime={one.time}>{new Date(one.time).toLocaleString(undefined, WHEN)}</time>
           {one.comment && <q>{one.comment}</q>}
         </li>
       ))}

@@ -1,10 +1,14 @@
-import { film } from "../state/film";
+import { computed } from "@preact/signals";
+
+import { film, heat, modelMask, readersMask } from "../state/film";
 import { CorrectionBox } from "./CorrectionBox";
 import { Decision } from "./Decision";
 import { Layers } from "./Layers";
 import { Lesions } from "./Lesions";
 import { Notes } from "./Notes";
 import { Probability } from "./Probability";
+
+const anything = computed(() => heat.value ?? modelMask.value ?? readersMask.value);
 
 /** What the model found on the open film, and what the reader says to it. */
 export function Panel() {
@@ -17,7 +21,7 @@ export function Panel() {
             <Decision film={open} />
             <Probability film={open} />
             <Lesions film={open} />
-            {open.viewing && <Layers film={open} />}
+            {anything.value && <Layers film={open} />}
             <Notes film={open} />
           </>
         ) : (

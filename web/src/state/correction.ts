@@ -55,6 +55,12 @@ export function changed(box: Box | null): void {
   drawn.value++;
 }
 
+/** Ends a stroke, so that it can be undone. */
+export function endStroke(): void {
+  draft.value?.end();
+  changed(touched.value);
+}
+
 export function undo(): void {
   const box = draft.value?.undo();
   if (box) changed(box);

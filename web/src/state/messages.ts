@@ -10,7 +10,7 @@ export interface Message {
   kind: "done" | "problem";
 }
 
-const SHOWN_MS = 8000;
+const SHOWN_MS = { done: 4000, problem: 10000 };
 let last = 0;
 
 export const messages = signal<Message[]>([]);
@@ -19,7 +19,7 @@ export const mustSignIn = signal(false);
 export function tell(text: string, kind: Message["kind"] = "done"): void {
   const id = ++last;
   messages.value = [...messages.value.slice(-2), { id, text, kind }];
-  setTimeout(() => dismiss(id), SHOWN_MS);
+  setTimeout(() => dismiss(id), SHOWN_MS[kind]);
 }
 
 export function dismiss(id: number): void {

@@ -4,6 +4,7 @@ import { Dialog } from "./Dialog";
 
 const NAMES: Record<string, string> = {
   " ": "Space",
+  "1": "1 … 9",
   ArrowDown: "↓",
   ArrowUp: "↑",
   Escape: "Esc",
