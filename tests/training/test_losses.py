@@ -14,6 +14,7 @@ from pleura.training.losses import (
     check_loss,
     combo,
     dice,
+    dice_positives,
     focal,
     loss_of,
     own_loss,
@@ -40,6 +41,16 @@ def test_dice_is_of_each_image_by_itself() -> None:
     assert dice(LOGITS, MASKS).tolist() == pytest.approx([1 - 2 / 4, 1 - 1 / 3])
     swapped = dice(LOGITS.flip(0), MASKS.flip(0))
     assert swapped.tolist() == pytest.approx([1 - 1 / 3, 1 - 2 / 4])
+
+
+def test_dice_of_positives_says_nothing_of_empty_films() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    losses = dice_positives(logits, MASKS)
+    assert losses.tolist() == pytest.approx([1 - 2 / 4, 0.0])
+    losses.sum().backward()
+    assert logits.grad is not None
+    assert (logits.grad[0] != 0).all()
+    assert (logits.grad[1] == 0).all()
 
 
 def test_dice_of_empty_and_full() -> None:

@@ -58,6 +58,18 @@ def dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
     return 1.0 - (2.0 * both + smooth) / (either + smooth)
 
 
+def dice_positives(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
+    """`dice` of the images with a mask, and 0 for those without, which other terms must then speak for.
+
+    On an empty film `dice` is near 1 until hardly a pixel is left, so that it teaches silence wherever a
+    network is in doubt: most of a corpus is empty, and a small collapse is always in doubt.
+
+    Returns:
+        (N,), 0 to 1; shapes as in `dice`.
+    """
+    return dice(logits, masks, smooth) * masks.amax(dim=(1, 2, 3))
+
+
 def bce_dice(logits: Tensor, masks: Tensor, alpha: float = 0.5, smooth: float = 1.0) -> Tensor:
     """alpha times `bce` plus (1 - alpha) times `dice`; shapes as there."""
     return alpha * bce(logits, masks) + (1.0 - alpha) * dice(logits, masks, smooth)
@@ -127,6 +139,7 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "bce_dice": bce_dice,
     "combo": combo,
     "dice": dice,
+    "dice_positives": dice_positives,
     "focal": focal,
     "taghanaki_combo": taghanaki_combo,
     "tversky": tversky,
