@@ -201,7 +201,6 @@ def test_two_lesions_of_a_side_are_one_extent() -> None:
     [
         (lambda chest: box(chest, 60, 40, 300, 150), "no lung is left"),
         (lambda chest: box(chest, 60, 40, 200, 150), "No lung is left at the level of the hilum"),
-        (lambda chest: box(chest, 0, 40, 100, 150), "upper edge"),
         (lambda chest: box(chest, 250, 40, 400, 60), "lower edge"),
         (lambda chest: box(chest, 100, 0, 200, 60), "lateral edge"),
         (
@@ -217,6 +216,50 @@ def test_what_cannot_be_measured(mask, says) -> None:
     assert extent.rim_at_hilum_mm is None
     assert extent.bts_2010 is None
     assert extent.area_fraction_of_lung is not None
+
+
+def test_lungs_cut_off_at_the_top_are_not_measured() -> None:
+    chest = film()
+    fields = LungFields(box(chest, 0, 40, 240, 150), box(chest, 0, 210, 240, 320))
+    extent = only(box(chest, 0, 40, 40, 150), chest, fields)
+    assert "upper edge" in extent.reasons["apex_to_cupola_mm"]
+    assert extent.area_fraction_of_lung == pytest.approx(40 / 240)
+
+
+@pytest.mark.parametrize(
+    ("right", "says"),
+    [
+        # found in parts: the lung but for a broad strip across its middle; the same below the air
+        (((60, 40, 130, 150), (210, 40, 300, 70)), "right lung field does not have the shape"),
+        (((60, 40, 165, 150),), "right lung field is too low"),  # 105 of 400 mm
+        (((60, 40, 300, 85),), "One lung field is too small beside the other"),  # 45 of 110 mm
+        (((90, 40, 300, 150),), "cupolas"),  # 30 mm lower than the other, of 240
+    ],
+)
+def test_what_does_not_look_like_two_lungs_is_not_measured(right, says) -> None:
+    chest = film()
+    whole = rectangles(chest)
+    field = np.logical_or.reduce([box(chest, *corners) for corners in right])
+    fields = LungFields(field, whole.left)
+    air = box(chest, 120, 40, 160, 60)
+    extent = only(air, chest, fields)
+    assert all(says in why for why in extent.reasons.values())
+    assert extent.area_fraction_of_lung is None
+    assert only(air, chest).reasons == {}
+    healthy = only(air[:, ::-1].copy(), chest, fields)  # the lung in doubt is the other one
+    assert healthy.side == "left"
+    assert all(says in why for why in healthy.reasons.values())
+
+
+def test_the_air_may_make_up_for_what_the_field_leaves_out() -> None:
+    chest = film()
+    whole = rectangles(chest)
+    air = collapse(chest, apex=60, rim=60)
+    fields = LungFields(
+        whole.right & ~air, whole.left
+    )  # itself less than half as large as the other
+    assert np.count_nonzero(fields.right) < 0.45 * np.count_nonzero(fields.left)
+    assert only(air, chest, fields).apex_to_cupola_mm == 60
 
 
 def test_bts_2023_is_large_by_one_distance_and_small_by_both() -> None:

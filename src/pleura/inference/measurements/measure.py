@@ -1,6 +1,7 @@
 """From a finding's mask and the lung fields to an `Extent` of each side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from pleura.finding import Lesion
 from pleura.inference.lung_fields import LungFields
 from pleura.inference.measurements.distances import Distances, distances, refused
 from pleura.inference.measurements.hemithorax import Mask
+from pleura.inference.measurements.plausible import why_no_chest
 from pleura.inference.measurements.posture import why_no_distances
 from pleura.radiograph import Radiograph, Side
 
@@ -31,9 +33,24 @@ def measure(
         An extent for each side with a lesion, the one of the larger area first; its measures are None, with
         the reason, where they cannot be taken.
     """
-    return tuple(
-        _extent(lesions, side, film, fields) for side, lesions in _by_side(mask, found).items()
+    by_side = _by_side(mask, found)
+    if not by_side:
+        return ()
+    doubt = NO_LUNGS if fields is None else fields.doubt or _why_no_chest(by_side, fields)
+    if fields is None or doubt is not None:
+        reasons = dict.fromkeys(MEASURES, doubt or NO_LUNGS)
+        return tuple(
+            Extent(side, spacing_basis=film.spacing_basis, reasons=reasons) for side in by_side
+        )
+    return tuple(_extent(lesions, side, film, fields) for side, lesions in by_side.items())
+
+
+def _why_no_chest(by_side: Mapping[Side, Mask], fields: LungFields) -> str | None:
+    right, left = (
+        fields.lung(side) | by_side[side] if side in by_side else fields.lung(side)
+        for side in get_args(Side)
     )
+    return why_no_chest(right, left)
 
 
 def _by_side(mask: Mask, found: Sequence[Lesion]) -> dict[Side, Mask]:
@@ -56,11 +73,7 @@ def _by_side(mask: Mask, found: Sequence[Lesion]) -> dict[Side, Mask]:
     return {side: masks[side] for side in sorted(areas, key=lambda side: -areas[side])}
 
 
-def _extent(lesions: Mask, side: Side, film: Radiograph, fields: LungFields | None) -> Extent:
-    doubt = NO_LUNGS if fields is None else fields.doubt
-    if fields is None or doubt is not None:
-        reasons = dict.fromkeys(MEASURES, doubt or NO_LUNGS)
-        return Extent(side, spacing_basis=film.spacing_basis, reasons=reasons)
+def _extent(lesions: Mask, side: Side, film: Radiograph, fields: LungFields) -> Extent:
     lung = fields.lung(side)
     taken = _taken(lesions, lung, side, film)
     return Extent(
