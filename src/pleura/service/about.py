@@ -91,6 +91,7 @@ def routes(running: Running) -> APIRouter:
 
     @router.get("/v1/events", response_class=StreamingResponse)
     async def events(
+        request: Request,
         since: Annotated[int | None, Query(ge=0, le=2**62)] = None,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
@@ -100,7 +101,8 @@ def routes(running: Running) -> APIRouter:
             start = int(last_event_id)
         if start is None:
             start = await run_in_threadpool(lambda: running.store.revision)
-        return StreamingResponse(_events(running, start), media_type="text/event-stream")
+        told = _events(running, request, start)
+        return StreamingResponse(told, media_type="text/event-stream")
 
     @router.get("/livez", response_model=schemas.Health)
     async def live() -> dict[str, str]:
@@ -128,8 +130,8 @@ def routes(running: Running) -> APIRouter:
     return router
 
 
-async def _events(running: Running, since: int) -> AsyncIterator[str]:
-    """The changes after `since`, and then those to come."""
+async def _events(running: Running, request: Request, since: int) -> AsyncIterator[str]:
+    """The changes after `since`, and then those to come, until the client goes away."""
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 
     def tell() -> None:
@@ -138,7 +140,7 @@ async def _events(running: Running, since: int) -> AsyncIterator[str]:
     stop = running.store.listen(tell)
     try:
         yield ": pleura\n\n"
-        while not running.stopping.is_set():
+        while not (running.stopping.is_set() or await request.is_disconnected()):
             news.clear()
             latest = await run_in_threadpool(lambda: running.store.revision)
             if not latest - _BEHIND <= since <= latest:

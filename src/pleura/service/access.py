@@ -9,6 +9,7 @@ import time
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pleura.service.metrics import Metrics
@@ -192,7 +193,10 @@ def _check_origin(headers: Headers) -> None:
 
 
 class _Body:
-    """A request's body, of a bounded size, from a client that is not silent for too long."""
+    """A request's body, of a bounded size, from a client that is not silent for too long.
+
+    What is wrong is raised as FastAPI's own kind of error: of any other, it makes "cannot be parsed".
+    """
 
     def __init__(self, receive: Receive, most: int, idle_seconds: float) -> None:
         self._receive, self._most, self._idle = receive, most, idle_seconds
@@ -204,12 +208,12 @@ class _Body:
         try:
             message = await asyncio.wait_for(self._receive(), self._idle)
         except TimeoutError:
-            raise Refused(408, "nothing more came of this request; send it again") from None
+            raise HTTPException(408, "nothing more came of this request; send it again") from None
         if message["type"] == "http.request":
             self._taken += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)
             if self._taken > self._most:
-                raise Refused(
+                raise HTTPException(
                     413, f"the body is larger than {self._most:,} bytes; send less at once"
                 )
         return message

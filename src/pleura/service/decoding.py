@@ -113,7 +113,8 @@ class Decoders:
             ReadError: the file cannot be used, or broke the process over it.
         """
         with self._worker() as worker:
-            header, answered = worker.ask(request, parts, seconds or self._seconds)
+            most = self._seconds if seconds is None else seconds
+            header, answered = worker.ask(request, parts, most)
         if "error" in header:
             kind = getattr(errors, str(header["error"]), ReadError)
             known = isinstance(kind, type) and issubclass(kind, ReadError)

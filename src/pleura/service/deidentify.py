@@ -3,8 +3,8 @@
 An allow-list: what is listed here is kept or replaced, and everything else is left out, whatever it is
 called: names, dates, texts, private elements, sequences, overlays, the preamble, what stands behind the data
 set. The pixels are decoded and written anew, so that no comment inside a JPEG and no plane hidden in unused
-bits goes along. That is more than the Basic Profile of PS3.15 E asks for, and the same film gives the same file
-each time.
+bits goes along. That is more than the Basic Profile of PS3.15 E asks for, and the same film gives the same
+file each time.
 
 What is burned into the pixels stays. Nobody should take such films for anonymous without looking at them.
 """

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from pleura.errors import ServiceError
 from pleura.files import write_bytes
@@ -43,7 +44,7 @@ class Folders:
         self.root = root.absolute()
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock_file = (self.root / "lock").open("w")
-        _hold(self._lock_file.fileno(), root)
+        _hold(self._lock_file, root)
         self.spool, self.cache = self.root / "spool", self.root / "cache"
         shutil.rmtree(self.spool, ignore_errors=True)  # what a crash left half received
         for folder in (self.spool, self.cache, self.root / "films"):
@@ -121,10 +122,11 @@ class Folders:
         self._lock_file.close()
 
 
-def _hold(descriptor: int, root: Path) -> None:
+def _hold(file: TextIO, root: Path) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        file.close()
         raise ServiceError(
             f"another service works on {root}; stop it, or take another --store"
         ) from None

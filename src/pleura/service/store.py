@@ -65,7 +65,11 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.folders = Folders(root)
-        self.database = Database(self.folders.root / "store.sqlite")
+        try:
+            self.database = Database(self.folders.root / "store.sqlite")
+        except BaseException:
+            self.folders.close()
+            raise
         self._listeners: list[Callable[[], None]] = []
         self.arriving = threading.RLock()
 

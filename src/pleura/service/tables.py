@@ -80,7 +80,11 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._begin(path)
+        except ServiceError:
+            self._connection.close()
+            raise
         except sqlite3.DatabaseError as error:
+            self._connection.close()
             raise ServiceError(
                 f"{path} cannot be used ({error}); restore it, or start with a new store"
             ) from error

@@ -95,7 +95,7 @@ class Uploads:
             path = place / f"{number}"
             with path.open("wb") as file:
                 shutil.copyfileobj(sent.content, file, _CHUNK)
-            spooled = _Spooled(name_of(sent.name), path)
+            spooled = _Spooled(self._name(sent.name, number), path)
             members = self._members(spooled, refused) if _starts(path, MAGIC) else [spooled]
             for member in members:
                 reason = self._refuse(member)
@@ -128,7 +128,7 @@ class Uploads:
             spooled.path.unlink(missing_ok=True)
         found = []
         for member in header["members"]:
-            name = name_of(str(member["name"]))
+            name = self._name(str(member["name"]), len(found) + len(refused))
             if member["path"] is None:
                 refused.append({"name": name, "reason": str(member["reason"])[:500]})
             else:  # only the number is believed of what the process says
@@ -159,8 +159,12 @@ class Uploads:
             into.unlink(missing_ok=True)
             return str(error)
         file.path.unlink()
-        file.path, file.name = into, ""  # names of files tell names of people
+        file.path, file.name = into, ""
         return None
+
+    def _name(self, given: str, number: int) -> str:
+        """What a file is called; names of files tell names of people."""
+        return f"file {number + 1}" if self._settings.deidentify else name_of(given)
 
     def _arrival(self, file: _Spooled) -> tuple[Arrival, Path]:
         with file.path.open("rb") as opened:

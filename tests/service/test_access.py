@@ -1,0 +1,321 @@
+"""Who may ask, and how much; what is on record of it; and films that no longer tell whose they are."""
+
+import io
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+import requests
+from a_service import TOKEN, Served, png
+from dicomanonymizer.dicom_anonymization_databases import dicomfields_2024b
+from PIL import Image, PngImagePlugin
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+
+from pleura.errors import ServiceError
+from pleura.read import Limits, read
+from pleura.service.access import Sessions
+from pleura.service.audit import Audit, verify
+from pleura.service.deidentify import deidentified
+from pleura.service.settings import Settings
+
+KEY = b"k" * 32
+SECRET = "ZZPLANTED"  # put wherever a patient might be
+
+
+def test_without_the_token_nothing_is_told(guarded: Served) -> None:
+    film = "0" * 32
+    plain = requests.Session()
+    document = plain.get(f"{guarded.url}/openapi.json").json()
+    asked = 0
+    for path, methods in document["paths"].items():
+        for method in methods:
+            if path in ("/livez", "/readyz", "/v1/session"):
+                continue
+            address = re.sub(r"\{\w+\}", film, path.replace("{number}", "1"))
+            answer = plain.request(method, guarded.url + address, timeout=30)
+            assert answer.status_code == 401, (method, path)
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            asked += 1
+    assert asked >= 25
+    for path in ("/livez", "/readyz", "/docs", "/openapi.json", "/"):
+        assert plain.get(guarded.url + path).status_code == 200
+    for header in (f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer", ""):
+        answer = plain.get(f"{guarded.url}/v1/films", headers={"Authorization": header})
+        assert answer.status_code == 401
+
+
+def test_the_page_signs_in_with_a_cookie(guarded: Served) -> None:
+    page = requests.Session()
+    wrong = page.post(f"{guarded.url}/v1/session", json={"token": TOKEN[:-1]})
+    assert (wrong.status_code, page.cookies.get_dict()) == (401, {})
+    right = page.post(f"{guarded.url}/v1/session", json={"token": TOKEN})
+    assert right.status_code == 204
+    cookie = right.headers["Set-Cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert TOKEN not in cookie
+    assert page.get(f"{guarded.url}/v1/films").status_code == 200
+    page.cookies.set("pleura_session", page.cookies["pleura_session"][:-1] + "0", domain="")
+    page.delete(f"{guarded.url}/v1/session")
+    fresh = requests.Session()
+    fresh.cookies.set("pleura_session", "99999999999." + "0" * 64)
+    assert fresh.get(f"{guarded.url}/v1/films").status_code == 401
+
+
+def test_sessions_end() -> None:
+    sessions = Sessions(TOKEN, KEY)
+    value = sessions.new(1000.0)
+    assert sessions.is_valid(value, 1000.0 + 12 * 3600 - 1)
+    assert not sessions.is_valid(value, 1000.0 + 12 * 3600)
+    later = str(int(value.partition(".")[0]) + 1)
+    assert not sessions.is_valid(later + "." + value.partition(".")[2], 1000.0)
+    assert not Sessions("another-token-than-that", KEY).is_valid(value, 1000.0)
+    assert not Sessions(TOKEN, b"x" * 32).is_valid(value, 1000.0)
+    assert sessions.knows(TOKEN)
+    assert not Sessions(None, KEY).knows("")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://whatever"}, 422),
+        ({}, 422),
+    ],
+)
+def test_another_site_s_page_changes_nothing(
+    served: Served, headers: dict[str, str], status: int
+) -> None:
+    answer = served.ask("POST", "/v1/films", headers=headers, files=[("files", ("x", b"<html>"))])
+    assert answer.status_code == status
+    reading = served.get("/v1/films", headers=headers)
+    assert reading.status_code == 200
+    assert "Access-Control-Allow-Origin" not in reading.headers
+
+
+def test_the_service_is_asked_under_its_own_name(served: Served) -> None:
+    for host, status in (
+        ("evil.example", 421),
+        ("localhost:99", 200),
+        ("[::1]:80", 200),
+        ("", 421),
+    ):
+        assert served.get("/v1/films", headers={"Host": host}).status_code == status
+
+
+def test_every_answer_has_the_headers(served: Served) -> None:
+    for path in ("/", "/v1/films", "/nothing", "/metrics", "/docs"):
+        headers = served.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "unsafe-eval" not in headers["Content-Security-Policy"].replace(
+            "wasm-unsafe-eval", ""
+        )
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "server" not in headers
+    assert served.get("/v1/films").headers["Cache-Control"] == "no-store"
+
+
+def test_bodies_have_a_limit(guarded: Served, served: Served) -> None:
+    large = np.random.default_rng(0).bytes(3 << 20)  # the limit is 0.002 GiB
+    assert guarded.upload(large).status_code == 413
+
+    def endless() -> Iterator[bytes]:
+        yield from (b"x" * (1 << 16) for _ in range(100))
+
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert guarded.ask("POST", "/v1/films", data=endless(), headers=kind).status_code in (400, 413)
+    token = served.ask("POST", "/v1/session", json={"token": "x" * (1 << 17)})
+    assert token.status_code == 413
+    assert served.ask("POST", "/v1/films", data=b"{}").status_code == 415
+    assert guarded.get("/readyz").status_code == 200
+
+
+def test_beyond_loopback_only_with_a_token(tmp_path: Path) -> None:
+    for host in ("0.0.0.0", "::", "10.0.0.1", socket.gethostname()):
+        with pytest.raises(ServiceError, match="needs a token"):
+            Settings(tmp_path, tmp_path, host=host)
+    Settings(tmp_path, tmp_path, host="0.0.0.0", token=TOKEN)
+    Settings(tmp_path, tmp_path, host="localhost")
+    with pytest.raises(ServiceError, match="the token has 5 characters"):
+        Settings(tmp_path, tmp_path, token="short")
+    with pytest.raises(ServiceError, match="only with a token"):
+        Settings(tmp_path, tmp_path, user_header="X-User")
+    assert TOKEN not in repr(Settings(tmp_path, tmp_path, token=TOKEN))
+
+
+def planted(film: bytes) -> bytes:
+    """A film with a secret in every place that could hold one."""
+    ds = pydicom.dcmread(io.BytesIO(film))
+    ds.PatientName, ds.PatientID, ds.OtherPatientIDs = f"{SECRET}^A", SECRET, SECRET
+    ds.PatientBirthDate, ds.PatientAge = "19300102", "094Y"
+    ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = "20261121"
+    ds.StudyDescription = ds.SeriesDescription = ds.ImageComments = f"of {SECRET}"
+    ds.InstitutionName = ds.ReferringPhysicianName = ds.OperatorsName = SECRET
+    ds.AccessionNumber, ds.StudyID, ds.StationName = SECRET, SECRET, SECRET
+    ds.BodyPartExamined, ds.ViewPosition = SECRET, "PA"
+    ds.ImageType = ["ORIGINAL", "PRIMARY", SECRET]
+    ds.WindowCenterWidthExplanation = SECRET
+    ds.RequestAttributesSequence = Sequence([Dataset()])
+    ds.RequestAttributesSequence[0].RequestedProcedureDescription = SECRET
+    code = Dataset()
+    code.CodeValue, code.CodeMeaning, code.CodingSchemeDesignator = "399348003", SECRET, SECRET
+    ds.ViewCodeSequence = Sequence([code])
+    block = ds.private_block(0x0011, SECRET, create=True)
+    block.add_new(1, "LO", SECRET)
+    ds.add_new((0x6000, 0x4000), "LT", SECRET)
+    ds.add_new((0xFFFC, 0xFFFC), "OB", SECRET.encode() + b"\0")
+    buffer = io.BytesIO()
+    ds.preamble = SECRET.encode().ljust(128, b"\0")
+    ds.save_as(buffer)
+    return buffer.getvalue() + SECRET.encode()
+
+
+def test_nothing_tells_whose_a_film_was(films: list[bytes], tmp_path: Path) -> None:
+    for number, film in enumerate(films):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(planted(film))
+        assert path.read_bytes().count(SECRET.encode()) > 20
+        clean = deidentified(path, KEY, Limits())
+        for secret in (SECRET, "20261121", "19300102", "2026", "1.2.826.0.1.3680043.8.498"):
+            assert secret.encode() not in clean.replace(b"1.2.826.0.1.3680043.8.498.1", b""), secret
+        assert clean == deidentified(path, KEY, Limits())  # the same again, byte for byte
+        assert clean != deidentified(path, b"x" * 32, Limits())
+        was, now = read(path), read(clean)
+        np.testing.assert_array_equal(now.pixels, was.pixels)
+        assert (now.view, now.sex, now.age_years) == (was.view, was.sex, 90.0)
+        assert (now.spacing_mm, now.spacing_basis) == (was.spacing_mm, was.spacing_basis)
+        assert (now.image_left, now.side_basis) == (was.image_left, was.side_basis)
+        assert now.patient_id not in (None, was.patient_id)
+        assert (now.study_instance_uid or "").startswith("2.25.")
+
+
+def test_no_element_is_kept_that_the_standard_s_profile_takes_out(
+    films: list[bytes], tmp_path: Path
+) -> None:
+    """Against PS3.15's table E.1-1 as dicom-anonymizer has it: what is kept of it is empty or replaced."""
+    profile = set()
+    for name in dir(dicomfields_2024b):
+        table = getattr(dicomfields_2024b, name)
+        if name.endswith("_TAGS") and isinstance(table, list):
+            profile |= {Tag(*tag) for tag in table if len(tag) == 2}
+    assert len(profile) > 300
+    path = tmp_path / "a.dcm"
+    path.write_bytes(planted(films[1]))
+    ds = pydicom.dcmread(io.BytesIO(deidentified(path, KEY, Limits())))
+    filled = [ds[tag] for tag in profile if tag in ds and ds[tag].value not in ("", None)]
+    kept = {element.keyword for element in filled}
+    replaced = {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID"}
+    assert kept <= replaced | {"PatientAge", "PatientSex"}
+    assert ds.PatientIdentityRemoved == "YES"
+    assert not any(element.tag.is_private for element in ds.iterall())
+
+
+def test_films_of_a_patient_stay_together(films: list[bytes], tmp_path: Path) -> None:
+    ids = []
+    for number, film in enumerate(films[:2]):
+        path = tmp_path / f"{number}"
+        path.write_bytes(planted(film))
+        ids.append(read(deidentified(path, KEY, Limits())).patient_id)
+    assert ids[0] == ids[1]
+
+
+def test_an_image_s_texts_are_left_out(tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", SECRET)
+    path = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 65535, (150, 150)).astype(np.uint16)
+    Image.fromarray(pixels).save(path, pnginfo=info)
+    assert SECRET.encode() in path.read_bytes()
+    clean = deidentified(path, KEY, Limits())
+    assert SECRET.encode() not in clean
+    np.testing.assert_array_equal(read(clean).pixels, read(path).pixels)
+
+
+def test_a_service_that_deidentifies_keeps_nothing(guarded: Served, films: list[bytes]) -> None:
+    answer = guarded.upload(planted(films[0]), b"\x89PNG broken", name=f"{SECRET}.dcm")
+    job = answer.json()
+    assert job["films"]["total"] == 1
+    assert len(job["refused"]) == 1  # what cannot be read is not kept
+    guarded.wait_for(job["id"])
+    film = guarded.json(f"/v1/films/{job['film_ids'][0]}")
+    assert film["state"] in ("positive", "negative")
+    assert film["name"] == f"film {film['id'][:8]}"
+    assert (film["study_date"], film["age_years"]) == (None, 90.0)
+    assert SECRET not in json.dumps(film)
+    assert guarded.upload(planted(films[0])).json()["films"]["repeated"] == 1
+    for path in guarded.store.rglob("*"):
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), path
+    assert SECRET not in guarded.log.read_text()
+
+
+def test_the_audit_log_says_who_did_what(guarded: Served) -> None:
+    job = guarded.upload(png(5)).json()
+    film = job["film_ids"][0]
+    guarded.wait_for(job["id"])
+    guarded.get(f"/v1/films/{film}", headers={"X-User": "a.reader@ward"})
+    guarded.get(f"/v1/films/{film}/pixels")
+    guarded.ask("DELETE", f"/v1/films/{film}")
+    path = guarded.store / "audit.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    did = [(line["who"], line["did"], line["what"]) for line in lines]
+    assert ("token", "uploaded", job["id"]) in did
+    assert ("user a.reader@ward", "opened", film) in did
+    assert ("token", "saw", f"{film} pixels") in did
+    assert did[-1] == ("token", "deleted", film)
+    assert verify(path) == len(lines)
+
+
+def test_a_changed_audit_log_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    audit = Audit(path)
+    for n in range(4):
+        audit.note("someone", "saw", f"film {n}")
+    audit.close()
+    whole = path.read_text().splitlines(keepends=True)
+    assert verify(path) == 4
+    for changed in (
+        [*whole[:1], whole[1].replace("film 1", "film 9"), *whole[2:]],
+        [*whole[:1], *whole[2:]],
+        [whole[1], whole[0], *whole[2:]],
+        whole[1:],
+    ):
+        path.write_text("".join(changed))
+        with pytest.raises(ServiceError, match="is not what was written"):
+            verify(path)
+    path.write_text("".join(whole) + whole[0][:40])  # a crash in the middle of a line
+    again = Audit(path)
+    again.note("someone", "saw", "film 4")
+    again.close()
+    assert verify(path) == 5
+    path.write_text("".join(whole)[:-5] + "x}\n")
+    with pytest.raises(ServiceError, match="the last line"):
+        Audit(path)
+
+
+def test_the_log_holds_no_names(served: Served, films: list[bytes]) -> None:
+    ds: Any = pydicom.dcmread(io.BytesIO(films[0]))
+    ds.PatientName = SECRET
+    ds.Rows = 7
+    buffer = io.BytesIO()
+    ds.save_as(buffer)
+    (film,) = served.judged(buffer.getvalue())
+    assert film["state"] == "failed"
+    served.upload(cv2.imencode(".bmp", np.zeros((4, 4), np.uint8))[1].tobytes(), name=SECRET)
+    said = served.log.read_text() + (served.store / "audit.jsonl").read_text()
+    assert SECRET not in said
+    assert film["name"] not in said

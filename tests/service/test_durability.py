@@ -1,0 +1,284 @@
+"""Nothing that was taken is lost, and nothing is done twice: kill -9, restarts, retention, a full disk."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from a_service import Served, png
+
+from pleura.errors import ServiceError
+from pleura.service import corrections
+from pleura.service.audit import Audit, verify
+from pleura.service.corrections import Said
+from pleura.service.folders import FILM, Folders
+from pleura.service.housekeeping import Housekeeping
+from pleura.service.metrics import Metrics
+from pleura.service.problems import Refused
+from pleura.service.store import Arrival, Judged, Store, film_id_of, suspicion
+from pleura.service.worklist import Query, page
+
+
+def test_kill_9_in_the_middle_of_a_batch_loses_nothing(serve: Callable[..., Served]) -> None:
+    served = serve()
+    sent = [png(seed) for seed in range(2000, 2030)]
+    first = served.upload(*sent[:15]).json()["id"]
+    seen: dict[str, Any] = {}
+
+    def send_and_die() -> None:
+        """The second upload may or may not be answered before the end."""
+        try:
+            seen["answer"] = served.upload(*sent[15:])
+        except OSError:
+            seen["answer"] = None
+
+    sender = threading.Thread(target=send_and_die)
+    sender.start()
+    while served.json(f"/v1/jobs/{first}")["films"]["judged"] < 3:
+        time.sleep(0.002)
+    served.kill()
+    sender.join()
+    judged_before = states(served.store)
+
+    served.start()
+    found = served.wait_for(first)
+    assert found["films"] == {"total": 15, "waiting": 0, "judged": 15, "failed": 0, "repeated": 0}
+    again = served.upload(*sent).json()
+    assert again["films"]["total"] == 30
+    if seen["answer"] is not None:
+        assert again["films"]["repeated"] == 30
+    served.wait_for(again["id"])
+    counts = served.json("/v1/films")["counts"]
+    assert counts["positive"] + counts["negative"] == 30
+    after = states(served.store)
+    assert {film: after[film] for film in judged_before} == judged_before  # not judged anew
+    assert len(list((served.store / "films").glob("*/*"))) == 30
+    assert served.stop() == 0
+    assert verify(served.store / "audit.jsonl") > 4
+    assert Store(served.store).tasks() == {}
+
+
+def states(store: Path) -> dict[str, int]:
+    """The revision at which each judged film was judged."""
+    import sqlite3
+
+    with sqlite3.connect(store / "store.sqlite") as connection:
+        rows = connection.execute("SELECT id, revision FROM films WHERE state != 'waiting'")
+        found = dict(rows.fetchall())
+    connection.close()
+    return found
+
+
+def arrival(store: Store, content: bytes, name: str = "a.png") -> Arrival:
+    import hashlib
+
+    sha256 = hashlib.sha256(content).hexdigest()
+    film_id = film_id_of(sha256)
+    with store.folders.spooled() as place:
+        (place / "0").write_bytes(content)
+        store.folders.place(film_id, place / "0")
+    return Arrival(film_id, sha256, len(content), name)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    made = Store(tmp_path / "store")
+    yield made
+    made.close()
+
+
+def judged(state: str = "positive", probability: float | None = 0.9, **columns: Any) -> Judged:
+    given = {"rows": 10, "columns": 20, "probability": probability, "calibrated": True, **columns}
+    film = {"film": {"source_format": "png"}, "viewing": None}
+    return Judged(state, "because", given, film, {"model_sha256": "m"}, {})
+
+
+def test_films_come_once_and_are_judged_once(store: Store) -> None:
+    films = [arrival(store, bytes([n])) for n in range(20)]
+    job, tasks = store.receive([*films, films[0]], [{"name": "x", "reason": "y"}])
+    assert [len(task) for task in tasks.values()] == [8, 8, 4]
+    assert list(tasks) == [f"{job}-0", f"{job}-1", f"{job}-2"]
+    assert store.tasks() == tasks
+    told = store.job(job)
+    assert told is not None
+    assert told["films"] == {"total": 21, "waiting": 21, "judged": 0, "failed": 0, "repeated": 1}
+    assert (len(told["film_ids"]), told["refused"]) == (21, [{"name": "x", "reason": "y"}])
+    assert store.receive(films, [])[1] == {}
+    assert store.judge(films[0].id, judged())
+    assert not store.judge(films[0].id, judged("negative"))
+    assert store.counts()["positive"] == 1
+    assert not store.judge("0" * 32, judged())
+    store.done(f"{job}-0")
+    assert list(store.tasks()) == [f"{job}-1", f"{job}-2"]
+
+
+def test_changes_are_told_in_order_and_once(store: Store) -> None:
+    heard: list[int] = []
+    stop = store.listen(lambda: heard.append(store.revision))
+    films = [arrival(store, bytes([n])) for n in range(3)]
+    store.receive(films, [])
+    start = store.revision
+    store.judge(films[1].id, judged())
+    store.mark_read(films[0].id, True)
+    store.judge(films[0].id, judged())
+    store.delete([films[2].id])
+    told = store.changes(start, 10)
+    assert [(film, row is None) for _, film, row in told] == [
+        (films[1].id, False),
+        (films[0].id, False),
+        (films[2].id, True),
+    ]
+    assert [revision for revision, _, _ in told] == sorted(revision for revision, _, _ in told)
+    assert store.changes(told[-1][0], 10) == []
+    assert store.changes(start, 1) == told[:1]
+    stop()
+    count = len(heard)
+    store.delete([films[1].id])
+    assert len(heard) == count >= 5
+
+
+def test_a_deleted_film_leaves_nothing(store: Store) -> None:
+    film = arrival(store, b"film")
+    store.receive([film], [])
+    store.judge(film.id, judged())
+    corrections.add(store, film.id, Said("corrected", "", "me", "local", None, b"png", 50))
+    store.folders.remember(f"{film.id}.pixels", b"x")
+    folder = store.folders.folder(film.id)
+    assert sorted(path.name for path in folder.iterdir()) == ["correction-1.png", FILM]
+    assert store.delete([film.id, "f" * 32]) == 1
+    assert not folder.exists()
+    assert list(store.folders.cache.iterdir()) == []
+    for table in ("films", "corrections", "job_films"):
+        assert store.database.rows(f"SELECT * FROM {table}") == []
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "area", "label"),
+    [
+        ("positive", "accepted", None, 1),
+        ("negative", "accepted", None, 0),
+        ("declined", "accepted", None, None),
+        ("positive", "rejected", None, 0),
+        ("negative", "rejected", None, None),
+        ("negative", "corrected", 50, 1),
+        ("positive", "corrected", 0, 0),
+        ("declined", "corrected", 50, 1),
+    ],
+)
+def test_what_a_correction_says_of_the_film(
+    store: Store, state: str, verdict: Any, area: int | None, label: int | None
+) -> None:
+    film = arrival(store, b"film")
+    store.receive([film], [])
+    with pytest.raises(Refused, match="waiting"):
+        corrections.add(store, film.id, Said("accepted", "", "me", "local"))
+    store.judge(film.id, judged(state, None if state == "declined" else 0.5))
+    mask = None if area is None else b"png"
+    kept, is_new = corrections.add(
+        store, film.id, Said(verdict, "why", "me", "local", 2.0, mask, area or 0)
+    )
+    assert (kept["label"], kept["number"], is_new) == (label, 1, True)
+    assert kept["area_fraction"] == (None if area is None else area / 200)
+    assert kept["model_sha256"] == "m"
+    other, is_new = corrections.add(store, film.id, Said("accepted", "", "other", "local"))
+    assert (other["number"], is_new) == (2, True)
+    row = store.film(film.id)
+    assert row is not None
+    assert (row["verdict"], row["state"]) == ("accepted", state)
+    assert [one["reader"] for one in corrections.of_film(store, film.id)] == ["me", "other"]
+
+
+def test_the_order_of_suspicion() -> None:
+    order = [
+        suspicion("positive", 0.9),
+        suspicion("positive", 0.1),
+        suspicion("declined", None),
+        suspicion("failed", None),
+        suspicion("negative", 0.99),
+        suspicion("negative", 0.0),
+        suspicion("waiting", None),
+    ]
+    assert order == sorted(order, reverse=True)
+    assert len(set(order)) == len(order)
+
+
+def test_pages_hold_while_films_come(store: Store) -> None:
+    films = [arrival(store, bytes([n])) for n in range(9)]
+    store.receive(films, [])
+    for n, film in enumerate(films):
+        store.judge(film.id, judged("negative", n / 10))
+    first = page(store, Query(limit=4))
+    assert [row["probability"] for row in first.rows] == [0.8, 0.7, 0.6, 0.5]
+    late = arrival(store, b"late")
+    store.receive([late], [])
+    store.judge(late.id, judged("positive", 0.9))
+    second = page(store, Query(limit=4, cursor=first.next))
+    assert [row["probability"] for row in second.rows] == [0.4, 0.3, 0.2, 0.1]
+    assert (second.total, page(store, Query(limit=4, cursor=second.next)).next) == (10, None)
+
+
+def test_retention_spares_what_was_corrected(store: Store, tmp_path: Path) -> None:
+    films = [arrival(store, bytes([n])) for n in range(4)]
+    store.receive(films, [])
+    for film in films[:3]:
+        store.judge(film.id, judged())
+    corrections.add(store, films[1].id, Said("accepted", "", "me", "local"))
+    audit = Audit(tmp_path / "audit.jsonl")
+    forgotten: list[int] = []
+    keeper = Housekeeping(store, audit, Metrics(), 2.0, forgotten.append)
+    keeper.once(time.time() + 1.9 * 86400)
+    assert store.counts()["positive"] == 3
+    keeper.once(time.time() + 2.1 * 86400)
+    left = {row["id"] for row in store.database.rows("SELECT id FROM films")}
+    assert left == {films[1].id, films[3].id}  # corrected; still waiting
+    assert forgotten == sorted(forgotten)
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert {(line["who"], line["what"]) for line in lines} == {
+        ("retention", films[0].id),
+        ("retention", films[2].id),
+    }
+
+
+def test_what_no_upload_was_answered_for_is_removed(store: Store, tmp_path: Path) -> None:
+    import os
+
+    kept, orphan, fresh = (arrival(store, name) for name in (b"kept", b"orphan", b"fresh"))
+    store.receive([kept], [])
+    for one in (kept, orphan):
+        os.utime(store.folders.folder(one.id), (1, 1))
+    Housekeeping(store, Audit(tmp_path / "a"), Metrics(), None, lambda _: None).remove_orphans()
+    there = [store.folders.folder(one.id).exists() for one in (kept, orphan, fresh)]
+    assert there == [True, False, True]
+
+
+def test_the_cache_keeps_what_was_asked_for_last(store: Store) -> None:
+    import os
+
+    for n in range(4):
+        os.utime(store.folders.remember(f"{n}", b"x" * 10), (n + 1, n + 1))
+    store.folders.trim_cache(25)
+    assert sorted(path.name for path in store.folders.cache.iterdir()) == ["2", "3"]
+
+
+def test_a_store_is_one_service_s(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="another service works on"):
+        Folders(tmp_path / "store")
+    assert (tmp_path / "store").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "store" / "secret").stat().st_mode & 0o077 == 0
+
+
+def test_an_index_of_another_format_is_refused(tmp_path: Path) -> None:
+    first = Store(tmp_path / "s")
+    with first.database.transaction() as connection:
+        connection.execute("UPDATE meta SET value = 99 WHERE name = 'format'")
+    first.close()
+    with pytest.raises(ServiceError, match="is of format 99"):
+        Store(tmp_path / "s")
+    broken = tmp_path / "t"
+    Store(broken).close()
+    (broken / "store.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(ServiceError, match="cannot be used"):
+        Store(broken)
