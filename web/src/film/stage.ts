@@ -39,6 +39,13 @@ const VIEWPORT = "film";
 const DEEPEST = 40; // screen pixels a film's pixel
 const SHALLOWEST = 0.02;
 
+const UPRIGHT: Look = {
+  window: { name: "", center: 0.5, width: 1 },
+  inverted: false,
+  rotation: 0,
+  flipped: false,
+};
+
 let shown: Picture | null = null;
 let ready = false;
 
@@ -47,6 +54,7 @@ export class Stage {
   private readonly viewport: StackViewport;
   private readonly resized: ResizeObserver;
   private fitted = true;
+  private look: Look = UPRIGHT;
 
   /**
    * @param element an empty box to draw in.
@@ -94,18 +102,28 @@ export class Stage {
     this.draw();
   }
 
-  private use({ window, inverted, rotation, flipped }: Look): void {
-    const { center, width } = window;
+  private use(look: Look): void {
+    const { inverted, rotation, flipped } = look;
+    const { center, width } = look.window;
+    const turned = (rotation - this.look.rotation) % 180 !== 0;
+    this.look = look;
     this.viewport.setProperties({
       voiRange: { lower: center - width / 2, upper: center + width / 2 },
       invert: inverted,
     });
     this.viewport.setViewPresentation({ rotation });
     this.viewport.setCamera({ flipHorizontal: flipped }); // which also makes the rotation count
+    if (turned && this.fitted) this.fit();
   }
 
+  /** Shows all of the film, as large as it goes. */
   fit(): void {
-    this.viewport.resetCamera();
+    if (!shown) return;
+    const { clientWidth, clientHeight } = this.element;
+    const [width, height] = extent(shown, this.look.rotation);
+    const scale = Math.min(clientWidth / width, clientHeight / height) * devicePixelRatio;
+    this.viewport.resetCamera(); // forgets the mirroring, and takes no notice of the rotation
+    this.viewport.setCamera({ scale, flipHorizontal: this.look.flipped });
     this.fitted = true;
     this.draw();
   }
@@ -163,11 +181,18 @@ export class Stage {
   }
 
   private resize(): void {
-    if (this.element.clientWidth === 0) return;
-    this.engine.resize(true, true);
+    const { clientWidth, clientHeight } = this.element;
+    if (clientWidth === 0 || clientHeight === 0) return;
+    // The engine's own resizing forgets that a screen may have several pixels to a CSS pixel.
+    const canvas = this.viewport.getCanvas();
+    canvas.width = Math.round(clientWidth * devicePixelRatio);
+    canvas.height = Math.round(clientHeight * devicePixelRatio);
     if (!this.shows) return;
     if (this.fitted) this.fit();
-    else this.draw();
+    else {
+      this.viewport.setCamera({}); // takes the new size in
+      this.draw();
+    }
   }
 
   private draw(): void {
@@ -180,6 +205,13 @@ export class Stage {
 
 function fixedAt(point: Types.Point3, i: number): number {
   return point[i] as number;
+}
+
+/** Width and height of a film on the screen, in its smaller pixel side, after a rotation. */
+function extent({ viewing, aspect }: Picture, rotation: number): Point {
+  const { rows, columns } = viewing;
+  const upright: Point = aspect >= 1 ? [columns, rows * aspect] : [columns / aspect, rows];
+  return rotation % 180 === 0 ? upright : [upright[1], upright[0]];
 }
 
 function address(picture: Picture): string {
