@@ -46,17 +46,19 @@ class Extent:
     A measure is None where it cannot be known, and `reasons` then says why. Distances are taken on erect PA
     films only, in the plane that `spacing_basis` names: `detector` is not corrected for magnification,
     which makes them some per cent too large. The *pleural cavity* is the lung's field with the lesions of its
-    side; the *collapsed lung* is what the lesions leave of it. Rims are horizontal, from the cavity's
-    lateral edge to the collapsed lung's, as medians over 5 mm of height.
+    side, and ends with a lesion that lies within 15 mm of its upper or lateral edge; the *collapsed lung* is
+    what the lesions leave of it. Rims are horizontal, from the cavity's lateral edge to the collapsed
+    lung's, as medians over 5 mm of height.
 
     Attributes:
         side: the patient's.
-        area_fraction_of_lung: area of the side's lesions / area of its pleural cavity, 0 to 1. It is of the
-            projection, not of a volume, and no class follows from it. Known wherever the lung is located.
-        apex_to_cupola_mm: vertical distance from the collapsed lung's topmost row to the cavity's.
+        area_fraction_of_lung: area of the side's lesions / area of the lung's field with them, 0 to 1. It is
+            of the projection, not of a volume, and no class follows from it. Known wherever the lung is
+            located.
+        apex_to_cupola_mm: vertical distance from the collapsed lung's topmost row to the lesions'.
             ACCP: Baumann et al., Chest 2001;119:590-602.
-        rim_at_hilum_mm: the rim at the level of the hilum. Proxy of that level: 45 % of the pleural cavity's
-            height from the cupola down. BTS 2010: MacDuff et al., Thorax 2010;65 Suppl 2:ii18-31.
+        rim_at_hilum_mm: the rim at the level of the hilum. Proxy of that level: 45 % of the height of field
+            and lesions, from the top down. BTS 2010: MacDuff et al., Thorax 2010;65 Suppl 2:ii18-31.
         rim_lateral_mm: the largest rim at the hilum or between the midpoints of the collapsed lung's upper
             and lower halves. BTS 2023: Roberts et al., Thorax 2023;78 Suppl 3:s1-s42, which names no level.
         collins_percent: 4.2 + 4.7 (A + B + C), at most 100: of the hemithorax's volume, regressed on CT. A

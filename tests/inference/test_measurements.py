@@ -131,13 +131,22 @@ def test_the_lung_field_may_leave_the_air_out() -> None:
     assert only(air, chest, without) == only(air, chest, fields)
 
 
-def test_slivers_between_the_finding_and_the_wall_are_no_lung() -> None:
+@pytest.mark.parametrize("off_mm", [3, 9, 14])
+def test_what_lies_between_the_air_and_the_wall_is_neither_lung_nor_air(off_mm) -> None:
+    """A lung's field that was drawn too large changes nothing."""
     chest = film()
     air = collapse(chest, apex=40, rim=25)
-    inner = air & box(chest, 64, 43, 300, 150)  # 4 mm below the cupola, 3 mm off the wall
-    extent = only(inner, chest)
+    large = box(chest, 60 - off_mm, 40 - off_mm, 300, 150)
+    extent = only(air, chest, LungFields(large, rectangles(chest).left))
     assert extent.apex_to_cupola_mm == 40
-    assert extent.rim_at_hilum_mm == 25
+    assert (extent.rim_at_hilum_mm, extent.rim_lateral_mm) == (25, 25)
+
+
+def test_air_inside_of_the_lung_is_no_rim() -> None:
+    chest = film()
+    inner = box(chest, 100, 70, 240, 85)  # 30 mm off the wall, 40 mm below the cupola
+    extent = only(inner, chest)
+    assert (extent.apex_to_cupola_mm, extent.rim_lateral_mm) == (0, 0)
 
 
 @pytest.mark.parametrize("off_mm", [-3, 3])

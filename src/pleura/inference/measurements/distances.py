@@ -11,7 +11,7 @@ from pleura.extent import MEASURES, Line
 from pleura.inference.measurements.hemithorax import Hemithorax, Mask
 
 HILUM_LEVEL = 0.45
-"""Of the pleural cavity's height, from the cupola down. The hila lie in the middle third; in 259 films with
+"""Of the height of field and lesions, from the top down. The hila lie in the middle third; in 259 films with
 drawn lungs and hearts the heart's outline, which begins right below them, begins at 0.43 (median; half
 of them between 0.41 and 0.46)."""
 APART_MM = 10.0
@@ -54,7 +54,7 @@ def distances(
     lesions, lung = cut(lesions), cut(lung)
     if _apart(lesions, lung, spacing_mm):
         return refused("A lesion lies apart from the lung field of its side.")
-    side = Hemithorax.of(lesions | lung, lesions, spacing_mm)
+    side = Hemithorax.of(lung, lesions, spacing_mm)
     if not side.lung.any():
         return refused("The lesions fill the pleural cavity: no lung is left to measure to.")
     return _of_hemithorax(side, cut)
@@ -101,7 +101,7 @@ def _apart(lesions: Mask, lung: Mask, spacing_mm: tuple[float, float]) -> bool:
 
 
 def _apex(side: Hemithorax, cut: "_Cut") -> Line:
-    """From the cupola's level straight down to the middle of the lung's topmost row."""
+    """From the lesions' topmost row straight down to the middle of the lung's."""
     top, rows = side.lung_rows[0], side.apex_px()
     column = float(np.flatnonzero(side.lung[top]).mean()) + 0.5
     return Line(

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 
 SLIVER_MM = 8.0
-"""Strips of the cavity narrower than this are no lung: between a finding and the chest wall two networks
-leave some of them."""
+"""Strips of the cavity narrower than this are no lung."""
+STRIP_MM = 15.0
+"""What lies above a lesion, or lateral to it, up to this far, is neither lung nor air: air abuts on the chest
+wall, and a lung's field that reaches beyond it was drawn too large."""
 BAND_MM = 5.0
 """Height over which the median of rims is taken."""
 
@@ -20,7 +22,8 @@ class Hemithorax:
     """The pleural cavity of one side, cut out of the film, with the chest wall at its left.
 
     Attributes:
-        cavity: bool (h, w), the lung's field and the lesions of its side; it reaches all four borders.
+        cavity: bool (h, w), the lung's field and the lesions of its side; where a lesion is near the chest
+            wall, it ends with that.
         lesions: bool (h, w), those lesions.
         lung: bool (h, w), the collapsed lung: one region, or nothing.
         spacing_mm: (row, column).
@@ -32,11 +35,11 @@ class Hemithorax:
     spacing_mm: tuple[float, float]
 
     @classmethod
-    def of(cls, cavity: Mask, lesions: Mask, spacing_mm: tuple[float, float]) -> "Hemithorax":
-        """The hemithorax with the lung that `lesions` leave of `cavity`, both as of the attributes."""
-        return cls(
-            cavity, lesions, _largest_without_slivers(cavity & ~lesions, spacing_mm), spacing_mm
-        )
+    def of(cls, field: Mask, lesions: Mask, spacing_mm: tuple[float, float]) -> "Hemithorax":
+        """The hemithorax of a lung's field and lesions, both bool (h, w)."""
+        cavity = (field & ~_strips(field | lesions, lesions, spacing_mm)) | lesions
+        lung = _largest_without_slivers(cavity & ~lesions, spacing_mm)
+        return cls(cavity, lesions, lung, spacing_mm)
 
     @property
     def lung_rows(self) -> tuple[int, int]:
@@ -45,15 +48,16 @@ class Hemithorax:
         return int(rows[0]), int(rows[-1]) + 1
 
     def apex_px(self) -> int:
-        """Rows between the cavity's top and the lung's; 0 where they are not mostly lesion."""
-        above = slice(0, self.lung_rows[0])
+        """Rows from the lesions' top to the lung's; 0 where less than half of the cavity there is lesion."""
+        top = int(self.lesions.any(axis=1).argmax())
+        above = slice(top, max(top, self.lung_rows[0]))
         filled = 2 * np.count_nonzero(self.lesions[above]) >= np.count_nonzero(self.cavity[above])
-        return self.lung_rows[0] if filled else 0
+        return above.stop - above.start if filled else 0
 
     def rims_px(self) -> NDArray[np.int64]:
         """For each row of the lung, columns from the cavity's lateral edge to the lung's.
 
-        0 where lesions fill less than half of them; each a median over `BAND_MM`.
+        0 where less than half of them are lesion; each a median over `BAND_MM`.
         """
         rows = slice(*self.lung_rows)
         wall, edge = self.cavity[rows].argmax(axis=1), self.lung[rows].argmax(axis=1)
@@ -65,6 +69,17 @@ class Hemithorax:
     def wall_px(self, row: int) -> int:
         """Column of the cavity's lateral edge in a row."""
         return int(self.cavity[row].argmax())
+
+
+def _strips(cavity: Mask, lesions: Mask, spacing_mm: tuple[float, float]) -> Mask:
+    """Where a narrow strip lies between the cavity's upper or lateral edge and a lesion, bool (h, w)."""
+    strips = np.zeros_like(cavity)
+    for axis, mm in enumerate(spacing_mm):
+        first, edge = lesions.argmax(axis=axis), cavity.argmax(axis=axis)
+        near = lesions.any(axis=axis) & ((first - edge) * mm <= STRIP_MM)
+        before = np.indices(cavity.shape, sparse=True)[axis] < np.expand_dims(first, axis)
+        strips |= before & np.expand_dims(near, axis)
+    return strips
 
 
 def _largest_without_slivers(region: Mask, spacing_mm: tuple[float, float]) -> Mask:
