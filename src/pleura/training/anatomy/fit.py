@@ -35,7 +35,7 @@ def fit_density(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Fits the network's density to the films it was trained on: of each of `DOMAINS`, mirrored too.
+    """Fits the network's density to the films it was trained on: of each of `DOMAINS`.
 
     Args:
         network: trained, in evaluation mode.
@@ -60,8 +60,7 @@ def fit_density(
         found = []
         while images := list(islice(domain, _BATCH)):
             small = [squeeze(image, spec.size) for image in images]
-            both = small + [np.ascontiguousarray(one[:, ::-1]) for one in small]
-            found.append(network.features(_batch(both, spec)))
+            found.append(network.features(_batch(small, spec)))
             done += len(images)
             if progress:
                 progress(done, total)

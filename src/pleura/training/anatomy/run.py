@@ -11,13 +11,14 @@ RUN/
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from lightning_fabric import Fabric
 
 from pleura.data.augment.step import Image
 from pleura.data.dataset import FilmSet
@@ -126,12 +127,13 @@ def train_anatomy(
         "corpora": sorted(corpora),
     }
     folder = RunFolder(out)
+    fabric = fabric_for(settings.precision, device)
     network = _network(settings)
     if not _holds(out, identity):
         started = _started(network, init)
         out.mkdir(parents=True, exist_ok=True)
-        write_json(out / RUN_FILE, identity | started | _recorded(network, drawn, shown))
-    fabric = fabric_for(settings.precision, device)
+        recorded = _recorded(network, drawn, shown) | _arithmetic(fabric)
+        write_json(out / RUN_FILE, identity | started | recorded)
     trainer = AnatomyTrainer(settings, network, material, folder, fabric)
     for row in trainer.epochs(report.films):
         if report.epoch:
@@ -176,11 +178,26 @@ def finished_anatomy(run: Path) -> tuple[Member, bytes, AdmissionThresholds]:
             network_options=_options(settings),
             input=settings.input,
             role=ANATOMY,
-            training=described,
+            training=described | {"effort": _effort(run, described)},
         ),
         weights,
         thresholds,
     )
+
+
+def _effort(run: Path, described: Mapping[str, Any]) -> dict[str, float] | None:
+    """Films shown, seconds of training and threads; None without a log."""
+    rows = (RunFolder(run).load_checkpoint() or {}).get("history", [])
+    if not rows or "threads" not in described:
+        return None
+    settings = described["settings"]
+    films = len(rows) * (settings["epoch_films"] // settings["batch_size"] * settings["batch_size"])
+    seconds = sum(row["seconds"] for row in rows)
+    return {"films": films, "seconds": seconds, "threads": described["threads"]}
+
+
+def _arithmetic(fabric: Fabric) -> dict[str, str]:
+    return {"device": fabric.device.type, "precision": str(fabric._precision.precision)}
 
 
 def _options(settings: AnatomySettings) -> dict[str, Any]:

@@ -1,0 +1,294 @@
+"""Training the anatomy network: what it is shown, what it loses, and a run from films to a bundle."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pleura.data.dataset import FilmSet
+from pleura.data.lung_films import LungFilm, read_lung_films
+from pleura.data.manifest import Dataset
+from pleura.data.phantom import phantom
+from pleura.data.split import Split
+from pleura.errors import RecipeError, TrainingError, UnknownName
+from pleura.inference.admission.answers import Answers
+from pleura.inference.bundle import Bundle, BundleManifest, Member
+from pleura.inference.detector import Detector
+from pleura.inference.manifest import ANATOMY
+from pleura.inference.postprocess import OperatingPoint
+from pleura.inference.preprocess import InputSpec, squeeze
+from pleura.networks.anatomy import AnatomyOutput
+from pleura.training.anatomy import AnatomySettings, fit, run, train_anatomy
+from pleura.training.anatomy.fit import fit_thresholds
+from pleura.training.anatomy.loop import losses_of
+from pleura.training.anatomy.parity import compare_looks
+from pleura.training.anatomy.run import AnatomyReport, finished_anatomy
+from pleura.training.anatomy.samples import NO_CHEST, Batch, Material, Samples, framed
+from pleura.training.export import _with_anatomy
+from pleura.training.graph import graph_of
+from pleura.training.quantise import half
+from tiny_graphs import graph as tiny_graph
+
+SLOW_KINDS = ("hand", "skull", "abdomen", "spine", "lateral chest", "text")
+SETTINGS = AnatomySettings(
+    size=64,
+    encoder="mobilenetv2_050",
+    epochs=2,
+    epoch_films=8,
+    batch_size=4,
+    precision="32",
+    withheld_kinds=SLOW_KINDS,
+)
+
+
+@pytest.fixture(scope="module")
+def lungs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three phantoms with their lungs drawn, by the side of the image."""
+    folder = tmp_path_factory.mktemp("lungs")
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for seed in range(3):
+        made = phantom(seed, 96)
+        label = made.lungs.astype(np.uint8)
+        label[:, 48:] *= 2
+        cv2.imwrite(str(folder / "images" / f"{seed}.png"), np.rint(255 * made.pixels))
+        cv2.imwrite(str(folder / "labels" / f"{seed}.png"), label)
+    return folder
+
+
+@pytest.fixture
+def material(lungs: Path, blocks: Dataset, blocks_split: Split) -> Material:
+    ids = blocks_split.train
+    return Material(
+        read_lung_films(lungs),
+        FilmSet(blocks, ids, 64, squeeze),
+        lambda i: blocks.pixels(blocks.by_id[ids[i]]),
+    )
+
+
+@pytest.fixture(autouse=True)
+def few_films(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "MOST_CHESTS", 6)
+    monkeypatch.setattr(fit, "PHANTOMS", 2)
+
+
+def trained(lungs: Path, blocks: Dataset, split: Split, out: Path, **more) -> None:
+    settings = more.pop("settings", SETTINGS)
+    train_anatomy(lungs, blocks, split, out, settings=settings, device="cpu", **more)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    lungs: Path, blocks: Dataset, blocks_split: Split, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("anatomy") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "MOST_CHESTS", 6)
+        patch.setattr(fit, "PHANTOMS", 2)
+        trained(lungs, blocks, blocks_split, out)
+    return out
+
+
+def test_a_run_is_whole(finished: Path, blocks_split: Split) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names == {"anatomy.json", "last.ckpt", "log.csv", "best.safetensors", "admission.json"}
+    member, weights, thresholds = finished_anatomy(finished)
+    assert (member.network, member.role) == ("anatomy", ANATOMY)
+    assert member.input == InputSpec(64, 1, 0.5, 0.5)
+    assert thresholds.films == len(blocks_split.tune)
+    assert len(weights) > 100_000
+    effort = member.training["effort"]
+    assert (effort["films"], effort["threads"]) == (16, torch.get_num_threads())
+    assert str(finished) not in str(member.training)  # no places of this machine
+
+
+def test_interrupted_it_goes_on_to_the_same_end(
+    finished: Path, lungs: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    def stop(row: dict) -> None:
+        raise KeyboardInterrupt
+
+    out, rows = tmp_path / "run", []
+    with pytest.raises(KeyboardInterrupt):
+        trained(lungs, blocks, blocks_split, out, report=AnatomyReport(epoch=stop))
+    with pytest.raises(TrainingError, match="no finished anatomy run"):
+        finished_anatomy(out)
+    trained(lungs, blocks, blocks_split, out, report=AnatomyReport(epoch=rows.append))
+    assert [row["epoch"] for row in rows] == [2]
+    for name in ("best.safetensors", "admission.json"):
+        assert (out / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_folder_is_one_runs(
+    finished: Path, lungs: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="settings differ"):
+        trained(lungs, blocks, blocks_split, finished, settings=replace(SETTINGS, seed=1))
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="holds no anatomy run"):
+        trained(lungs, blocks, blocks_split, tmp_path)
+    with pytest.raises(UnknownName, match="corpus of training films"):
+        trained(lungs, blocks, blocks_split, tmp_path / "new", corpora=["block"])
+
+
+def test_only_training_films_are_shown(blocks: Dataset, blocks_split: Split) -> None:
+    shown = run._shown(blocks, blocks_split, ())
+    assert set(shown) == set(blocks_split.train)
+    assert not set(shown) & {*blocks_split.tune, *blocks_split.test}
+
+
+def test_into_a_bundle(finished: Path, blocks: Dataset, blocks_split: Split) -> None:
+    """Its network goes along, and what it was trained on must be the same split."""
+    options = {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8, 8]}
+    plain = BundleManifest(
+        "m",
+        "1",
+        (Member("unet_timm", options, InputSpec(64)),),
+        operating_point=OperatingPoint(0, 0, 0),
+    )
+    manifest, weights = _with_anatomy(plain, [b"first"], finished, blocks_split)
+    assert [member.role for member in manifest.members] == ["segmenter", "anatomy"]
+    assert len(weights) == 2
+    assert manifest.admission == finished_anatomy(finished)[2]
+    other = replace(blocks_split, seed=blocks_split.seed + 1)
+    with pytest.raises(TrainingError, match="another split"):
+        _with_anatomy(plain, [b"first"], finished, other)
+
+
+def test_its_graph_sees_the_same(finished: Path, blocks: Dataset) -> None:
+    member, weights, thresholds = finished_anatomy(finished)
+    graph = half(graph_of(member, weights))
+    assert len(graph) < 0.7 * len(weights)
+    rng = np.random.default_rng(0)
+    batches = [rng.random((1, 1, 64, 64), dtype=np.float32) for _ in range(3)]
+    for runtime in ("onnxruntime", "openvino"):
+        found = compare_looks(member, weights, graph, batches, runtime)
+        assert found.films == 3
+        assert found.labels_same > 0.97
+        assert found.novelty_differs < 0.05
+    altered = bytearray(weights)
+    with pytest.raises(TrainingError, match="no film"):
+        compare_looks(member, bytes(altered), graph, [], "onnxruntime")
+    detector = Detector.of(
+        Bundle.in_memory(
+            BundleManifest(
+                "m",
+                "1",
+                (Member("unet_timm", {}, InputSpec(64)), member),
+                admission=thresholds,
+            ),
+            (),
+            [tiny_graph(), graph],
+        ),
+        "cpu",
+    )
+    assert (
+        detector(blocks.radiograph(blocks.films[0])).decision == "declined"
+    )  # blocks are no chests
+
+
+def test_samples_are_the_same_again(material: Material) -> None:
+    for number in range(SETTINGS.epoch_films):
+        one, again = (Samples(material, SETTINGS, 0)[number] for _ in range(2))
+        assert all(
+            torch.equal(torch.as_tensor(a), torch.as_tensor(b))
+            for a, b in zip(one, again, strict=True)
+        )
+        assert one.image.shape == (1, 64, 64)
+        assert one.planes.shape == (3, 16, 16)
+        assert -1 <= one.presentation <= NO_CHEST
+        assert (one.presentation == NO_CHEST) == (one.inverted == -1)
+    other = Samples(material, SETTINGS, 1)[0]
+    assert not torch.equal(other.image, Samples(material, SETTINGS, 0)[0].image)
+    with pytest.raises(IndexError):
+        Samples(material, SETTINGS, 0)[SETTINGS.epoch_films]
+
+
+def test_planes_keep_to_the_side_of_the_image(material: Material) -> None:
+    """Mirrored too, the first plane lies left of the second."""
+    shown = Samples(material, replace(SETTINGS, epoch_films=60), 0)
+    seen = 0
+    for number in range(60):
+        sample = shown[number]
+        if sample.planes_known[0]:
+            middles = [
+                float((plane.sum(0) * torch.arange(16)).sum() / plane.sum())
+                for plane in sample.planes[:2]
+            ]
+            assert middles[0] < middles[1]
+            seen += 1
+    assert seen > 10
+
+
+def test_framed_knows_what_it_cuts() -> None:
+    planes = np.zeros((100, 100, 3), np.uint8)
+    planes[30:60, 20:80, 0] = 255
+    image = planes[..., 0].astype(np.float32) / 255
+    for seed in range(40):
+        film, drawn, whole = framed(image, planes, np.random.default_rng(seed))
+        assert film.shape == drawn.shape[:2]
+        assert whole == (int((film > 0).sum()) == 30 * 60)
+        _, _, uncut = framed(image, planes, np.random.default_rng(seed), inside=0.0)
+        assert uncut
+
+
+def test_losses_by_hand() -> None:
+    """One film with lungs that are half right everywhere, one impostor that is told as one to even odds."""
+    output = AnatomyOutput(torch.zeros(2, 3, 2, 2), torch.zeros(2, 6), torch.zeros(2))
+    planes = torch.zeros(2, 3, 2, 2)
+    planes[0, :, 0] = 1
+    known = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    batch = Batch(
+        torch.zeros(2, 1, 8, 8), planes, known, torch.tensor([-1, 4]), torch.tensor([1, -1])
+    )
+    found = losses_of(output, batch)
+    dice = (2 * 1 + 1) / (2 + 2 + 1)  # of each known plane: overlap 2 x 0.5, areas 4 x 0.5 and 2
+    assert float(found["lungs"]) == pytest.approx(np.log(2) + 1 - dice)
+    assert float(found["presentation"]) == pytest.approx(np.log(5))
+    assert float(found["inverted"]) == pytest.approx(0.5 * np.log(2))
+    nothing = losses_of(output, batch._replace(planes_known=torch.zeros(2, 3)))
+    assert float(nothing["lungs"]) == 0
+
+
+def test_thresholds_by_hand() -> None:
+    """Of 800 films two may be declined by each threshold alone."""
+    labels = np.zeros((100, 100), np.uint8)
+    labels[40:80, 20:80] = 1  # 24 %
+    normal = Answers(labels, np.array([0.9, 0, 0, 0, 0.1]), 0.0, 1.0)
+    strange = [replace(normal, novelty=value) for value in (5.0, 9.0, 9.0)]
+    fitted = fit_thresholds([normal] * 797 + strange, "made-up films")
+    assert fitted.novelty == pytest.approx(5.0, rel=0.002)  # the third largest, and a little
+    assert (fitted.films, fitted.declined) == (800, 2)
+    assert fitted.no_chest == 0.25  # never lower
+    assert fitted.lung_share == pytest.approx(0.24, rel=0.02)
+    assert fitted.lung_share < 0.24
+    assert fitted.fitted_on == "made-up films"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"epochs": 0}, RecipeError),
+        ({"epoch_films": 3}, RecipeError),
+        ({"precision": "64"}, UnknownName),
+        ({"withheld_lungs": "first"}, UnknownName),
+        ({"withheld_kinds": ("foot",)}, UnknownName),
+    ],
+)
+def test_impossible_settings(changes: dict, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        replace(SETTINGS, **changes)
+
+
+def test_halves_of_the_drawn_lungs() -> None:
+    films = [
+        LungFilm(str(n), np.zeros((1, 1), np.uint8), np.zeros((1, 1, 3), np.uint8))
+        for n in range(5)
+    ]
+    kept = {
+        name: [f.name for f in run._kept_lungs(films, name)] for name in ("none", "even", "odd")
+    }
+    assert kept == {"none": ["0", "1", "2", "3", "4"], "even": ["1", "3"], "odd": ["0", "2", "4"]}
