@@ -44,10 +44,8 @@ def why_no_chest(right: Mask, left: Mask) -> str | None:
 
 
 def _small(cavity: Mask) -> NDArray[np.uint8]:
-    shares = cv2.resize(
-        cavity.astype(np.uint8) * np.uint8(255), (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA
-    )
-    return np.greater_equal(shares, 128).astype(np.uint8)
+    size = (_SIDE_PX, _SIDE_PX)
+    return cv2.resize(cavity.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
 
 
 def _solidity(cavity: NDArray[np.uint8]) -> float:
