@@ -8,6 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from bright import Bright, predict, write_film
+from pydicom import Dataset
+
+from pleura.archive.reading import sampled
+from pleura.radiograph import Radiograph
 
 
 def films(folder: Path) -> None:
@@ -91,3 +95,24 @@ def test_a_copy_has_its_own_name_in_every_table(tmp_path: Path) -> None:
         ("x.png", None),
         ("y.png", "x.png"),
     ]  # fmt: skip
+
+
+def test_films_of_the_same_pixels_whose_headers_let_other_things_be_measured() -> None:
+    def film(**more) -> Radiograph:
+        pixels = np.full((40, 36), 0.5, np.float32)
+        known = {"view": "PA", "spacing_mm": (10.0, 10.0), "spacing_basis": "detector"}
+        return Radiograph(pixels, 8, "dicom", "f.dcm", **known | more)
+
+    def described(words: str) -> Dataset:
+        header = Dataset()
+        header.SeriesDescription = words
+        return header
+
+    assert sampled(film()) == sampled(film(header=described("Chest")))
+    others = [
+        film(header=described("Chest supine")),
+        film(spacing_basis="calibrated"),
+        film(spacing_basis="implausible"),
+        film(view="AP"),
+    ]
+    assert len({sampled(one) for one in (film(), *others)}) == 5

@@ -11,6 +11,7 @@ import numpy as np
 
 from pleura.archive.rows import Stamp, Task, stamp_of
 from pleura.errors import ReadError
+from pleura.inference.measurements.posture import why_no_distances
 from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph
 from pleura.read import Limits, read
@@ -61,9 +62,10 @@ def open_film(task: Task, limits: Limits) -> Opened:
 
 
 def sampled(film: Radiograph) -> bytes:
-    """What films of the same pixels and geometry agree in."""
+    """What films of the same pixels and geometry agree in, and in what their headers let be measured."""
     geometry = (film.shape, film.trusted_spacing_mm, film.image_left, film.side_basis, film.view)
-    digest = hashlib.sha256(repr(geometry).encode())
+    measurable = (film.spacing_basis, why_no_distances(film))
+    digest = hashlib.sha256(repr((geometry, measurable)).encode())
     digest.update(np.ascontiguousarray(film.pixels[::_SAMPLED, ::_SAMPLED]).data)
     return digest.digest()
 
