@@ -32,8 +32,8 @@ from pleura.inference.preprocess import network_input
 from pleura.inference.runtimes.base import RuntimeOptions
 from pleura.inference.runtimes.onnx_runtime import OnnxRuntime
 from pleura.radiograph import Radiograph
+from pleura.training.anatomy.finished import finished_anatomy
 from pleura.training.anatomy.fit import fit_thresholds
-from pleura.training.anatomy.run import finished_anatomy
 from pleura.training.graph import graph_of
 from pleura.training.quantise import half
 

@@ -253,6 +253,22 @@ def test_answers_by_hand() -> None:
     assert np.array_equal(labels_of(lungs[0]), one.labels)
 
 
+def test_a_region_is_one_lungs() -> None:
+    """Where most of a region says so, all of it is; a region of two minds is parted in the middle."""
+    logits = np.full((3, 16, 16), -4.0, np.float32)
+    logits[0, 4:12, 1:6] = logits[1, 4:12, 10:15] = 4.0
+    logits[1, 4:5, 1:5] = 6.0  # a tenth of the first lung is taken for the second
+    labels = labels_of(logits)
+    assert set(np.unique(labels[:, :64])) == {0, 1}
+    assert set(np.unique(labels[:, 64:])) == {0, 2}
+    logits[0, 5:8, 6:10] = 4.0  # a bridge between the two
+    parted = labels_of(logits)
+    assert np.count_nonzero(parted[:, :60] == 2) == np.count_nonzero(parted[:, 72:] == 1) == 0
+    speck = np.full((3, 16, 16), -4.0, np.float32)
+    speck[0, 8, 8] = 0.5
+    assert not labels_of(speck).any()
+
+
 @pytest.mark.parametrize(
     "outputs",
     [

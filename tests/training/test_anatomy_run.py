@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load
 
 from pleura.data.dataset import FilmSet
 from pleura.data.lung_films import LungFilm, read_lung_films
@@ -22,11 +23,13 @@ from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec, squeeze
 from pleura.networks.anatomy import AnatomyOutput
 from pleura.training.anatomy import AnatomySettings, fit, run, train_anatomy
+from pleura.training.anatomy.finished import finished_anatomy
 from pleura.training.anatomy.fit import fit_thresholds
 from pleura.training.anatomy.loop import losses_of
 from pleura.training.anatomy.parity import compare_looks
-from pleura.training.anatomy.run import AnatomyReport, finished_anatomy
+from pleura.training.anatomy.run import AnatomyReport
 from pleura.training.anatomy.samples import NO_CHEST, Batch, Material, Samples, framed
+from pleura.training.anatomy.teacher import agreed_planes
 from pleura.training.export import _with_anatomy
 from pleura.training.graph import graph_of
 from pleura.training.quantise import half
@@ -188,6 +191,37 @@ def test_its_graph_sees_the_same(finished: Path, blocks: Dataset) -> None:
     assert (
         detector(blocks.radiograph(blocks.films[0])).decision == "declined"
     )  # blocks are no chests
+
+
+def test_a_teacher_draws_only_what_it_draws_alike() -> None:
+    image = np.zeros((64, 64), np.float32)
+    labels = np.zeros((128, 128), np.uint8)
+    labels[30:90, 20:50], labels[30:90, 78:108], labels[60:90, 50:78] = 1, 2, 3
+    mirrored = np.array([0, 2, 1, 3], np.uint8)[labels[:, ::-1]]
+    planes = agreed_planes(labels, mirrored, image)
+    assert planes is not None
+    assert planes.shape == (64, 64, 3)
+    for number in range(3):
+        drawn = cv2.resize((labels == number + 1).astype(np.uint8), (64, 64)) > 0
+        assert np.array_equal(planes[..., number] > 0, drawn)
+    other = mirrored.copy()
+    other[70:90] = 0  # on the mirror image a third of each lung is missing
+    assert agreed_planes(labels, other, image) is None
+    assert agreed_planes(np.where(labels == 2, np.uint8(0), labels), mirrored, image) is None
+
+
+def test_a_successor_starts_from_its_teacher(
+    finished: Path, lungs: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, epochs=1, learning_rate=1e-9, taught_films=4)
+    trained(lungs, blocks, blocks_split, tmp_path / "run", teacher=finished, settings=settings)
+    member, weights, _ = finished_anatomy(tmp_path / "run")
+    assert member.training["start"]["encoder"] == "best.safetensors"
+    assert member.training["films"]["taught"] == 0  # of blocks it is sure of nothing
+    before, after = (load(one)["lungs.weight"] for one in (finished_anatomy(finished)[1], weights))
+    assert torch.allclose(before, after, atol=1e-6)
+    with pytest.raises(TrainingError, match="holds another run"):
+        trained(lungs, blocks, blocks_split, tmp_path / "run", settings=settings)
 
 
 def test_samples_are_the_same_again(material: Material) -> None:

@@ -33,6 +33,14 @@ def train_anatomy(
         Path | None,
         typer.Option(help="Safetensors that the encoder starts from.", show_default="random"),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="A finished run to go on from, which draws the lungs on some of the dataset's films.",
+            show_default="none",
+        ),
+    ] = None,
+    learning_rate: Annotated[float, typer.Option(help="The highest.")] = 1e-3,
     size: Annotated[int, typer.Option(help="Of the network's input, in px.")] = 192,
     epochs: Annotated[int, typer.Option(help="How many.")] = 16,
     epoch_films: Annotated[int, typer.Option(help="Films shown in each.")] = 512,
@@ -66,6 +74,7 @@ def train_anatomy(
         size=size,
         epochs=epochs,
         epoch_films=epoch_films,
+        learning_rate=learning_rate,
         seed=seed,
         withheld_kinds=tuple(withhold or ()),
         withheld_lungs=withhold_lungs,
@@ -80,6 +89,7 @@ def train_anatomy(
                 corpora=corpus or (),
                 settings=settings,
                 init=init,
+                teacher=teacher,
                 device=device,
                 report=AnatomyReport(reading, films, fitting, _epoch_line),
             )

@@ -25,7 +25,7 @@ from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, MAX_MEMBERS, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
-from pleura.training.anatomy.run import finished_anatomy
+from pleura.training.anatomy.finished import finished_anatomy
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import member_of, trained_on

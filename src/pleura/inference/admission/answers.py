@@ -16,6 +16,8 @@ OUTPUTS = ("lung_logits", "presentation_logits", "novelty")
 """What the network's graph gives: float32 (N, 3, h, w), (N, 6) and (N,); as in `pleura.networks.anatomy`."""
 
 _ENLARGED = 8  # label maps against logits: outlines are smooth at a film's own resolution
+_SPECK = 0.003  # of the film: smaller regions are no lung
+_AGREED = 0.85  # of a region's places: so many say which lung it is
 _EDGE = 0.015  # of the height: what counts as the upper edge
 
 
@@ -90,12 +92,49 @@ def answers_of(outputs: Sequence[NDArray[np.float32]]) -> list[Answers]:
 
 
 def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Logits of planes, float32 (3, h, w), as a label map, uint8 (8 h, 8 w): the likeliest, or 0."""
+    """Logits of planes, float32 (3, h, w), as a label map, uint8 (8 h, 8 w): the likeliest, or 0.
+
+    A region of lung is one lung's, as most of its places say. Where they are of two minds, the film's middle
+    decides: the column between the lungs with the least lung in it. Specks of lung are dropped.
+    """
     planes = np.ascontiguousarray(logits.transpose(1, 2, 0), np.float32)
     size = (_ENLARGED * planes.shape[1], _ENLARGED * planes.shape[0])
     large = np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_LINEAR))
-    best = large.argmax(axis=2)
-    return np.where(large.max(axis=2) > 0, best + 1, 0).astype(np.uint8)
+    labels = np.where(large.max(axis=2) > 0, large.argmax(axis=2) + 1, 0).astype(np.uint8)
+    lungs = (labels == 1) | (labels == 2)
+    count, regions, stats, _ = cv2.connectedComponentsWithStats(
+        lungs.astype(np.uint8), connectivity=4
+    )
+    middle = _middle(lungs)
+    for region in range(1, count):
+        left, top, width, height, area = (int(v) for v in stats[region])
+        window = (slice(top, top + height), slice(left, left + width))
+        inside = regions[window] == region
+        if area < _SPECK * labels.size:
+            labels[window][inside] = 0
+            continue
+        first = float(np.mean(labels[window][inside] == 1))
+        if first >= _AGREED or first <= 1 - _AGREED:
+            labels[window][inside] = 1 if first > 0.5 else 2
+        else:
+            columns = np.arange(left, left + width)[None]
+            labels[window] = np.where(inside, np.where(columns < middle, 1, 2), labels[window])
+    return labels
+
+
+def _middle(lungs: NDArray[np.bool_]) -> int:
+    """The column between two lungs, bool (H, W): that with the least of them, in the middle."""
+    columns = np.nonzero(lungs)[1]
+    if not columns.size:
+        return int(lungs.shape[1]) // 2
+    low, high = (float(value) for value in np.percentile(columns, [5, 95]))
+    first, last = round(low + 0.3 * (high - low)), round(low + 0.7 * (high - low))
+    breadth = max(int(lungs.shape[1]) // 20, 1)
+    profile = np.convolve(lungs.sum(axis=0), np.ones(breadth) / breadth, mode="same")
+    between = profile[first : last + 1]
+    return first + round(
+        float(np.flatnonzero(between <= between.min() + 0.1 * profile.max()).mean())
+    )
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,8 +2,10 @@
 
 settings.py    what a run is made with
 samples.py     what the network is shown: films as they are, turned, inverted, spoilt, and what is no film
+teacher.py     lungs that a trained network draws for its successor
 loop.py        the loop, and what it loses
 fit.py         once it is trained: the density of known films, and the thresholds of declining
+finished.py    the folder of a run, once it is finished
 run.py         `train_anatomy`: a folder of drawn lungs and a dataset to a finished run
 """
 

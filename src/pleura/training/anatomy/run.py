@@ -1,24 +1,19 @@
-"""`train_anatomy`: a folder of drawn lungs and a dataset to a finished run.
-
-RUN/
-  anatomy.json       settings, films and start of the run
-  last.ckpt          everything needed to go on after the last completed epoch
-  log.csv            one completed epoch a row
-  best.safetensors   the network, with the density of known films
-  admission.json     the thresholds of declining, and on which films they were fitted
-"""
+"""`train_anatomy`: a folder of drawn lungs and a dataset to a finished run."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import safetensors.torch
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 
 from pleura.data.augment.step import Image
 from pleura.data.dataset import FilmSet
@@ -28,23 +23,28 @@ from pleura.data.split import Split
 from pleura.errors import TrainingError, UnknownName
 from pleura.files import write_json
 from pleura.inference.admission.thresholds import AdmissionThresholds
-from pleura.inference.manifest import ANATOMY, Member
+from pleura.inference.manifest import ANATOMY
 from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.networks import create, parameter_count
 from pleura.networks.anatomy import Anatomy
 from pleura.networks.encoder import load_start, read_weights
-from pleura.training.anatomy.fit import DOMAINS, answers_for, fit_density, fit_thresholds
+from pleura.training.anatomy.finished import (
+    FORMAT_VERSION,
+    RUN_FILE,
+    THRESHOLDS_FILE,
+    finished_anatomy,
+    options_of,
+)
+from pleura.training.anatomy.fit import answers_for, fit_density, fit_thresholds
 from pleura.training.anatomy.loop import AnatomyTrainer
 from pleura.training.anatomy.samples import Material
 from pleura.training.anatomy.settings import AnatomySettings
+from pleura.training.anatomy.teacher import teach
 from pleura.training.memory import keep_freed_memory
 from pleura.training.run import RunFolder
 from pleura.training.train import fabric_for
 
 log = logging.getLogger(__name__)
-
-FORMAT_VERSION = 1
-RUN_FILE, THRESHOLDS_FILE = "anatomy.json", "admission.json"
 
 Progress = Callable[[int, int], None]
 
@@ -73,6 +73,7 @@ def train_anatomy(
     corpora: Sequence[str] = (),
     settings: AnatomySettings | None = None,
     init: Path | None = None,
+    teacher: Path | None = None,
     device: str = "auto",
     report: AnatomyReport | None = None,
 ) -> AdmissionThresholds:
@@ -88,7 +89,8 @@ def train_anatomy(
         out: the run's folder.
         corpora: only training films of these; empty for all.
         settings: how to train.
-        init: safetensors that the encoder starts from; None: random weights.
+        init: safetensors that the encoder starts from; None: random weights, or the teacher's.
+        teacher: a finished run, which draws the lungs on further films (`training/anatomy/teacher.py`).
         device: `auto`, `cpu` or `cuda`.
         report: whom to tell.
 
@@ -106,18 +108,9 @@ def train_anatomy(
     keep_freed_memory()
     shown = _shown(dataset, split, corpora)
     drawn = _kept_lungs(read_lung_films(lungs, report.reading), settings.withheld_lungs)
-    material = Material(
-        drawn,
-        FilmSet(
-            dataset,
-            shown,
-            settings.size,
-            squeeze,
-            report.reading,
-            squeeze_version=PREPROCESS_VERSION,
-        ),
-        _whole_films(dataset, shown),
-    )
+    chests = _films(dataset, shown, settings, report)
+    taught = _taught(teacher, chests, settings, report.fitting) if teacher else {}
+    material = Material(drawn, chests, _whole_films(dataset, shown), taught)
     identity = {
         "format_version": FORMAT_VERSION,
         "settings": json.loads(json.dumps(asdict(settings))),
@@ -125,14 +118,15 @@ def train_anatomy(
         "dataset_sha256": dataset.sha256,
         "split_sha256": split.sha256,
         "corpora": sorted(corpora),
+        "teacher_sha256": _file_sha256(RunFolder(teacher).best) if teacher else None,
     }
     folder = RunFolder(out)
     fabric = fabric_for(settings.precision, device)
     network = _network(settings)
     if not _holds(out, identity):
-        started = _started(network, init)
+        started = _started(network, init or (RunFolder(teacher).best if teacher else None))
         out.mkdir(parents=True, exist_ok=True)
-        recorded = _recorded(network, drawn, shown) | _arithmetic(fabric)
+        recorded = _recorded(network, drawn, shown, taught) | _arithmetic(fabric)
         write_json(out / RUN_FILE, identity | started | recorded)
     trainer = AnatomyTrainer(settings, network, material, folder, fabric)
     for row in trainer.epochs(report.films):
@@ -149,64 +143,13 @@ def train_anatomy(
     return thresholds
 
 
-def finished_anatomy(run: Path) -> tuple[Member, bytes, AdmissionThresholds]:
-    """What a finished run gives a bundle: the member, its weights and its thresholds.
-
-    Raises:
-        TrainingError: there is none, it is not finished, or it is damaged.
-    """
-    try:
-        described = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
-        weights = RunFolder(run).best.read_bytes()
-        thresholds = AdmissionThresholds(
-            **json.loads((run / THRESHOLDS_FILE).read_text(encoding="utf-8"))
-        )
-        settings = AnatomySettings(
-            **described["settings"]
-            | {"withheld_kinds": tuple(described["settings"]["withheld_kinds"])}
-        )
-    except FileNotFoundError as error:
-        raise TrainingError(
-            f"{run} holds no finished anatomy run ({Path(error.filename).name} is missing); make or finish "
-            "one with `pleura train-anatomy`"
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TrainingError(f"{run} is damaged ({error!r}); train it again") from error
-    return (
-        Member(
-            network=ANATOMY,
-            network_options=_options(settings),
-            input=settings.input,
-            role=ANATOMY,
-            training=described | {"effort": _effort(run, described)},
-        ),
-        weights,
-        thresholds,
-    )
-
-
-def _effort(run: Path, described: Mapping[str, Any]) -> dict[str, float] | None:
-    """Films shown, seconds of training and threads; None without a log."""
-    rows = (RunFolder(run).load_checkpoint() or {}).get("history", [])
-    if not rows or "threads" not in described:
-        return None
-    settings = described["settings"]
-    films = len(rows) * (settings["epoch_films"] // settings["batch_size"] * settings["batch_size"])
-    seconds = sum(row["seconds"] for row in rows)
-    return {"films": films, "seconds": seconds, "threads": described["threads"]}
-
-
 def _arithmetic(fabric: Fabric) -> dict[str, str]:
     return {"device": fabric.device.type, "precision": str(fabric._precision.precision)}
 
 
-def _options(settings: AnatomySettings) -> dict[str, Any]:
-    return {"encoder": settings.encoder, "domains": len(DOMAINS)}
-
-
 def _network(settings: AnatomySettings) -> Anatomy:
     torch.manual_seed(settings.seed)
-    options = _options(settings)
+    options = options_of(settings)
     return cast(Anatomy, create(ANATOMY, channels=1, size=settings.size, **options))
 
 
@@ -221,6 +164,19 @@ def _shown(dataset: Dataset, split: Split, corpora: Sequence[str]) -> list[str]:
     if not chosen:
         raise TrainingError("the split has no training film; the network needs frontal films")
     return chosen
+
+
+def _films(
+    dataset: Dataset, film_ids: Sequence[str], settings: AnatomySettings, report: AnatomyReport
+) -> FilmSet:
+    return FilmSet(
+        dataset,
+        film_ids,
+        settings.size,
+        squeeze,
+        report.reading,
+        squeeze_version=PREPROCESS_VERSION,
+    )
 
 
 def _whole_films(dataset: Dataset, film_ids: Sequence[str]) -> Callable[[int], Image]:
@@ -272,13 +228,33 @@ def _started(network: Anatomy, init: Path | None) -> dict[str, Any]:
         log.warning("the anatomy network starts from random weights, which costs accuracy")
         return {"start": {"encoder": "random", "sha256": None}}
     load_start(network, read_weights(init), str(init))
-    digest = hashlib.sha256(init.read_bytes()).hexdigest()
-    return {"start": {"encoder": init.name, "sha256": digest}}
+    return {"start": {"encoder": init.name, "sha256": _file_sha256(init)}}
 
 
-def _recorded(network: Anatomy, drawn: Sequence[LungFilm], shown: Sequence[str]) -> dict[str, Any]:
+def _file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _taught(
+    run: Path, chests: FilmSet, settings: AnatomySettings, progress: Progress | None
+) -> dict[int, NDArray[np.uint8]]:
+    """The lungs that the network of a finished run draws on further films."""
+    member, weights, _ = finished_anatomy(run)
+    if member.input != settings.input:
+        raise TrainingError(
+            f"{run} takes films of {member.input.size} px, not {settings.size}; give the same size"
+        )
+    teacher = create(ANATOMY, channels=1, size=settings.size, **member.network_options)
+    teacher.load_state_dict(safetensors.torch.load(weights))
+    ready = cast(Anatomy, teacher.eval())
+    return teach(ready, chests, settings.input, settings.taught_films, progress)
+
+
+def _recorded(
+    network: Anatomy, drawn: Sequence[LungFilm], shown: Sequence[str], taught: Collection[int]
+) -> dict[str, Any]:
     return {
-        "films": {"drawn lungs": len(drawn), "chests": len(shown)},
+        "films": {"drawn lungs": len(drawn), "chests": len(shown), "taught": len(taught)},
         "parameters": parameter_count(network),
         "threads": torch.get_num_threads(),
         "versions": {"pleura": version("pleura"), "torch": torch.__version__},
@@ -296,13 +272,6 @@ def _fitted(
     film_ids = [film_id for fold in split.folds for film_id in fold] or list(split.tune)
     if not film_ids:
         raise TrainingError("the split has no tuning film to fit thresholds on; split again")
-    films = FilmSet(
-        dataset,
-        film_ids,
-        settings.size,
-        squeeze,
-        report.reading,
-        squeeze_version=PREPROCESS_VERSION,
-    )
+    films = _films(dataset, film_ids, settings, report)
     answers = answers_for(network, films, settings.input, report.fitting)
     return fit_thresholds(answers, f"{len(film_ids)} tuning films")

@@ -1,7 +1,7 @@
 """What the anatomy network is shown: one film a sample, of a kind drawn at random, with all its answers."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import cv2
@@ -27,6 +27,9 @@ STRIDE = 4  # of the network's planes
 
 SHARES = {"lungs": 0.3, "upright": 0.22, "turned": 0.18, "impostor": 0.24, "phantom": 0.06}
 """How often each kind of sample is drawn."""
+
+TAUGHT_SHARE = 0.8
+"""Of the upright films, where a teacher drew lungs on some."""
 
 INVERTED_SHARE = 0.15
 """Of the films that are chests."""
@@ -76,12 +79,14 @@ class Material:
     Attributes:
         lungs: films with drawn lungs.
         chests: further frontal films, at the network's size.
-        whole: one of the latter by its index, float32 (H, W) at full size: small parts of it are enlarged.
+        taught: lungs of some of the latter as a teacher drew them, by index: uint8 (S, S, 3) of 0 or 255.
+        whole: one of the chests by its index, float32 (H, W) at full size: small parts of it are enlarged.
     """
 
     lungs: Sequence[LungFilm]
     chests: FilmSet
     whole: Callable[[int], Image]
+    taught: Mapping[int, Planes] = field(default_factory=dict)
 
 
 class Samples(torch.utils.data.Dataset[Sample]):
@@ -117,6 +122,11 @@ class Samples(torch.utils.data.Dataset[Sample]):
         return self._sample(image, planes, (1, 1, 1), UPRIGHT if whole else -1, rng)
 
     def _upright(self, rng: np.random.Generator) -> Sample:
+        taught = self.material.taught
+        if taught and rng.random() < TAUGHT_SHARE:
+            index = list(taught)[int(rng.integers(len(taught)))]
+            image = self.material.chests.get(index)[0]
+            return self._sample(image, taught[index], (1, 1, 1), UPRIGHT, rng)
         return self._sample(self._chest(rng), None, (0, 0, 0), UPRIGHT, rng)
 
     def _turned(self, rng: np.random.Generator) -> Sample:

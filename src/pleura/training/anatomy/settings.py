@@ -19,6 +19,7 @@ class AnatomySettings:
         epochs, epoch_films, batch_size: how much is shown; a run resumes after its last whole epoch.
         learning_rate, weight_decay: of AdamW; the rate rises over half an epoch and falls as a cosine.
         ema_decay: of the moving average of the weights, which is what is kept.
+        taught_films: of how many of the dataset's films a teacher, where there is one, may draw the lungs.
         seed: of everything random.
         precision: `auto` (bf16 where the machine computes in it), `bf16` or `32`.
         withheld_kinds: kinds of impostors that are never shown, so that they can be scored as unknown ones.
@@ -34,6 +35,7 @@ class AnatomySettings:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     ema_decay: float = 0.99
+    taught_films: int = 1000
     seed: int = 0
     precision: str = "auto"
     withheld_kinds: tuple[str, ...] = ()

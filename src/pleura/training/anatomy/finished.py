@@ -1,0 +1,76 @@
+"""The folder of an anatomy run, once it is finished.
+
+RUN/
+  anatomy.json       settings, films and start of the run
+  last.ckpt          everything needed to go on after the last completed epoch
+  log.csv            one completed epoch a row
+  best.safetensors   the network, with the density of known films
+  admission.json     the thresholds of declining, and on which films they were fitted
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pleura.errors import TrainingError
+from pleura.inference.admission.thresholds import AdmissionThresholds
+from pleura.inference.manifest import ANATOMY, Member
+from pleura.training.anatomy.fit import DOMAINS
+from pleura.training.anatomy.settings import AnatomySettings
+from pleura.training.run import RunFolder
+
+FORMAT_VERSION = 1
+RUN_FILE, THRESHOLDS_FILE = "anatomy.json", "admission.json"
+
+
+def finished_anatomy(run: Path) -> tuple[Member, bytes, AdmissionThresholds]:
+    """What a finished run gives a bundle: the member, its weights and its thresholds.
+
+    Raises:
+        TrainingError: there is none, it is not finished, or it is damaged.
+    """
+    try:
+        described = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+        weights = RunFolder(run).best.read_bytes()
+        thresholds = AdmissionThresholds(
+            **json.loads((run / THRESHOLDS_FILE).read_text(encoding="utf-8"))
+        )
+        settings = AnatomySettings(
+            **described["settings"]
+            | {"withheld_kinds": tuple(described["settings"]["withheld_kinds"])}
+        )
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"{run} holds no finished anatomy run ({Path(error.filename).name} is missing); make or finish "
+            "one with `pleura train-anatomy`"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{run} is damaged ({error!r}); train it again") from error
+    return (
+        Member(
+            network=ANATOMY,
+            network_options=options_of(settings),
+            input=settings.input,
+            role=ANATOMY,
+            training=described | {"effort": _effort(run, described)},
+        ),
+        weights,
+        thresholds,
+    )
+
+
+def _effort(run: Path, described: Mapping[str, Any]) -> dict[str, float] | None:
+    """Films shown, seconds of training and threads; None without a log."""
+    rows = (RunFolder(run).load_checkpoint() or {}).get("history", [])
+    if not rows or "threads" not in described:
+        return None
+    settings = described["settings"]
+    films = len(rows) * (settings["epoch_films"] // settings["batch_size"] * settings["batch_size"])
+    seconds = sum(row["seconds"] for row in rows)
+    return {"films": films, "seconds": seconds, "threads": described["threads"]}
+
+
+def options_of(settings: AnatomySettings) -> dict[str, Any]:
+    """What the network is made with."""
+    return {"encoder": settings.encoder, "domains": len(DOMAINS)}
