@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { Summary } from "../src/api/types";
 import { reveal, slice } from "../src/list/virtual";
-import { facts, score, spoken } from "../src/list/words";
+import { facts, score, verdict } from "../src/list/words";
 import {
   EVERYTHING,
   isFiltered,
@@ -126,8 +126,8 @@ describe("words", () => {
     expect(score(null, null)).toBe("");
   });
 
-  it("say a row", () => {
-    const row = film("a", { read: false, state: "positive", side: "left", verdict: "accepted" });
-    expect(spoken(row)).toBe("Unread, a.dcm, Suspected, left, 12 %, F 62 y · AP · CR, Agreed");
+  it("call a verdict by its name", () => {
+    expect(verdict(film("a", { verdict: "accepted" }))).toBe("Agreed");
+    expect(verdict(film("a"))).toBe("");
   });
 });

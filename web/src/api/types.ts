@@ -3,7 +3,7 @@
 export type State = "waiting" | "positive" | "negative" | "declined" | "failed";
 export type Side = "right" | "left";
 export type Verdict = "accepted" | "rejected" | "corrected";
-export type Picture = "thumbnail" | "mask" | "heat" | "overlay";
+export type Picture = "thumbnail" | "mask" | "heat" | "lungs" | "overlay";
 
 export interface Summary {
   id: string;
@@ -41,6 +41,25 @@ export interface Lesion {
   peak_probability: number;
 }
 
+type Size = "small" | "large";
+
+/** How large it is on one side; a measure that is null has its reason. */
+export interface Extent {
+  side: Side;
+  area_fraction_of_lung: number | null;
+  apex_to_cupola_mm: number | null;
+  rim_at_hilum_mm: number | null;
+  rim_lateral_mm: number | null;
+  collins_percent: number | null;
+  accp_2001: Size | null;
+  bts_2010: Size | null;
+  bts_2023: Size | null;
+  spacing_basis: Film["spacing_basis"];
+  reasons: Record<string, string>;
+  /** Row and column of each end, in pixels of the film from its corner. */
+  lines: { name: string; start: [number, number]; end: [number, number]; mm: number }[];
+}
+
 export interface Finding {
   target: string;
   decision: "positive" | "negative" | "declined";
@@ -53,6 +72,7 @@ export interface Finding {
   side_basis: "orientation" | "convention" | null;
   lesions: Lesion[];
   instances: { box: [number, number, number, number]; score: number }[];
+  extents: Extent[];
   model: string;
   model_version: string;
   model_sha256: string;

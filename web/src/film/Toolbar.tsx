@@ -96,7 +96,7 @@ export function Toolbar() {
         <button
           type="button"
           class="icon-button"
-          aria-label="Full resolution"
+          aria-label="1:1, full resolution"
           aria-keyshortcuts="O"
           title="Full resolution (O)"
           disabled={none}

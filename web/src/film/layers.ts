@@ -2,13 +2,23 @@
 
 import { computed } from "@preact/signals";
 
+import type { Film } from "../api/types";
 import { draft, drawn, touched } from "../state/correction";
 import { film, heat, modelMask, picture, readersMask } from "../state/film";
 import { settings } from "../state/settings";
 import * as view from "../state/view";
 import { heatCanvas } from "./heat";
 import { length } from "./measure";
-import { fillDraft, type Outline, outline, outlineOf, type Scene } from "./paint";
+import {
+  boxes,
+  fillDraft,
+  MEASURED,
+  MODEL,
+  type Outline,
+  outline,
+  outlineOf,
+  type Scene,
+} from "./paint";
 import { type Regions, regions } from "./regions";
 
 const HALF = 128; // between outside, 0, and inside, 255
@@ -60,12 +70,33 @@ function level(threshold: number): number {
 function outlines(): Outline[] {
   if (view.overlaysHidden.value || !settings.value.contour) return [];
   const found: Outline[] = [];
+  const instances = film.value?.finding?.instances ?? [];
+  if (instances.length) found.push(outlineOf.model(boxes(instances.map((one) => one.box)), true));
   const others =
     draft.value !== null || readersOutline.value !== null || triedOutline.value !== null;
   if (modelOutline.value) found.push(outlineOf.model(modelOutline.value, others));
   if (readersOutline.value && !draft.value) found.push(outlineOf.reader(readersOutline.value));
   if (triedOutline.value) found.push(outlineOf.tried(triedOutline.value));
   return found;
+}
+
+function measured(facts: Film): Scene["lines"] {
+  return view.lines.value.map((line) => ({ line, label: length(line, facts), colour: MEASURED }));
+}
+
+/** The distances that the service took for the guidelines' sizes. */
+function distances(facts: Film): Scene["lines"] {
+  if (view.overlaysHidden.value || !settings.value.distances) return [];
+  return (facts.finding?.extents ?? []).flatMap(({ lines }) =>
+    lines.map(({ start, end, mm }) => ({
+      line: [
+        [start[1], start[0]],
+        [end[1], end[0]],
+      ] as const,
+      label: `${mm.toFixed(0)} mm`,
+      colour: MODEL,
+    })),
+  );
 }
 
 /** All but where the film lies on the stage. */
@@ -79,7 +110,7 @@ export function scene(): Omit<Scene, "affine" | "size" | "brush"> | null {
     heat: canvas ? { canvas, opacity } : null,
     draft: filled.value?.canvas ?? null,
     outlines: outlines(),
-    lines: view.lines.value.map((line) => ({ line, label: length(line, facts) })),
+    lines: [...distances(facts), ...measured(facts)],
     crosshair: view.crosshair.value,
   };
 }

@@ -7,6 +7,7 @@ import type { Mask } from "./mask";
 
 export const MODEL = "rgb(255 176 32)"; // as in pleura's other pictures
 export const READER = "rgb(64 208 255)";
+export const MEASURED = "rgb(186 230 120)";
 const TRIED = "rgb(255 255 255)";
 const RIM = "rgb(8 10 12 / 0.75)"; // keeps a line readable on bone and on air alike
 const DRAFT_COVER = 0.28;
@@ -26,10 +27,17 @@ export interface Scene {
   heat: { canvas: OffscreenCanvas; opacity: number } | null;
   draft: OffscreenCanvas | null;
   outlines: Outline[];
-  lines: { line: Line; label: string }[];
+  lines: { line: Line; label: string; colour: string }[];
   crosshair: Point | null;
   /** The brush, where one is held: its place and radius in film pixels. */
   brush: { at: Point; radius: number } | null;
+}
+
+/** Boxes, given as top, left, bottom, right, as a path in the film's pixels. */
+export function boxes(all: readonly (readonly [number, number, number, number])[]): Path2D {
+  const path = new Path2D();
+  for (const [top, left, bottom, right] of all) path.rect(left, top, right - left, bottom - top);
+  return path;
 }
 
 /** The outline of a field at a level, as a path in the film's pixels. */
@@ -89,7 +97,8 @@ export function paint(canvas: HTMLCanvasElement, scene: Scene): void {
   context.clearRect(0, 0, width, height);
   stretched(context, scene);
   for (const one of scene.outlines) stroke(context, scene.affine, one);
-  for (const { line, label } of scene.lines) measure(context, scene.affine, line, label);
+  for (const { line, label, colour } of scene.lines)
+    measure(context, scene.affine, line, label, colour);
   if (scene.brush) ring(context, scene.affine, scene.brush.at, scene.brush.radius);
   if (scene.crosshair) cross(context, apply(scene.affine, scene.crosshair));
 }
@@ -130,14 +139,15 @@ function measure(
   affine: Affine,
   [from, to]: Line,
   label: string,
+  colour: string,
 ): void {
   const [x0, y0] = apply(affine, from);
   const [x1, y1] = apply(affine, to);
-  for (const [colour, width] of [
+  for (const [ink, width] of [
     [RIM, 4],
-    ["rgb(186 230 120)", 1.75],
+    [colour, 1.75],
   ] as const) {
-    context.strokeStyle = colour;
+    context.strokeStyle = ink;
     context.lineWidth = width;
     context.beginPath();
     context.moveTo(x0, y0);
@@ -159,7 +169,7 @@ function measure(
   context.beginPath();
   context.roundRect(x - 6, y - 11, wide + 12, 22, 5);
   context.fill();
-  context.fillStyle = "rgb(206 240 160)";
+  context.fillStyle = colour;
   context.fillText(label, x, y + 0.5);
 }
 

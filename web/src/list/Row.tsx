@@ -1,6 +1,6 @@
 import { address } from "../api/client";
 import type { Summary } from "../api/types";
-import { facts, STATES, score, spoken, verdict } from "./words";
+import { facts, STATES, score, verdict } from "./words";
 
 interface Given {
   film: Summary;
@@ -22,7 +22,6 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
       aria-selected={open}
       aria-setsize={of}
       aria-posinset={place + 1}
-      aria-label={spoken(film)}
       onClick={() => onOpen(film.id)}
     >
       <div class="thumbnail">
@@ -31,7 +30,10 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
         )}
       </div>
       <div class="about">
-        <div class="name">{film.patient_id ?? film.name}</div>
+        <div class="name">
+          {!film.read && <span class="hidden">Unread: </span>}
+          {film.patient_id ?? film.name}
+        </div>
         <div class="facts">{facts(film) || film.name}</div>
         <div class="state">
           <span class="badge">{STATES[film.state]}</span>

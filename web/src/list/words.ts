@@ -29,17 +29,3 @@ export function score(probability: number | null, calibrated: boolean | null): s
   if (probability === null) return "";
   return calibrated ? percent(probability) : probability.toFixed(2);
 }
-
-/** Everything in a row, for those who hear it. */
-export function spoken(film: Summary): string {
-  const parts = [
-    film.read ? "" : "Unread",
-    film.name,
-    STATES[film.state],
-    film.state === "positive" && film.side ? film.side : "",
-    score(film.probability, film.calibrated),
-    facts(film),
-    verdict(film),
-  ];
-  return parts.filter(Boolean).join(", ");
-}

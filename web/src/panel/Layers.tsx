@@ -5,7 +5,8 @@ import { Threshold } from "./Threshold";
 
 /** What is drawn above the film. */
 export function Layers({ film }: { film: Film }) {
-  const { contour, heat: warm, opacity } = settings.value;
+  const { contour, heat: warm, opacity, distances } = settings.value;
+  const measured = film.finding?.extents.some((extent) => extent.lines.length > 0);
   return (
     <section class="layers">
       <h3>Overlay</h3>
@@ -34,6 +35,16 @@ export function Layers({ film }: { film: Film }) {
           onInput={(event) => set({ opacity: event.currentTarget.valueAsNumber })}
         />
       </div>
+      {measured && (
+        <label class="switch">
+          <input
+            type="checkbox"
+            checked={distances}
+            onChange={() => set({ distances: !distances })}
+          />
+          Distances
+        </label>
+      )}
       <ul class="legend" aria-label="Colours">
         <li class="model">the model</li>
         <li class="reader">reader</li>

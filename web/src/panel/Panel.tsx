@@ -7,6 +7,7 @@ import { Layers } from "./Layers";
 import { Lesions } from "./Lesions";
 import { Notes } from "./Notes";
 import { Probability } from "./Probability";
+import { Sizes } from "./Sizes";
 
 const anything = computed(() => heat.value ?? modelMask.value ?? readersMask.value);
 
@@ -21,6 +22,7 @@ export function Panel() {
             <Decision film={open} />
             <Probability film={open} />
             <Lesions film={open} />
+            <Sizes film={open} />
             {anything.value && <Layers film={open} />}
             <Notes film={open} />
           </>

@@ -5,6 +5,8 @@ import { effect, signal } from "@preact/signals";
 export interface Settings {
   contour: boolean;
   heat: boolean;
+  /** The distances of the guidelines, on the film. */
+  distances: boolean;
   /** Cover of the heat map, 0 to 1. */
   opacity: number;
   reader: string;
@@ -17,6 +19,7 @@ const KEY = "pleura.settings";
 const USUAL: Settings = {
   contour: true,
   heat: false,
+  distances: true,
   opacity: 0.6,
   reader: "",
   singleKeys: true,

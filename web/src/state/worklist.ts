@@ -9,6 +9,7 @@ import { EVERYTHING, parameters, patched, type Query } from "./query";
 
 const PAGE = 200;
 const QUIET_MS = 400;
+const QUIET_MS_A_ROW = 1; // a long list is fetched again less often
 
 export const query = signal<Query>(EVERYTHING);
 export const rows = signal<Summary[]>([]);
@@ -27,17 +28,22 @@ let pending: ReturnType<typeof setTimeout> | undefined;
 /** Shows what another query finds. */
 export function ask(change: Partial<Query>): void {
   query.value = { ...query.value, ...change };
-  void refresh(PAGE);
+  void refresh(true);
 }
 
-/** Fetches the first rows again: as many as are there, at least a page. */
-export async function refresh(least = Math.max(PAGE, rows.value.length)): Promise<void> {
+/**
+ * Fetches the first rows again.
+ *
+ * @param anew whether they are another query's, of which a page will do; else as many as are there.
+ */
+export async function refresh(anew = false): Promise<void> {
   const mine = ++asked;
+  const least = () => (anew ? PAGE : Math.max(PAGE, rows.value.length));
   await attempt("The worklist cannot be fetched", async () => {
     let found: Summary[] = [];
     let next: string | null = null;
     do {
-      const limit = Math.min(500, Math.max(PAGE, least - found.length));
+      const limit = Math.min(500, Math.max(PAGE, least() - found.length));
       const page = await api.films(parameters(query.value, limit, next ?? undefined));
       if (mine !== asked) return;
       found = found.concat(page.films);
@@ -45,7 +51,7 @@ export async function refresh(least = Math.max(PAGE, rows.value.length)): Promis
       total.value = page.total;
       counts.value = page.counts;
       revision = page.revision;
-    } while (next && found.length < least);
+    } while (next && found.length < least());
     rows.value = found;
     cursor = next;
     loaded.value = true;
@@ -105,7 +111,7 @@ function listen(): void {
 }
 
 /** Order and counts are the service's to know: asks it once things are quiet, or now and then. */
-function soon(wait = QUIET_MS): void {
+function soon(wait = QUIET_MS + QUIET_MS_A_ROW * rows.value.length): void {
   if (pending) return;
   pending = setTimeout(() => {
     pending = undefined;
