@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help env demo test check web web-test serve clean
+.PHONY: help env demo test check web web-test browser-test serve clean
 
 VIEWER := src/pleura/service/static/index.html
 
@@ -38,6 +38,10 @@ web/node_modules: web/package.json web/package-lock.json
 
 web-test: web/node_modules  ## types, lint and unit tests of the viewer
 	cd web && npm run check
+
+browser-test: env web  ## the viewer against the service, in this machine's Chromium
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
+	$(BIN)/pytest tests/browser
 
 serve: env web  ## the page and the API on this machine (BUNDLE=DIR for another model than the shipped)
 	$(BIN)/pleura serve $(if $(BUNDLE),--bundle "$(BUNDLE)")

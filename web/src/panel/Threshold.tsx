@@ -10,21 +10,21 @@ export function Threshold({ film }: { film: Film }) {
   const value = view.tried.value ?? own;
   return (
     <div class="threshold">
-      <label>
-        <span>
-          What if the pixel threshold were <output>{value.toFixed(2)}</output>
-        </span>
-        <input
-          type="range"
-          min={0.02}
-          max={0.98}
-          step={0.01}
-          value={value}
-          onInput={(event) => {
-            view.tried.value = event.currentTarget.valueAsNumber;
-          }}
-        />
-      </label>
+      <div class="asked">
+        <label for="threshold">What if the pixel threshold were</label>
+        <output for="threshold">{value.toFixed(2)}</output>
+      </div>
+      <input
+        id="threshold"
+        type="range"
+        min={0.02}
+        max={0.98}
+        step={0.01}
+        value={value}
+        onInput={(event) => {
+          view.tried.value = event.currentTarget.valueAsNumber;
+        }}
+      />
       <p class="meaning" role="status">
         {view.tried.value === null ? `The model's own is ${own.toFixed(2)}.` : change(film)}
       </p>

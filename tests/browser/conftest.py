@@ -1,0 +1,95 @@
+"""A browser and a service to look at with it; skipped where there is no Chromium or no built viewer."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pleura.inference.bundle import PRESENCE_HEAD, BundleManifest, Member, write_bundle
+from pleura.inference.postprocess import OperatingPoint
+from pleura.inference.preprocess import InputSpec
+from tiny_graphs import SIZE, graph
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The machine's own Chromium, without a window."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def address(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a service listens that finds what is bright."""
+    page = pytest.importorskip("pleura.service.page", reason="the service is not installed")
+    if page.viewer_folder() is None:
+        pytest.skip("the viewer is not built; make web builds it")
+    root = tmp_path_factory.mktemp("viewed")
+    member = Member("unet_timm", {"encoder": "resnet10t"}, InputSpec(SIZE), PRESENCE_HEAD)
+    point = OperatingPoint(0.5, 0.0, 0.1, "an aim", "no films")  # a fifth of the film bright: 0.2
+    manifest = BundleManifest("bright", "1", (member,), operating_point=point)
+    write_bundle(root / "bundle", manifest, [], graphs=[graph(gain=2.0, offset=0.0)])
+    yield from _served(root)
+
+
+def _served(root: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "pleura.cli", "serve", "--bundle", str(root / "bundle")]
+    options = ["--store", str(root / "store"), "--port", "0", "--runtime", "onnxruntime"]
+    log = root / "log"
+    with log.open("w") as sink:
+        process = subprocess.Popen(
+            command + options, stdout=sink, stderr=subprocess.STDOUT, env=dict(os.environ)
+        )
+    while not (found := re.search(r"serves at (http://\S+)", log.read_text())):
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    yield found[1]
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """The viewer in a browser that knows nothing yet; it must ask nobody else, and complain of nothing."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    context.set_default_timeout(30_000)
+    opened = context.new_page()
+    complaints: list[str] = []
+    asked: list[str] = []
+    opened.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.complaints = complaints
+    opened.goto(address)
+    opened.wait_for_selector("text=Live")
+    yield opened
+    context.close()
+    assert complaints == []
+    inside = (address, "data:", "blob:")
+    assert [url for url in asked if not url.startswith(inside)] == []
