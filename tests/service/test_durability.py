@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +22,8 @@ from pleura.service.audit import Audit, verify
 from pleura.service.corrections import Said
 from pleura.service.folders import FILM, Folders
 from pleura.service.housekeeping import Housekeeping
-from pleura.service.metrics import Metrics
+from pleura.service.jobs import Turns
+from pleura.service.judging import MAX_DEATHS
 from pleura.service.problems import Refused
 from pleura.service.store import Arrival, Judged, Store, film_id_of, suspicion
 from pleura.service.worklist import Query, page
@@ -63,7 +66,58 @@ def test_kill_9_in_the_middle_of_a_batch_loses_nothing(serve: Callable[..., Serv
     assert served.stop() in (0, -signal.SIGTERM)
     assert verify(served.store / "audit.jsonl") > 4
     assert '"did": "stopped"' in (served.store / "audit.jsonl").read_text().splitlines()[-1]
-    assert Store(served.store).tasks() == {}
+    after_all = Store(served.store)
+    assert after_all.tasks() == {}
+    after_all.close()
+
+
+POISON = """
+import os, sys, time
+from pathlib import Path
+from pleura.service import jobs, judging
+from pleura.service.metrics import Metrics
+from pleura.service.store import Arrival, Judged, Store
+
+class Judge(judging.Judge):
+    def __init__(self):
+        self._store, self._metrics = store, Metrics()
+
+    def _judged(self, film):
+        log.write(f"judged {film[0]}\\n")
+        if film[0] == "b":
+            time.sleep(0.2)  # until the other worker is at work, too
+            os._exit(9)
+        time.sleep(0.4)
+        return Judged("negative", "", {})
+
+store = Store(Path(sys.argv[1]))
+log = Path(sys.argv[2]).open("a", buffering=1)
+if not store.tasks():
+    for names in ("ab", "cd"):
+        store.receive([Arrival(name * 32, name * 64, 1, name) for name in names], [])
+work = jobs.Jobs(
+    Path(sys.argv[1]), None, judge=Judge(), suspected=store.was_begun, done=store.done, workers=2
+)
+work.start(store.tasks())
+while store.tasks():
+    time.sleep(0.02)
+log.write(" ".join(f"{row['name']} {row['state']}" for row in store.database.rows(
+    "SELECT name, state FROM films ORDER BY name")) + "\\n")
+work.stop(1)
+store.close()
+"""
+
+
+def test_a_film_that_ends_the_service_is_given_up_and_no_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", POISON, str(tmp_path / "s"), str(tmp_path / "log")]
+    codes = [9]
+    while codes[-1] == 9 and len(codes) < 12:
+        done = subprocess.run(command, capture_output=True, text=True)
+        codes.append(done.returncode)
+    assert codes == [9, 9, 9, 9, 0], done.stderr
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines.count("judged b") == MAX_DEATHS == 3
+    assert lines[-1] == "a negative b failed c negative d negative"
 
 
 def states(store: Path) -> dict[str, int]:
@@ -114,6 +168,48 @@ def test_films_come_once_and_are_judged_once(store: Store) -> None:
     assert not store.judge("0" * 32, judged())
     store.done(f"{job}-0")
     assert list(store.tasks()) == [f"{job}-1", f"{job}-2"]
+
+
+def test_large_uploads_have_few_tasks(store: Store) -> None:
+    sha = [hashlib.sha256(bytes([n // 256, n % 256])).hexdigest() for n in range(300)]
+    films = [Arrival(film_id_of(one), one, 1, "a") for one in sha]
+    tasks = store.receive(films, [])[1]
+    assert [len(task) for task in tasks.values()] == [10] * 30
+
+
+def test_who_is_to_be_alone_is_alone() -> None:
+    turns, inside = Turns(2), []
+
+    def work(alone: bool) -> None:
+        with turns.turn(1, alone=alone):
+            inside.append(turns._free)
+
+    with turns.turn(1):
+        thread = threading.Thread(target=work, args=(True,))
+        thread.start()
+        time.sleep(0.05)
+        assert inside == []
+    thread.join()
+    work(False)
+    assert inside == [0, 1]
+
+
+def test_the_smallest_comes_first() -> None:
+    turns, order = Turns(1), []
+
+    def wait(size: int) -> None:
+        with turns.turn(size):
+            order.append(size)
+
+    threads = [threading.Thread(target=wait, args=(size,)) for size in (32, 8, 1, 8)]
+    with turns.turn(1):
+        for thread in threads:
+            thread.start()
+        while len(turns._waiting) < len(threads):
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert order == [1, 8, 8, 32]
 
 
 def test_changes_are_told_in_order_and_once(store: Store) -> None:
@@ -229,13 +325,14 @@ def test_retention_spares_what_was_corrected(store: Store, tmp_path: Path) -> No
     corrections.add(store, films[1].id, Said("accepted", "", "me", "local"))
     audit = Audit(tmp_path / "audit.jsonl")
     forgotten: list[int] = []
-    keeper = Housekeeping(store, audit, Metrics(), 2.0, forgotten.append)
+    keeper = Housekeeping(store, audit, 2.0, forgotten.append)
     keeper.once(time.time() + 1.9 * 86400)
     assert store.counts()["positive"] == 3
     keeper.once(time.time() + 2.1 * 86400)
     left = {row["id"] for row in store.database.rows("SELECT id FROM films")}
     assert left == {films[1].id, films[3].id}  # corrected; still waiting
     assert forgotten == sorted(forgotten)
+    audit.close()
     lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert {(line["who"], line["what"]) for line in lines} == {
         ("retention", films[0].id),
@@ -248,7 +345,9 @@ def test_what_no_upload_was_answered_for_is_removed(store: Store, tmp_path: Path
     store.receive([kept], [])
     for one in (kept, orphan):
         os.utime(store.folders.folder(one.id), (1, 1))
-    Housekeeping(store, Audit(tmp_path / "a"), Metrics(), None, lambda _: None).remove_orphans()
+    audit = Audit(tmp_path / "a")
+    Housekeeping(store, audit, None, lambda _: None).remove_orphans()
+    audit.close()
     there = [store.folders.folder(one.id).exists() for one in (kept, orphan, fresh)]
     assert there == [True, False, True]
 

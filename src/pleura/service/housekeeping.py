@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from pleura.service.audit import Audit
-from pleura.service.metrics import Metrics
 from pleura.service.store import Store
 
 log = logging.getLogger(__name__)
@@ -24,19 +23,18 @@ class Housekeeping:
 
     Args:
         keep_days: films received earlier are deleted, unless a reader corrected them; None keeps all.
-        forget: called with a time, ms since 1970, before which ended tasks need not be known.
+        tidy: called with a time, ms since 1970, before which ended tasks need not be known.
     """
 
     def __init__(
         self,
         store: Store,
         audit: Audit,
-        metrics: Metrics,
         keep_days: float | None,
-        forget: Callable[[int], None],
+        tidy: Callable[[int], None],
     ) -> None:
-        self._store, self._audit, self._metrics = store, audit, metrics
-        self._keep_days, self._forget = keep_days, forget
+        self._store, self._audit = store, audit
+        self._keep_days, self._tidy = keep_days, tidy
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
@@ -66,7 +64,7 @@ class Housekeeping:
             self.delete_before(now - self._keep_days * _DAY)
         self._store.folders.trim_cache()
         self._store.forget_deletions(_DELETIONS_KEPT)
-        self._forget(int((now - _JOBS_DAYS * _DAY) * 1000))
+        self._tidy(int((now - _JOBS_DAYS * _DAY) * 1000))
 
     def delete_before(self, moment: float) -> None:
         """Deletes films received before `moment` (s since 1970) that are judged and not corrected."""

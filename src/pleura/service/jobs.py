@@ -1,16 +1,20 @@
 """The durable work, on DBOS: what was promised is done, across crashes and restarts, and not twice.
 
 A task judges a few films. It is in the index before it is started, so that nothing is lost between the two:
-at each start the tasks of the index are started again, and DBOS knows those it has. DBOS counts how often a
-task was taken up again after the service died in it; beyond `MAX_DEATHS` its films are given up instead of
-ending the service for ever.
+those that DBOS does not know are started again at each start. Of the tasks under way the smallest is first:
+who drops one film does not wait for an archive. A film that was being judged when the service died is judged
+alone the next time, so that the one that ends the service is known, and is given up after a few deaths.
 """
 
+import heapq
+import itertools
 import json
 import logging
 import socket
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +22,11 @@ from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
 log = logging.getLogger(__name__)
 
-MAX_DEATHS = 3
 _NAME = "pleura"
+_THREADS = 100  # of tasks under way, nearly all of which wait for their turn
 _VERSION = "1"  # of what a task is; tasks of another are not taken up
-_FAILED = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED")
+_UNDER_WAY = ("PENDING", "ENQUEUED", "DELAYED")
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
 class _Json(Serializer):
@@ -45,9 +50,10 @@ class Jobs:
     Args:
         store: the folder of the service; its name tells this worker from others that share a database.
         url: of the database, SQLAlchemy's way; None: SQLite in `store`.
-        judge, give_up: what is done for each film, and instead of it where that killed the service.
+        judge: what is done for each film.
+        suspected: whether the service died over a film before; it is then judged alone.
         done: called with the task's id once all its films are judged.
-        workers: tasks that run at once.
+        workers: films that are judged at once.
     """
 
     def __init__(
@@ -56,11 +62,12 @@ class Jobs:
         url: str | None,
         *,
         judge: Callable[[str], None],
-        give_up: Callable[[str], None],
+        suspected: Callable[[str], bool],
         done: Callable[[str], None],
         workers: int,
     ) -> None:
-        self._judge, self._give_up, self._done = judge, give_up, done
+        self._judge, self._suspected, self._done = judge, suspected, done
+        self._turns = Turns(workers)
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it would print what it logs
         config: DBOSConfig = {
             "name": _NAME,
@@ -69,13 +76,13 @@ class Jobs:
             "application_version": _VERSION,
             "serializer": _Json(),
             "log_level": "CRITICAL",
-            "max_executor_threads": workers,
+            "max_executor_threads": _THREADS,
             "enable_otlp": False,
             "scheduler_polling_interval_sec": 3600.0,
         }
         DBOS(config=config)
 
-        @DBOS.workflow(name="judge", max_recovery_attempts=MAX_DEATHS)
+        @DBOS.workflow(name="judge", max_recovery_attempts=None)
         def run(task: str, films: list[str]) -> None:
             self._run(task, films)
 
@@ -84,19 +91,17 @@ class Jobs:
     def start(self, tasks: Mapping[str, Sequence[str]]) -> None:
         """Takes up what was under way when the service died, and starts the tasks that never began."""
         DBOS.launch()
+        self.take_up(tasks)
+
+    def take_up(self, tasks: Mapping[str, Sequence[str]]) -> None:
+        """Starts those of the tasks that nobody works on: never begun, or broken off, as on a full disk."""
         for task, films in tasks.items():
             status = DBOS.get_workflow_status(task)
-            if status is not None and status.status in _FAILED:
-                log.error(
-                    "task %s was given up after it ended the service %s times", task, MAX_DEATHS
-                )
-                for film in films:
-                    self._give_up(film)
-                self._done(task)
-            elif status is not None and status.status == "SUCCESS":
-                self._done(task)
-            else:
-                self.submit(task, films)
+            if status is not None and status.status in _UNDER_WAY:
+                continue
+            if status is not None:
+                DBOS.delete_workflow(task)
+            self.submit(task, films)
 
     def submit(self, task: str, films: Sequence[str]) -> None:
         """Starts a task; one that is known is not started again."""
@@ -105,12 +110,13 @@ class Jobs:
 
     def _run(self, task: str, films: list[str]) -> None:
         for film in films:
-            self._judge(film)
+            with self._turns.turn(len(films), alone=self._suspected(film)):
+                self._judge(film)
         self._done(task)
 
     def forget(self, before_ms: int) -> None:
         """Removes what is known of tasks that ended before a time, ms since 1970."""
-        ended = DBOS.list_workflows(status=["SUCCESS", *_FAILED], limit=1000, load_input=False)
+        ended = DBOS.list_workflows(status=list(_ENDED), limit=1000, load_input=False)
         old = [one.workflow_id for one in ended if (one.updated_at or before_ms) < before_ms]
         if old:
             DBOS.delete_workflows(old)
@@ -118,6 +124,33 @@ class Jobs:
     def stop(self, seconds: int = 30) -> None:
         """Waits for the tasks that run, `seconds` at most; the rest goes on at the next start."""
         DBOS.destroy(workflow_completion_timeout_sec=seconds)
+
+
+class Turns:
+    """Lets so many through at a time, the smallest number first, and those of equal numbers as they came."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._free, self._condition = count, count, threading.Condition()
+        self._waiting: list[tuple[int, int]] = []
+        self._numbers = itertools.count()
+
+    @contextmanager
+    def turn(self, size: int, *, alone: bool = False) -> Iterator[None]:
+        """Waits for one's turn, and has it until the block ends; `alone`: nobody else has one then."""
+        takes = self._count if alone else 1
+        with self._condition:
+            ticket = (size, next(self._numbers))
+            heapq.heappush(self._waiting, ticket)
+            self._condition.wait_for(lambda: self._free >= takes and self._waiting[0] == ticket)
+            heapq.heappop(self._waiting)
+            self._free -= takes
+            self._condition.notify_all()
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._free += takes
+                self._condition.notify_all()
 
 
 def _sqlite(store: Path) -> str:

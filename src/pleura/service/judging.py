@@ -20,6 +20,9 @@ from pleura.service.store import Judged, Store, study_of
 
 log = logging.getLogger(__name__)
 
+MAX_DEATHS = 3
+"""How often the service may die while it judges a film, before that is given up."""
+
 _FIELDS = {f.name for f in fields(Radiograph)} - {"pixels", "header", "source"}
 _FROM_FILM = (
     "view",
@@ -53,8 +56,11 @@ class Judge:
 
     def __call__(self, film_id: str) -> None:
         """Judges a film that waits; one that does not is left alone."""
-        row = self._store.film(film_id)
-        if row is None or row["state"] != "waiting":
+        deaths, row = self._store.begin(film_id), self._store.film(film_id)
+        if deaths is None or row is None:
+            return
+        if deaths >= MAX_DEATHS:
+            self._give_up(film_id)
             return
         self._metrics.stage_seconds.labels("wait").observe(max(0.0, time.time() - row["received"]))
         try:
@@ -71,8 +77,8 @@ class Judge:
         elif not self._store.has(film_id):  # deleted meanwhile
             self._store.folders.remove(film_id)
 
-    def give_up(self, film_id: str) -> None:
-        """A film over which the service died again and again."""
+    def _give_up(self, film_id: str) -> None:
+        log.error("film %s is given up: the service died over it %s times", film_id, MAX_DEATHS)
         reason = "judging it ended the service several times; it is not tried again"
         if self._store.judge(film_id, Judged("failed", reason, {})):
             self._metrics.films.labels("failed").inc()

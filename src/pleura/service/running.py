@@ -77,13 +77,16 @@ class Running:
             self.store.folders.root,
             self.settings.jobs_url,
             judge=self._judge,
-            give_up=self._judge.give_up,
+            suspected=self.store.was_begun,
             done=self.store.done,
             workers=self.settings.workers,
         )
         jobs.start(self.store.tasks())
         self.housekeeping = Housekeeping(
-            self.store, self.audit, self.metrics, self.settings.keep_days, jobs.forget
+            self.store,
+            self.audit,
+            self.settings.keep_days,
+            tidy=lambda before_ms: self._tidy(jobs, before_ms),
         )
         self.housekeeping.start()
         self.jobs = jobs
@@ -100,6 +103,10 @@ class Running:
         self.audit.note("service", "stopped", durable=True)
         self.audit.close()
         self.store.close()
+
+    def _tidy(self, jobs: Jobs, before_ms: int) -> None:
+        jobs.forget(before_ms)
+        jobs.take_up(self.store.tasks())
 
     @contextmanager
     def one_more_upload(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import sqlite3
 import threading
 import time
@@ -14,8 +15,9 @@ from typing import Any, NamedTuple
 from pleura.service.folders import Folders
 from pleura.service.tables import Database, next_revision
 
-CHUNK = 8
-"""Films that one durable task judges: the bookkeeping of a task takes as long as a film."""
+CHUNK, MOST_TASKS = 8, 32
+"""Films that one durable task judges at least, and tasks of one upload at most: the bookkeeping of a task
+takes as long as a film."""
 
 MOST_REFUSED = 1000
 _ID_CHARACTERS = 32
@@ -118,12 +120,10 @@ class Store:
                     "INSERT INTO job_films VALUES (?, ?, ?, ?)",
                     (job, number, arrival.id, int(not is_new)),
                 )
-            for start in range(0, len(new), CHUNK):
-                tasks[f"{job}-{start // CHUNK}"] = new[start : start + CHUNK]
-            connection.executemany(
-                "INSERT INTO tasks VALUES (?, ?)",
-                [(task, json.dumps(films)) for task, films in tasks.items()],
-            )
+            chunk = max(CHUNK, math.ceil(len(new) / MOST_TASKS))
+            for start in range(0, len(new), chunk):
+                tasks[f"{job}-{start // chunk}"] = new[start : start + chunk]
+            _insert_tasks(connection, tasks)
         self.changed()
         return job, tasks
 
@@ -174,6 +174,20 @@ class Store:
         """A film's row."""
         found = self.database.rows("SELECT * FROM films WHERE id = ?", film_id)
         return found[0] if found else None
+
+    def begin(self, film_id: str) -> int | None:
+        """Notes that a film is being judged; gives how often it was before, None where it does not wait."""
+        with self.database.transaction() as connection:
+            row = connection.execute(
+                "UPDATE films SET tries = tries + 1 WHERE id = ? AND state = 'waiting' RETURNING tries",
+                (film_id,),
+            ).fetchone()
+        return None if row is None else int(row["tries"]) - 1
+
+    def was_begun(self, film_id: str) -> bool:
+        """Whether a film that waits was being judged when the service died."""
+        row = self.film(film_id)
+        return row is not None and row["state"] == "waiting" and row["tries"] > 0
 
     def judge(self, film_id: str, judged: Judged) -> bool:
         """Records what became of a film that waits; False where it waits no more."""
@@ -279,6 +293,11 @@ def suspicion(state: str, probability: float | None) -> float:
         return 2.0 + (probability or 0.0)
     order = {"declined": 1.7, "failed": 1.6, "waiting": -1.0}
     return order.get(state, probability or 0.0)
+
+
+def _insert_tasks(connection: sqlite3.Connection, tasks: Mapping[str, list[str]]) -> None:
+    rows = [(task, json.dumps(films)) for task, films in tasks.items()]
+    connection.executemany("INSERT INTO tasks VALUES (?, ?)", rows)
 
 
 def _insert(connection: sqlite3.Connection, arrival: Arrival, job: str, now: float) -> bool:

@@ -22,6 +22,7 @@ CREATE TABLE films (
     received REAL NOT NULL,         -- seconds since 1970
     job TEXT NOT NULL,              -- that first brought it
     state TEXT NOT NULL DEFAULT 'waiting',
+    tries INTEGER NOT NULL DEFAULT 0,  -- how often judging it began
     reason TEXT,
     suspicion REAL NOT NULL DEFAULT -1,
     probability REAL, calibrated INTEGER,

@@ -126,7 +126,7 @@ class Uploads:
             return []
         finally:
             spooled.path.unlink(missing_ok=True)
-        found = []
+        found: list[_Spooled] = []
         for member in header["members"]:
             name = self._name(str(member["name"]), len(found) + len(refused))
             if member["path"] is None:
