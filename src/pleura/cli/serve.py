@@ -136,6 +136,10 @@ def _run(settings: "Settings", proxy: str | None) -> None:
                     f"pleura serves at http://{name}:{port}", highlight=False, soft_wrap=True
                 )
 
+        async def shutdown(self, sockets: list[socket] | None = None) -> None:
+            app.state.running.hush()
+            await super().shutdown(sockets)
+
     app = create_app(settings)
     config = uvicorn.Config(
         app,

@@ -43,7 +43,6 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
-            running.stopping.set()
             await run_in_threadpool(running.stop)
 
     app = FastAPI(

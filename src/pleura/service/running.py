@@ -92,6 +92,11 @@ class Running:
         self.jobs = jobs
         self.audit.note("service", "started", self.bundle.identity.sha256, durable=True)
 
+    def hush(self) -> None:
+        """Ends the live channels, for which a server that stops would wait."""
+        self.stopping.set()
+        self.store.changed()
+
     def stop(self) -> None:
         """Ends everything in order, once; what is undone goes on at the next start."""
         jobs, self.jobs = self.jobs, None
