@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ROWS, COLUMNS = 400, 320
+TOKEN = "a-token-of-twenty-four-characters"
 
 
 def film(seed: int, *, bright: bool = True) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from a_reader import TOKEN
 
 from pleura.inference.bundle import PRESENCE_HEAD, BundleManifest, Member, write_bundle
 from pleura.inference.postprocess import OperatingPoint
@@ -42,26 +43,41 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def address(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a service listens that finds what is bright."""
+def bundle(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that finds what is bright, where there is a viewer to show it."""
     page = pytest.importorskip("pleura.service.page", reason="the service is not installed")
     if page.viewer_folder() is None:
         pytest.skip("the viewer is not built; make web builds it")
-    root = tmp_path_factory.mktemp("viewed")
     member = Member("unet_timm", {"encoder": "resnet10t"}, InputSpec(SIZE), PRESENCE_HEAD)
     point = OperatingPoint(0.5, 0.0, 0.1, "an aim", "no films")  # a fifth of the film bright: 0.2
     manifest = BundleManifest("bright", "1", (member,), operating_point=point)
-    write_bundle(root / "bundle", manifest, [], graphs=[graph(gain=2.0, offset=0.0)])
-    yield from _served(root)
+    out = tmp_path_factory.mktemp("bright") / "bundle"
+    write_bundle(out, manifest, [], graphs=[graph(gain=2.0, offset=0.0)])
+    return out
 
 
-def _served(root: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "pleura.cli", "serve", "--bundle", str(root / "bundle")]
+@pytest.fixture(scope="session")
+def address(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a service listens."""
+    yield from _served(bundle, tmp_path_factory.mktemp("viewed"))
+
+
+@pytest.fixture
+def guarded(bundle: Path, tmp_path: Path) -> Iterator[str]:
+    """Where a service listens that asks for `TOKEN`."""
+    yield from _served(bundle, tmp_path, PLEURA_TOKEN=TOKEN)
+
+
+def _served(bundle: Path, root: Path, **environment: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "pleura.cli", "serve", "--bundle", str(bundle)]
     options = ["--store", str(root / "store"), "--port", "0", "--runtime", "onnxruntime"]
     log = root / "log"
     with log.open("w") as sink:
         process = subprocess.Popen(
-            command + options, stdout=sink, stderr=subprocess.STDOUT, env=dict(os.environ)
+            command + options,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
         )
     while not (found := re.search(r"serves at (http://\S+)", log.read_text())):
         assert process.poll() is None, log.read_text()

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from a_reader import COLUMNS, ROWS, drag, drawn, film, open_film, pixels, upload
+from a_reader import COLUMNS, ROWS, TOKEN, drag, drawn, film, open_film, pixels, upload
 from typer.testing import CliRunner
 
 from pleura.cli import app
@@ -176,6 +176,32 @@ def test_a_thousand_films_scroll(page: Any, address: str) -> None:
     assert page.locator(".row").count() < 40  # the rest is not drawn
     last = page.locator(".row", has_text="film-1199")
     assert last.get_attribute("aria-posinset") == last.get_attribute("aria-setsize") == "1200"
+
+
+def test_films_that_arrive_are_listed_and_can_be_deleted(page: Any, address: str) -> None:
+    part = {"name": "arrived.png", "mimeType": "image/png", "buffer": film(51)}
+    assert page.request.post(f"{address}/v1/films", multipart={"files": part}).status == 202
+    row = page.locator(".row", has_text="arrived.png")
+    row.locator(".badge", has_text="Suspected").wait_for()  # nothing was asked, nothing reloaded
+    open_film(page, "arrived.png")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete this film").click()
+    row.wait_for(state="detached")
+
+
+def test_asks_for_the_token(browser: Any, guarded: str) -> None:
+    page = browser.new_page()
+    page.goto(guarded)
+    page.get_by_role("dialog", name="Sign in").wait_for()
+    for token in ("not-the-token", TOKEN):
+        page.get_by_label("Token").fill(token)
+        page.keyboard.press("Enter")
+        if token != TOKEN:
+            page.get_by_text("That is not the token").wait_for()
+    page.get_by_text("No films yet.").wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("dialog", name="Sign in").wait_for()
+    page.close()
 
 
 def test_nothing_serious_found_by_axe(page: Any) -> None:

@@ -1,18 +1,17 @@
 import { signal } from "@preact/signals";
-import { Download, FileUp, Info, Keyboard } from "lucide";
+import { Download, FileUp, Info, Keyboard, LogOut } from "lucide";
 import { useEffect, useRef } from "preact/hooks";
 
 import * as api from "./api/client";
-import type { Service } from "./api/types";
 import { FilmView } from "./film/FilmView";
 import icon from "./icon.svg";
 import { help, onKey } from "./keys";
 import { Worklist } from "./list/Worklist";
 import { Panel } from "./panel/Panel";
-import { card, fetchCard } from "./panel/Probability";
 import { unsaved } from "./state/correction";
 import { open, opened } from "./state/film";
-import { attempt, mustSignIn } from "./state/messages";
+import { mustSignIn } from "./state/messages";
+import { card, introduce, service, signOut } from "./state/service";
 import { sent, upload } from "./state/uploads";
 import { live, loaded, refresh } from "./state/worklist";
 import { DropZone } from "./ui/DropZone";
@@ -29,12 +28,10 @@ const NOTICE =
   "Research software. Not a medical device: never use it to diagnose, treat or triage a patient.";
 
 const shown = signal<Shown>(null);
-const service = signal<Service | null>(null);
 
 async function start(): Promise<void> {
-  service.value = (await attempt("The service does not answer", api.service)) ?? null;
-  if (mustSignIn.value) return;
-  await Promise.all([refresh(), fetchCard()]);
+  if (!(await introduce())) return;
+  await refresh();
   const asked = filmInAddress();
   if (asked) await open(asked);
 }
@@ -122,6 +119,11 @@ function Header() {
       >
         <Icon of={Download} size={16} /> Export corrections
       </a>
+      {service.value?.needs_token && (
+        <button type="button" class="plain" onClick={signOut}>
+          <Icon of={LogOut} size={16} /> Sign out
+        </button>
+      )}
       <IconButton icon={Keyboard} label="Keys" shortcut="?" onClick={help.toggle} />
     </header>
   );

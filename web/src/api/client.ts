@@ -74,6 +74,10 @@ export async function signIn(token: string): Promise<void> {
   });
 }
 
+export async function signOut(): Promise<void> {
+  await call("/session", { method: "DELETE" });
+}
+
 /** Uploads files; `fetch` tells no progress, so this is the older request. */
 export function upload(files: File[], progress: (share: number) => void): Promise<Job> {
   const form = new FormData();

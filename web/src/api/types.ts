@@ -160,6 +160,12 @@ export interface Service {
   needs_token: boolean;
   deidentify: boolean;
   retention_days: number | null;
+  limits: {
+    upload_bytes: number;
+    film_bytes: number;
+    film_pixels: number;
+    files_per_upload: number;
+  };
 }
 
 export interface ModelCard {

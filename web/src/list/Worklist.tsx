@@ -1,4 +1,4 @@
-import { useComputed, useSignal } from "@preact/signals";
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { open, opened } from "../state/film";
@@ -43,6 +43,11 @@ function Rows() {
     if (to !== null) element.scrollTop = to;
   }, [opened.value]);
 
+  useSignalEffect(() => {
+    const below = rows.value.length * ROW_PX - top.value - height.value;
+    if (below < NEAR_END_PX) void more();
+  });
+
   const { first, end } = drawn.value;
   const inSight = rows.value.slice(first, end);
   return (
@@ -59,8 +64,6 @@ function Rows() {
       onScroll={(event) => {
         const element = event.currentTarget;
         top.value = element.scrollTop;
-        const left = element.scrollHeight - element.scrollTop - element.clientHeight;
-        if (left < NEAR_END_PX) void more();
       }}
     >
       <div class="length" style={{ height: `${rows.value.length * ROW_PX}px` }} role="presentation">

@@ -34,17 +34,17 @@ export function Layers({ film }: { film: Film }) {
           disabled={!heat.value || !warm}
           onInput={(event) => set({ opacity: event.currentTarget.valueAsNumber })}
         />
+        {measured && (
+          <label>
+            <input
+              type="checkbox"
+              checked={distances}
+              onChange={() => set({ distances: !distances })}
+            />
+            Distances
+          </label>
+        )}
       </div>
-      {measured && (
-        <label class="switch">
-          <input
-            type="checkbox"
-            checked={distances}
-            onChange={() => set({ distances: !distances })}
-          />
-          Distances
-        </label>
-      )}
       <ul class="legend" aria-label="Colours">
         <li class="model">the model</li>
         <li class="reader">reader</li>

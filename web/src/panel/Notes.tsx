@@ -1,4 +1,8 @@
+import { Trash2 } from "lucide";
+
 import type { Film } from "../api/types";
+import { discard } from "../state/film";
+import { Icon } from "../ui/Icon";
 
 /** What was chosen or assumed on the way, and who says so. */
 export function Notes({ film }: { film: Film }) {
@@ -17,6 +21,14 @@ export function Notes({ film }: { film: Film }) {
           </li>
         )}
       </ul>
+      <button type="button" class="plain" onClick={() => ask(film)}>
+        <Icon of={Trash2} size={15} /> Delete this film
+      </button>
     </section>
   );
+}
+
+function ask(film: Film): void {
+  const what = `Delete ${film.name}, its finding and its corrections from the service?`;
+  if (window.confirm(what)) void discard(film.id);
 }

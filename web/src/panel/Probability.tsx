@@ -1,16 +1,9 @@
-import { computed, signal } from "@preact/signals";
+import { computed } from "@preact/signals";
 
-import * as api from "../api/client";
-import type { Film, ModelCard } from "../api/types";
+import type { Film } from "../api/types";
 import { percent } from "../film/measure";
 import { score } from "../list/words";
-import { attempt } from "../state/messages";
-
-export const card = signal<ModelCard | null>(null);
-
-export async function fetchCard(): Promise<void> {
-  card.value = (await attempt("The model card cannot be fetched", api.model)) ?? null;
-}
+import { card } from "../state/service";
 
 const prevalence = computed(() => card.value?.calibration?.prevalence ?? null);
 

@@ -7,7 +7,7 @@ const MEASURES: [keyof Extent & string, string, (value: number) => string, keyof
     ["area_fraction_of_lung", "Share of the lung's field", (v) => percent(v), null],
     ["apex_to_cupola_mm", "Apex to cupola", mm, "accp_2001"],
     ["rim_at_hilum_mm", "Rim at the hilum", mm, "bts_2010"],
-    ["rim_lateral_mm", "Largest lateral rim", mm, "bts_2023"],
+    ["rim_lateral_mm", "Lateral rim", mm, "bts_2023"],
     ["collins_percent", "Collins, of the hemithorax", (v) => `${v.toFixed(0)} %`, null],
   ];
 

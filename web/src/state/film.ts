@@ -57,7 +57,8 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
   loading.value = true;
   await attempt("The film cannot be opened", async () => {
     const [facts, said] = await Promise.all([api.film(id, signal), api.corrections(id, signal)]);
-    if (signal.aborted) return;
+    const newer = film.value && film.value.revision > facts.revision;
+    if (signal.aborted || newer) return;
     film.value = facts;
     history.value = said;
     if (!facts.viewing) return;
@@ -126,6 +127,17 @@ export async function markRead(id: string, read: boolean): Promise<void> {
   });
 }
 
+/** Deletes a film, with all that belongs to it. */
+export async function discard(id: string): Promise<void> {
+  await attempt("The film is not deleted", async () => {
+    await api.remove(id);
+    cache.delete(id);
+    const next = neighbour(rows.value, id, 1);
+    rows.value = rows.value.filter((row) => row.id !== id);
+    await open(next && next.id !== id ? next.id : null);
+  });
+}
+
 /** Takes in what a reader has just said of the open film. */
 export function said(correction: Correction, mask: Field | null): void {
   batch(() => {
@@ -144,6 +156,6 @@ function aspect({ spacing_mm, spacing_basis }: Film): number {
 }
 
 onChange((id) => {
-  // a film that was opened while it waited has been judged
-  if (id === opened.value && film.value && !film.value.viewing) void load(id, leaving.signal);
+  // A film that was opened while it waited has been judged, perhaps before what is known of it has come.
+  if (id === opened.value && !picture.value) void load(id, leaving.signal);
 });

@@ -6,16 +6,37 @@ import * as api from "../api/client";
 import { ApiError } from "../api/client";
 import { open, opened } from "./film";
 import { attempt, tell } from "./messages";
+import { service } from "./service";
 import { refresh } from "./worklist";
 
 /** Share of the bytes sent, 0 to 1; null while nothing is sent. */
 export const sent = signal<number | null>(null);
 
-const MOST_FILES = 200; // a request
 const NAMED = 3;
+const OVERHEAD_BYTES = 1024; // of a file in a form
 
 export async function upload(files: File[]): Promise<void> {
-  for (let i = 0; i < files.length; i += MOST_FILES) await send(files.slice(i, i + MOST_FILES));
+  const limits = service.value?.limits;
+  const most = limits?.files_per_upload ?? Infinity;
+  for (const part of parts(files, limits?.upload_bytes ?? Infinity, most)) await send(part);
+}
+
+/** Files in as few uploads as the service's limits allow; one that is too large alone is left to it to refuse. */
+export function parts(files: File[], mostBytes: number, mostFiles: number): File[][] {
+  const found: File[][] = [];
+  let bytes = 0;
+  for (const file of files) {
+    const size = file.size + OVERHEAD_BYTES;
+    const last = found.at(-1);
+    if (last && last.length < mostFiles && bytes + size <= mostBytes) {
+      last.push(file);
+      bytes += size;
+    } else {
+      found.push([file]);
+      bytes = size;
+    }
+  }
+  return found;
 }
 
 async function send(files: File[]): Promise<void> {

@@ -72,6 +72,7 @@ export async function more(): Promise<void> {
     cursor = page.next;
   });
   paging = false;
+  if (mine !== asked) void more(); // the list was fetched again meanwhile, and this was not taken in
 }
 
 /** Takes a film's new state in, without asking. */

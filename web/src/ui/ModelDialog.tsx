@@ -1,5 +1,6 @@
 import type { ModelCard } from "../api/types";
 import { percent } from "../film/measure";
+import { score } from "../list/words";
 import { Dialog } from "./Dialog";
 
 /** What the model is, and is not. */
@@ -12,7 +13,7 @@ export function ModelDialog({ card, onClose }: { card: ModelCard; onClose: () =>
     ["Made", card.created],
     [
       "Operating point",
-      `suspected from ${percent(point.presence_probability ?? point.presence_threshold)}, pixels from ${point.pixel_threshold.toFixed(2)}; aim: ${point.aim}; chosen on ${point.fitted_on}`,
+      `suspected from ${score(point.presence_probability, calibration !== null)}, pixels from ${point.pixel_threshold.toFixed(2)}; aim: ${point.aim}; chosen on ${point.fitted_on}`,
     ],
     [
       "Calibration",
