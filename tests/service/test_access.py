@@ -1,5 +1,6 @@
 """Who may ask, and how much; what is on record of it; and films that no longer tell whose they are."""
 
+import asyncio
 import io
 import json
 import re
@@ -22,9 +23,10 @@ from pydicom.tag import Tag
 
 from pleura.errors import ServiceError
 from pleura.read import Limits, read
-from pleura.service.access import Sessions
+from pleura.service.access import Access, Sessions
 from pleura.service.audit import Audit, verify
 from pleura.service.deidentify import deidentified
+from pleura.service.metrics import Metrics
 from pleura.service.settings import Settings
 
 KEY = b"k" * 32
@@ -319,3 +321,34 @@ def test_the_log_holds_no_names(served: Served, films: list[bytes]) -> None:
     said = served.log.read_text() + (served.store / "audit.jsonl").read_text()
     assert SECRET not in said
     assert film["name"] not in said
+
+
+def test_what_nobody_thought_of_is_a_problem_and_is_logged_without_its_words(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError(f"of {SECRET}")
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    settings = Settings(tmp_path, tmp_path)
+    access = Access(application, settings, Sessions(None, KEY), Metrics())
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/films",
+        "headers": [(b"host", b"127.0.0.1")],
+    }
+    asyncio.run(access(scope, receive, send))
+    assert sent[0]["status"] == 500
+    assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
+    assert (b"x-frame-options", b"DENY") in sent[0]["headers"]
+    assert SECRET not in str(sent)
+    assert "ValueError at test_access.py" in caplog.text
+    assert SECRET not in caplog.text

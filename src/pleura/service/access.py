@@ -10,10 +10,11 @@ from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pleura.service.metrics import Metrics
-from pleura.service.problems import Refused, problem
+from pleura.service.problems import Refused, problem, unexpected
 from pleura.service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -92,35 +93,33 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, status = time.perf_counter(), 500
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
+        start, answer = time.perf_counter(), _Answer(send)
         try:
-            try:
-                identity = self._identity(scope)
-            except Refused as error:
-                refusal = problem(error.status, str(error), error.headers)
-                await refusal(scope, receive, answer)
-                return
-            scope.setdefault("state", {})["identity"] = identity
-            body = _Body(receive, self._most(scope), self._settings.bounds.idle_seconds)
-            await self._app(scope, body.receive, answer)
+            await self._answered(scope, receive, answer)
         finally:
             # The route's pattern, not the path: ids would make a series each.
             route = getattr(scope.get("route"), "path", "other")
             if route != "/v1/events":
                 seconds = time.perf_counter() - start
                 method = scope["method"] if scope["method"] in _METHODS else "other"
-                self._metrics.requests.labels(method, route, str(status)).observe(seconds)
+                self._metrics.requests.labels(method, route, str(answer.status)).observe(seconds)
+
+    async def _answered(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        try:
+            identity = self._identity(scope)
+        except Refused as error:
+            await problem(error.status, str(error), error.headers)(scope, receive, answer)
+            return
+        scope.setdefault("state", {})["identity"] = identity
+        body = _Body(receive, self._most(scope), self._settings.bounds.idle_seconds)
+        try:
+            await self._app(scope, body.receive, answer)
+        except ClientDisconnect:
+            log.info("a client went away")
+        except Exception as error:
+            refusal = unexpected(error)
+            if answer.status is None:
+                await refusal(scope, receive, answer)
 
     def _identity(self, scope: Scope) -> str:
         """Who asks.
@@ -190,6 +189,23 @@ def _check_origin(headers: Headers) -> None:
         host = origin.partition("://")[2]
         if not host or host.lower() != headers.get("Host", "").lower():
             raise Refused(403, "another site's page sent this; only the service's own page may")
+
+
+class _Answer:
+    """Sends an answer with the headers that all of them have; `status` is None until it has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("Cache-Control", "no-store")
+        await self._send(message)
 
 
 class _Body:

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -70,14 +70,17 @@ class Folders:
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
-    def place(self, film_id: str, spooled: Path) -> None:
-        """Moves a film's file to its place, and returns once the disk has it."""
-        _to_disk(spooled)
-        folder = self.folder(film_id)
-        with self._placing:  # against a deletion of the same film
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.replace(spooled, folder / FILM)
-        for one in (folder, folder.parent, folder.parent.parent):
+    def place(self, films: Mapping[str, Path]) -> None:
+        """Moves films' files to their places, by their ids, and returns once the disk has them."""
+        changed = set()
+        for film_id, spooled in films.items():
+            _to_disk(spooled)
+            folder = self.folder(film_id)
+            with self._placing:  # against a deletion of the same film
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.replace(spooled, folder / FILM)
+            changed |= {folder, folder.parent, folder.parent.parent}
+        for one in sorted(changed, reverse=True):  # what lies below is there before its name is
             _to_disk(one)
 
     def write(self, film_id: str, name: str, data: bytes, *, durable: bool = False) -> None:

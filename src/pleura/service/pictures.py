@@ -91,7 +91,8 @@ def routes(running: Running) -> APIRouter:
         audit.note(request.state.identity, "took", f"{film} file")
         kind = worklist.detail(row)["format"]
         media = "application/dicom" if kind == "dicom" else "application/octet-stream"
-        return FileResponse(path, media_type=media, filename=f"{film}.{kind or 'bin'}")
+        ending = "dcm" if kind == "dicom" else kind or "bin"
+        return FileResponse(path, media_type=media, filename=f"{film}.{ending}")
 
     return router
 

@@ -1,9 +1,11 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
 import logging
+import traceback
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -63,17 +65,17 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _refused(request: Request, error: Exception) -> ProblemResponse:
-    assert_type = error if isinstance(error, Refused) else Refused(500, "something is wrong")
-    return problem(assert_type.status, str(error), assert_type.headers, **assert_type.extra)
+    if not isinstance(error, Refused):
+        raise error
+    return problem(error.status, str(error), error.headers, **error.extra)
 
 
 async def _http(request: Request, error: Exception) -> ProblemResponse:
     if not isinstance(error, HTTPException):
-        return await _unexpected(request, error)
+        raise error
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"there is nothing at {request.url.path[:200]}; see /docs for what there is"
     else:
@@ -92,7 +94,14 @@ async def _invalid(request: Request, error: Exception) -> ProblemResponse:
     return problem(422, f"the request is not as it should be ({said})", errors=errors)
 
 
-async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
+def unexpected(error: Exception) -> ProblemResponse:
+    """The answer for what nobody thought of.
+
+    The log says where it happened, but not in the error's own words, which may quote a patient.
+    """
+    places = [
+        f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)
+    ]
     answer = problem(500, "the service failed over this request; its log says more")
-    log.error("%s %s failed: %s", request.method, request.scope.get("path"), type(error).__name__)
+    log.error("a request failed: %s at %s", type(error).__name__, " < ".join(reversed(places[-8:])))
     return answer

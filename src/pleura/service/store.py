@@ -135,7 +135,7 @@ class Store:
 
     def done(self, task: str) -> None:
         """A task's films are all judged."""
-        with self.database.transaction() as connection:
+        with self.database.transaction(durable=False) as connection:
             connection.execute("DELETE FROM tasks WHERE id = ?", (task,))
 
     def has(self, film_id: str) -> bool:
@@ -177,7 +177,7 @@ class Store:
 
     def begin(self, film_id: str) -> int | None:
         """Notes that a film is being judged; gives how often it was before, None where it does not wait."""
-        with self.database.transaction() as connection:
+        with self.database.transaction(durable=False) as connection:
             row = connection.execute(
                 "UPDATE films SET tries = tries + 1 WHERE id = ? AND state = 'waiting' RETURNING tries",
                 (film_id,),

@@ -77,9 +77,7 @@ class Database:
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         try:
-            # What was answered must outlive a power cut: each commit waits for the disk.
             self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
             self._begin(path)
         except ServiceError:
             self._connection.close()
@@ -102,9 +100,14 @@ class Database:
             )
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All that is done inside is done, or nothing of it."""
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """All that is done inside is done, or nothing of it.
+
+        Args:
+            durable: wait for the disk. What does not survives kill -9, but a power cut may undo it.
+        """
         with self._lock:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

@@ -82,9 +82,8 @@ class Uploads:
     ) -> tuple[str, dict[str, list[str]]]:
         store = self._store
         with store.arriving:  # nothing is deleted between a film's file and its row
-            for arrival, path in arrived:
-                if path.exists() and not store.has(arrival.id):  # else the upload holds it twice
-                    store.folders.place(arrival.id, path)
+            new = {one.id: path for one, path in arrived if not store.has(one.id)}
+            store.folders.place(new)
             return store.receive([arrival for arrival, _ in arrived], refused)
 
     def _films(
