@@ -26,8 +26,10 @@ from pleura.data.split import SPLIT_FILE, Split
 from pleura.evaluation.interval import wilson
 from pleura.files import write_json
 from pleura.inference.admission.answers import Answers, answers_of
+from pleura.inference.admission.basics import decline_reason
 from pleura.inference.admission.doorkeeper import Admission, Doorkeeper, mending_for, objection
 from pleura.inference.admission.mending import Mending
+from pleura.inference.admission.thresholds import AdmissionThresholds
 from pleura.inference.preprocess import network_input
 from pleura.inference.runtimes.base import RuntimeOptions
 from pleura.inference.runtimes.onnx_runtime import OnnxRuntime
@@ -99,6 +101,8 @@ def real_films(
     for film_id in (i for fold in folds for i in fold):
         film = dataset.radiograph(dataset.by_id[film_id])
         said[film_id] = answers(door, film)
+        if decline_reason(film) is None and _is_fine(said[film_id], door.thresholds):
+            continue
         (found,) = door([film])
         if found.reason or found.mending:
             reasons[film_id] = found.reason or " ".join(found.mending.notes)
@@ -108,8 +112,7 @@ def real_films(
         others = [said[i] for other in folds if other is not fold for i in other]
         limits = fit_thresholds(others, "the other folds") if len(folds) > 1 else door.thresholds
         for film_id in fold:
-            mending, reason = mending_for(said[film_id], limits)
-            crossed.append(bool(mending or reason or objection(said[film_id], limits)))
+            crossed.append(not _is_fine(said[film_id], limits))
     if pictures:
         cv2.imwrite(str(out / "declined.png"), 255 * np.hstack(pictures[:8]))
     patients = [dataset.by_id[i].patient_id for i in said]
@@ -118,6 +121,12 @@ def real_films(
         "declined, thresholds of the other folds": share(crossed, patients),
         "reasons": reasons,
     }
+
+
+def _is_fine(said: Answers, thresholds: AdmissionThresholds) -> bool:
+    """Whether a film is judged as it is."""
+    mending, reason = mending_for(said, thresholds)
+    return not (mending or reason or objection(said, thresholds))
 
 
 def put_right(door: Doorkeeper, dataset: Dataset, film_ids: list[str]) -> list[Row]:

@@ -297,8 +297,10 @@ def test_thresholds_by_hand() -> None:
     assert fitted.novelty == pytest.approx(5.0, rel=0.002)  # the third largest, and a little
     assert (fitted.films, fitted.declined) == (800, 2)
     assert fitted.no_chest == 0.25  # never lower
-    assert fitted.lung_share == pytest.approx(0.24, rel=0.02)
-    assert fitted.lung_share < 0.24
+    assert fitted.lung_share == 0.05  # never higher
+    few = replace(normal, labels=np.where(np.arange(100)[:, None] < 44, labels, np.uint8(0)))
+    assert few.lung_share == pytest.approx(0.024)
+    assert fit_thresholds([few] * 400, "films").lung_share == pytest.approx(0.024, rel=0.02)
     assert fitted.fitted_on == "made-up films"
 
 

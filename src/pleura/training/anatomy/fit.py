@@ -26,6 +26,7 @@ SPARED = 0.0025
 
 _BATCH = 32
 _LEAST_NO_CHEST = 0.25  # however sure the network is of the films that it is fitted on
+_MOST_LUNG_SHARE = 0.05  # however large lungs are on those: other hospitals leave more room around them
 
 
 def fit_density(
@@ -107,10 +108,11 @@ def fit_thresholds(answers: Sequence[Answers], fitted_on: str) -> AdmissionThres
         """A little above all but `spare` of the values."""
         return 1.001 * float(np.sort(np.asarray(values))[len(values) - 1 - spare])
 
+    least = float(np.sort([one.lung_share for one in answers])[spare])
     thresholds = AdmissionThresholds(
         no_chest=float(np.clip(limit([one.no_chest for one in answers]), _LEAST_NO_CHEST, 0.95)),
         novelty=limit([one.novelty for one in answers]),
-        lung_share=max(-limit([-one.lung_share for one in answers]), 0.0) * 0.99,
+        lung_share=min(0.99 * least, _MOST_LUNG_SHARE),
         cut_share=min(limit([one.cut_share for one in answers]) + 0.02, 1.0),
         fitted_on=fitted_on,
         films=len(answers),
