@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { Summary } from "../src/api/types";
 import { reveal, slice } from "../src/list/virtual";
-import { facts, score, verdict } from "../src/list/words";
+import { facts, score, shortened, verdict } from "../src/list/words";
 import {
   EVERYTHING,
   isFiltered,
@@ -124,6 +124,12 @@ describe("words", () => {
     expect(score(0.871, false)).toBe("0.87");
     expect(score(0.004, true)).toBe("< 1 %");
     expect(score(null, null)).toBe("");
+  });
+
+  it("keep both ends of a long name", () => {
+    expect(shortened("chest.dcm")).toBe("chest.dcm");
+    const name = "1.2.276.0.7230010.3.1.4.8323329.1076.1517875166.212353.png";
+    expect(shortened(name)).toBe("1.2.276.0 … 75166.212353.png");
   });
 
   it("call a verdict by its name", () => {

@@ -1,6 +1,6 @@
 import { address } from "../api/client";
 import type { Summary } from "../api/types";
-import { facts, STATES, score, verdict } from "./words";
+import { facts, received, STATES, score, shortened, verdict } from "./words";
 
 interface Given {
   film: Summary;
@@ -19,6 +19,7 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
       class={`row ${film.state}${open ? " open" : ""}${film.read ? "" : " unread"}`}
       style={{ transform: `translateY(${top}px)` }}
       role="option"
+      title={film.name}
       aria-selected={open}
       aria-setsize={of}
       aria-posinset={place + 1}
@@ -32,9 +33,9 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
       <div class="about">
         <div class="name">
           {!film.read && <span class="hidden">Unread: </span>}
-          {film.patient_id ?? film.name}
+          {shortened(film.patient_id ?? film.name)}
         </div>
-        <div class="facts">{facts(film) || film.name}</div>
+        <div class="facts">{facts(film) || received(film)}</div>
         <div class="state">
           <span class="badge">{STATES[film.state]}</span>
           {film.state === "positive" && film.side && <span class="side">{film.side}</span>}

@@ -18,6 +18,22 @@ export function facts(film: Summary): string {
   return [person, film.view, film.modality].filter(Boolean).join(" · ");
 }
 
+const LONGEST_NAME = 28;
+
+/** A name whose ends are kept: those of files and instances often differ at the end only. */
+export function shortened(name: string): string {
+  if (name.length <= LONGEST_NAME) return name;
+  return `${name.slice(0, 9)} … ${name.slice(-(LONGEST_NAME - 12))}`;
+}
+
+/** When a film came in, as the reader's clock has it. */
+export function received(film: Summary): string {
+  return new Date(film.received).toLocaleString(undefined, {
+    dateStyle: "medium",
+    timeStyle: "short",
+  });
+}
+
 export function verdict(film: Summary): string {
   if (film.verdict === "accepted") return "Agreed";
   if (film.verdict === "rejected") return "Rejected";
