@@ -5,6 +5,8 @@ import io
 import json
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -352,3 +354,13 @@ def test_what_nobody_thought_of_is_a_problem_and_is_logged_without_its_words(
     assert SECRET not in str(sent)
     assert "ValueError at test_access.py" in caplog.text
     assert SECRET not in caplog.text
+
+
+def test_without_its_libraries_the_verb_says_what_to_install(tmp_path: Path) -> None:
+    program = "import sys; sys.modules['fastapi'] = None; from pleura.cli import main; main()"
+    command = [sys.executable, "-c", program, "serve", "--store", str(tmp_path / "s")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pleura: pleura serve needs libraries")
+    assert done.stderr.rstrip().endswith("pip install 'pleura[serve]'")
+    assert not (tmp_path / "s").exists()
