@@ -42,7 +42,7 @@ def drawn(page: Any, name: str) -> None:
 
 def pixels(page: Any, selector: str = ".pixels canvas") -> NDArray[np.uint8]:
     """What a canvas of the stage shows, uint8 (H, W, 4)."""
-    page.wait_for_timeout(120)
+    page.wait_for_timeout(600)  # until it is drawn finely, which it is once nothing moves
     url = page.evaluate("s => document.querySelector(s).toDataURL()", selector)
     data = base64.b64decode(url.split(",", 1)[1])
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
