@@ -63,7 +63,7 @@ def weigh() -> None:
     folder = viewer_folder()
     if folder is None:
         sys.exit("the viewer is not built; make web builds it")
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".txt"]
     sizes = {path.name: len(gzip.compress(path.read_bytes())) / 1024 for path in files}
     for name, size in sizes.items():
         print(f"{name}: {size:.1f} KiB gzipped")

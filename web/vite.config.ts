@@ -9,6 +9,7 @@ export default defineConfig({
   build: {
     outDir: "../src/pleura/service/static",
     emptyOutDir: true,
+    license: { fileName: "licences.txt" }, // what the built files owe to whom
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 4000,
   },
