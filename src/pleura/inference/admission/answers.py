@@ -97,15 +97,17 @@ def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
     A region of lung is one lung's, as most of its places say. Where they are of two minds, the film's middle
     decides: the column between the lungs with the least lung in it. Specks of lung are dropped.
     """
-    planes = np.ascontiguousarray(logits.transpose(1, 2, 0), np.float32)
-    size = (_ENLARGED * planes.shape[1], _ENLARGED * planes.shape[0])
-    large = np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_LINEAR))
-    labels = np.where(large.max(axis=2) > 0, large.argmax(axis=2) + 1, 0).astype(np.uint8)
+    size = (_ENLARGED * logits.shape[2], _ENLARGED * logits.shape[1])
+    first, second, heart = (
+        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)) for plane in logits
+    )
+    labels = (heart > 0).astype(np.uint8) * np.uint8(3)
+    labels[(second > 0) & (second >= heart)] = 2
+    labels[(first > 0) & (first >= second) & (first >= heart)] = 1
     lungs = (labels == 1) | (labels == 2)
     count, regions, stats, _ = cv2.connectedComponentsWithStats(
         lungs.astype(np.uint8), connectivity=4
     )
-    middle = _middle(lungs)
     for region in range(1, count):
         left, top, width, height, area = (int(v) for v in stats[region])
         window = (slice(top, top + height), slice(left, left + width))
@@ -113,12 +115,14 @@ def labels_of(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
         if area < _SPECK * labels.size:
             labels[window][inside] = 0
             continue
-        first = float(np.mean(labels[window][inside] == 1))
-        if first >= _AGREED or first <= 1 - _AGREED:
-            labels[window][inside] = 1 if first > 0.5 else 2
+        agreed = float(np.mean(labels[window][inside] == 1))
+        if agreed >= _AGREED or agreed <= 1 - _AGREED:
+            labels[window][inside] = 1 if agreed > 0.5 else 2
         else:
             columns = np.arange(left, left + width)[None]
-            labels[window] = np.where(inside, np.where(columns < middle, 1, 2), labels[window])
+            labels[window] = np.where(
+                inside, np.where(columns < _middle(lungs), 1, 2), labels[window]
+            )
     return labels
 
 
