@@ -26,7 +26,8 @@ SPARED = 0.0025
 
 _BATCH = 32
 _LEAST_NO_CHEST = 0.25  # however sure the network is of the films that it is fitted on
-_MOST_LUNG_SHARE = 0.05  # however large lungs are on those: other hospitals leave more room around them
+# However large lungs are on those: other hospitals leave more room around them.
+_MOST_LUNG_SHARE = 0.05
 
 
 def fit_density(
