@@ -1,12 +1,6 @@
 """A browser and a service to look at with it; skipped where there is no Chromium or no built viewer."""
 
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +8,7 @@ from typing import Any
 import pytest
 from a_reader import TOKEN
 
+from a_service import Served
 from pleura.inference.bundle import PRESENCE_HEAD, BundleManifest, Member, write_bundle
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
@@ -65,26 +60,13 @@ def address(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def guarded(bundle: Path, tmp_path: Path) -> Iterator[str]:
     """Where a service listens that asks for `TOKEN`."""
-    yield from _served(bundle, tmp_path, PLEURA_TOKEN=TOKEN)
+    yield from _served(bundle, tmp_path, TOKEN)
 
 
-def _served(bundle: Path, root: Path, **environment: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "pleura.cli", "serve", "--bundle", str(bundle)]
-    options = ["--store", str(root / "store"), "--port", "0", "--runtime", "onnxruntime"]
-    log = root / "log"
-    with log.open("w") as sink:
-        process = subprocess.Popen(
-            command + options,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-        )
-    while not (found := re.search(r"serves at (http://\S+)", log.read_text())):
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.05)
-    yield found[1]
-    process.send_signal(signal.SIGTERM)
-    process.wait()
+def _served(bundle: Path, root: Path, token: str | None = None) -> Iterator[str]:
+    service = Served(bundle, root / "store", token=token)
+    yield service.url
+    service.stop()
 
 
 @pytest.fixture
