@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from a_service import TOKEN, Served
 
+from a_service import TOKEN, Served
 from pleura.data.phantom.dicom import KINDS, dicom_bytes, uid
 from pleura.data.phantom.film import phantom
 from pleura.inference.bundle import PRESENCE_HEAD, BundleManifest, Member, write_bundle

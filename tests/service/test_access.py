@@ -16,13 +16,13 @@ import numpy as np
 import pydicom
 import pytest
 import requests
-from a_service import TOKEN, Served, png
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2024b
 from PIL import Image, PngImagePlugin
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from a_service import TOKEN, Served, png
 from pleura.errors import ServiceError
 from pleura.read import Limits, read
 from pleura.service.access import Access, Sessions

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import requests
-from a_service import Served, png, zipped
 
+from a_service import Served, png, zipped
 from pleura.data.corpora import CorpusSpec
 from pleura.data.manifest import Dataset
 from pleura.data.prepare import prepare

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from a_service import Served, png
 
+from a_service import Served, png
 from pleura.errors import ServiceError
 from pleura.service import corrections
 from pleura.service.audit import Audit, verify

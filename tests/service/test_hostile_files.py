@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
-from a_service import Served, png, zipped
 from pydicom.encaps import encapsulate, generate_frames
 
+from a_service import Served, png, zipped
 from pleura.errors import DecodeError, FilmTooLarge, ReadError, UnrecognisedFormat
 from pleura.service.decoding import Decoders
 from pleura.service.zips import Member, ZipBounds, name_of, unpack

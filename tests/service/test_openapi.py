@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-from a_service import Served
 from hypothesis import given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -12,6 +11,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+
+from a_service import Served
 
 CHECKS = [
     not_a_server_error,
