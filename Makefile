@@ -2,25 +2,32 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help env demo test check web web-test browser-test serve clean
+.PHONY: help env demo demo-train test check web web-test browser-test serve clean
 
 VIEWER := src/pleura/service/static/index.html
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-env: $(VENV)/.installed  ## make .venv with the tested versions
+env: $(VENV)/.installed  ## make .venv with the tested versions of everything
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.core: pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pleura needs Python 3.11 or newer; say make PYTHON=python3.12, for instance")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --editable . --editable ./weights
 	@touch $@
 
-demo: env  ## phantoms (or PLEURA_DATA=DIR) from film to findings, ending in one HTML page
-	$(BIN)/pleura demo $(if $(PLEURA_DATA),--data "$(PLEURA_DATA)")
+$(VENV)/.installed: $(VENV)/.core
+	$(PIP) torch
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: demo-train  ## until the trained model is in weights/, the demo trains one
+
+demo-train: env  ## phantoms (or PLEURA_DATA=DIR) from film to dataset to model to findings, ending in one HTML page
+	$(BIN)/pleura demo-train $(if $(PLEURA_DATA),--data "$(PLEURA_DATA)")
 
 test: env  ## lint, types and tests, as CI runs them
 	PATH="$(CURDIR)/$(BIN):$$PATH" ./check
@@ -40,11 +47,11 @@ web-test: web/node_modules  ## types, lint and unit tests of the viewer
 	cd web && npm run check
 
 browser-test: env web  ## the viewer against the service, in this machine's Chromium
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
+	$(PIP) --editable '.[dev,browser]'
 	$(BIN)/pytest tests/browser
 
 serve: env web  ## the page and the API on this machine (BUNDLE=DIR for another model than the shipped)
 	$(BIN)/pleura serve $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
 clean:  ## remove the environment and what demo made
-	rm -rf $(VENV) demo demo-own web/node_modules src/pleura/service/static
+	rm -rf $(VENV) demo demo-own demo-train demo-train-own web/node_modules src/pleura/service/static

@@ -14,6 +14,8 @@ HIDDEN = {
     "node_modules",
     "demo",
     "demo-own",
+    "demo-train",
+    "demo-train-own",
     "runs",
 }
 PAGES = [

@@ -62,10 +62,10 @@ def test_errors_end_in_one_line_and_exit_code_1(
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small demo, run once: every verb but phantom's own help is in it."""
-    root = tmp_path_factory.mktemp("demo") / "demo"
+    root = tmp_path_factory.mktemp("demo") / "demo-train"
     settings = ["epochs=2", "input.size=64", "batch_size=8", "network.options.encoder=resnet10t"]
     options = [part for setting in settings for part in ("--setting", setting)]
-    done = run("demo", "--out", root, "--patients", "24", *options)
+    done = run("demo-train", "--out", root, "--patients", "24", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "index.html" in done.stdout.splitlines()[-1]
     return root

@@ -82,7 +82,8 @@ NEED = {
     "calibrate": ["calibrate", "bundle", "--data", "data", "--out", "c"],
     "cross-validate": ["cross-validate", "light", "--data", "data", "--out", "cv"],
     "predict": ["predict", "data/images", "-b", "bundle", "-o", "p"],
-    "demo": ["demo", "--patients", "20"],
+    "demo": ["demo", "--patients", "20", "-b", "bundle"],
+    "demo-train": ["demo-train", "--patients", "20"],
 }
 WORK = {
     "serve": ["serve", "--store", "store", "--check-audit"],
@@ -109,7 +110,7 @@ def test_a_verb_that_needs_them_says_so_in_a_line(verb: str, folder: Path) -> No
     assert done.stderr.startswith("pleura: ")
     assert done.stderr.count("\n") == 1, done.stderr
     assert "pip install 'pleura[train]'" in done.stderr
-    if verb == "demo":  # before any work
+    if verb.startswith("demo"):  # before any work
         assert sorted(path.name for path in folder.iterdir()) == before
 
 

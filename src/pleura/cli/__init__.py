@@ -32,6 +32,7 @@ VERBS = (
     "predict",
     "serve",
     "demo",
+    "demo-train",
 )
 """Each a function in the module of its name; a command imports no other verb than its own."""
 

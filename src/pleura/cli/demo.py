@@ -1,31 +1,38 @@
-"""`pleura demo`: the whole path, from films to findings, ending in one page."""
+"""`pleura demo`: the trained model on films, ending in one page; it needs no PyTorch."""
 
-import csv
 import json
 import time
-from importlib.util import find_spec
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from pleura.cli.progress import console
-from pleura.data.manifest import Dataset, Film
-from pleura.errors import DatasetError, MissingExtra
 
-FILM_SIZE = 512
-SETTINGS = ("input.size=192", "batch_size=8", "epochs=20", "pictures_every=5")
-SHOWN, PICTURE_PX = 12, 448
+if TYPE_CHECKING:
+    from pleura.inference.detector import Detector
+
+PATIENTS, FILM_SIZE = 24, 512
+SHOWN, PICTURE_PX = 18, 448
+TABLE = "train-rle.csv"
 
 
-class _Places:
-    """Where the demo keeps what."""
+@dataclass(frozen=True)
+class _Films:
+    """What the demo looks at.
 
-    def __init__(self, root: Path) -> None:
-        self.phantoms, self.data, self.verify = root / "phantoms", root / "data", root / "verify"
-        self.preview, self.run, self.bundle = root / "preview.png", root / "run", root / "bundle"
-        self.evaluation, self.findings = root / "evaluation", root / "findings"
-        self.page = root / "index.html"
+    Attributes:
+        place: file or folder.
+        labels: run lengths by SOP Instance UID, for phantoms, whose maker knows; else nothing.
+    """
+
+    place: Path
+    labels: Mapping[str, Sequence[str]]
 
 
 def demo(
@@ -38,45 +45,40 @@ def demo(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Your own folder of films instead of phantoms.", show_default=False),
+        typer.Option(help="Your own films instead of phantoms.", show_default=False),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle", "-b", help="The model: a bundle.", show_default="the one in pleura-weights"
+        ),
     ] = None,
     patients: Annotated[
-        int, typer.Option(help="Imaginary patients, without --data.", min=20)
-    ] = 150,
-    recipe: Annotated[str, typer.Option(help="The recipe to train.")] = "light",
-    setting: Annotated[
-        list[str] | None, typer.Option(help="Changes to it, key=value.", metavar="KEY=VALUE")
-    ] = None,
-    init: Annotated[
-        str | None, typer.Option(help="What its encoder starts from.", show_default=False)
-    ] = None,
+        int, typer.Option(help="Imaginary patients, without --data.", min=1)
+    ] = PATIENTS,
 ) -> None:
-    """Make phantoms (or take your films), prepare, verify, split, train, evaluate, export and predict.
+    """Let the trained model judge phantoms, or your films, and show its findings and its model card.
 
-    Each step prints the command that does it. Run again, it resumes where it stopped. What a few minutes on
-    phantoms teach a network says nothing about people.
+    Each step prints the command that does it. How the model does on phantoms says nothing about people.
     """
-    _need_libraries()
-    places = _Places(out or Path("demo" if data is None else "demo-own"))
-    settings = tuple(setting) if setting else SETTINGS
+    from pleura.cli.card import card
+    from pleura.cli.predict import predict
+    from pleura.inference.detector import Detector
+
+    detector = Detector.load(bundle)  # before any work: it may be refused
+    root = out or Path("demo" if data is None else "demo-own")
+    named = "" if bundle is None else f" --bundle {bundle}"
+    commands: list[str] = []
+    films = _phantoms(root / "phantoms", patients, commands) if data is None else _Films(data, {})
     started = time.monotonic()
-    source = data or places.phantoms
-    commands = _films_to_dataset(source, places, patients=None if data else patients)
-    commands += _dataset_to_model(recipe, settings, init, places)
-    commands += _predict(places)
-    page = _page(source, commands, places, synthetic=data is None)
+    commands.append(_say(f"pleura predict {films.place}{named} --out {root / 'findings'}"))
+    predict([str(films.place)], bundle=bundle, out=root / "findings", fresh=True)
+    seconds = time.monotonic() - started
+    commands.append(_say(f"pleura card{named and f' {bundle}'} --out {root / 'card.html'}"))
+    card(bundle, out=root / "card.html")
+    page = _page(films, root, detector, commands, seconds)
     console.rule()
-    console.print(f"Done in {time.monotonic() - started:.0f} s. Look at the page: {page.resolve()}")
-
-
-def _need_libraries() -> None:
-    """Refuses before any work, rather than after the films are prepared."""
-    from pleura.cli import TRAIN_LIBRARIES
-
-    for name in TRAIN_LIBRARIES:
-        if find_spec(name) is None:
-            error = ImportError(f"No module named {name!r}", name=name)
-            raise MissingExtra.needing("the demo", "train", error)
+    console.print(f"Look at the page: {page.resolve()}")
 
 
 def _say(command: str) -> str:
@@ -84,150 +86,89 @@ def _say(command: str) -> str:
     return command
 
 
-def _films_to_dataset(source: Path, places: _Places, *, patients: int | None) -> list[str]:
+def _phantoms(place: Path, patients: int, commands: list[str]) -> _Films:
     from pleura.cli.phantom import phantom
-    from pleura.cli.prepare import prepare
-    from pleura.cli.split import split
-    from pleura.cli.verify import verify
+    from pleura.data.corpora.tables import read_run_lengths
 
-    said = []
-    if patients is not None:
-        said.append(_say(f"pleura phantom --out {source} --patients {patients}"))
-        phantom(source, patients=patients, size=FILM_SIZE)
-    said.append(_say(f"pleura prepare {source} --out {places.data}"))
-    prepare(places.data, [source])
-    said.append(_say(f"pleura split {places.data} --tune-fraction 0.2"))
-    split(places.data, tune_fraction=0.2)
-    said.append(_say(f"pleura verify {places.data} --out {places.verify}"))
-    try:
-        verify(places.data, out=places.verify)
-    except typer.Exit as outcome:
-        if outcome.exit_code:
-            raise DatasetError(
-                f"the dataset is not safe to train on; see {places.verify / 'verify.html'}"
-            ) from None
-    return said
+    commands.append(_say(f"pleura phantom --out {place} --patients {patients}"))
+    phantom(place, patients=patients, size=FILM_SIZE)
+    return _Films(place, read_run_lengths(place / TABLE))
 
 
-def _dataset_to_model(
-    recipe: str, settings: tuple[str, ...], init: str | None, places: _Places
-) -> list[str]:
-    from pleura.cli.evaluate import evaluate
-    from pleura.cli.export import Graph, export
-    from pleura.cli.preview import preview
-    from pleura.cli.train import train
-
-    changes = " ".join(settings) + (f" --init {init}" if init else "")
-    said = [_say(f"pleura preview {recipe} --data {places.data} --out {places.preview}")]
-    preview(recipe, data=places.data, out=places.preview)
-    said.append(_say(f"pleura train {recipe} {changes} --data {places.data} --out {places.run}"))
-    train(recipe, list(settings), data=places.data, out=places.run, init=init)
-    said.append(_say(f"pleura export {places.run} --graph none --out {places.bundle}"))
-    export([places.run], out=places.bundle, data=places.data, graph=Graph.none)
-    said.append(
-        _say(
-            f"pleura evaluate {places.bundle} --data {places.data} --part test "
-            f"--out {places.evaluation}"
-        )
-    )
-    evaluate(places.bundle, data=places.data, part="test", out=places.evaluation)
-    return said
-
-
-def _predict(places: _Places) -> list[str]:
-    """Predicts on files of test films, as a user would: from the files themselves."""
-    from pleura.cli.predict import predict
-
-    dataset, films = _shown_films(places)
-    roots = {corpus["name"]: Path(corpus["root"]) for corpus in dataset.description["corpora"]}
-    files = [roots[film.corpus] / film.source_path for film in films]
-    said = _say(f"pleura predict FILMS --bundle {places.bundle} --out {places.findings}")
-    predict(list(map(str, files)), bundle=places.bundle, out=places.findings, fresh=True)
-    return [said]
-
-
-def _shown_films(places: _Places) -> tuple[Dataset, list[Film]]:
-    """Test films for the page, half of them positive if there are enough."""
-    from pleura.data.split import SPLIT_FILE, Split
-
-    dataset = Dataset.open(places.data)
-    films = [dataset.by_id[i] for i in Split.load(places.data / SPLIT_FILE).part("test")]
-    chosen = [film for film in films if film.label == 1][: SHOWN // 2]
-    chosen += [film for film in films if film.label == 0][: SHOWN - len(chosen)]
-    return dataset, chosen
-
-
-def _page(source: Path, commands: list[str], places: _Places, *, synthetic: bool) -> Path:
-    """The demo's page: findings on films, numbers, curves, commands."""
-    from pleura.outputs.charts import lines
+def _page(
+    films: _Films, root: Path, detector: "Detector", commands: Sequence[str], seconds: float
+) -> Path:
+    """Counts, films with their findings, commands."""
     from pleura.outputs.html import render, write_page
     from pleura.outputs.overlay import FINDING, TRUTH
 
-    evaluation = json.loads((places.evaluation / "evaluation.json").read_text(encoding="utf-8"))
-    with (places.run / "log.csv").open(newline="", encoding="utf-8") as file:
-        log: list[dict[str, Any]] = list(csv.DictReader(file))
-    epochs = [float(row["epoch"]) for row in log]
-
-    def curve(*names: str) -> dict[str, tuple[list[float], list[float]]]:
-        return {
-            name.replace("_", " "): (epochs, [float(row[name] or "nan") for row in log])
-            for name in names
-        }
-
-    sheets = sorted(places.run.glob("tuning-*.png"))
+    judged = json.loads((root / "findings" / "findings.json").read_text(encoding="utf-8"))
     page = render(
         "demo.html.j2",
-        source=str(source),
-        synthetic=synthetic,
-        commands=commands,
-        numbers=evaluation["numbers"],
-        findings=_findings(places),
+        source=str(films.place),
+        synthetic=bool(films.labels),
+        counts=Counter(facts["decision"] for facts in judged),
+        films=len(judged),
+        seconds=seconds,
+        agreement=_agreement(films, judged),
+        findings=_findings(films, _chosen(judged), detector),
         colours=["#{:02x}{:02x}{:02x}".format(*colour) for colour in (TRUTH, FINDING)],
-        loss_chart=lines(
-            curve("train_loss", "tune_loss"), title="Loss", xlabel="epoch", ylabel="loss"
-        ),
-        score_chart=lines(
-            curve("dice_positive", "competition_dice", "all_empty_dice", "auc"),
-            title="Scores on the tuning films, at the network's size",
-            xlabel="epoch",
-            ylabel="score",
-        ),
-        sheet=_jpeg(sheets[-1]) if sheets else None,
-        preview=_jpeg(places.preview),
-        report=places.evaluation.name + "/report.html",
-        verification=places.verify.name + "/verify.html",
+        commands=commands,
     )
-    write_page(places.page, page)
-    return places.page
+    write_page(root / "index.html", page)
+    return root / "index.html"
 
 
-def _findings(places: _Places) -> list[dict[str, Any]]:
-    """The shown films with their findings: a picture with the outlines of label and finding, and facts."""
-    from pleura.inference.detector import Detector
+def _label(films: _Films, facts: Mapping[str, Any]) -> bool | None:
+    """Whether the film was made with a pneumothorax; None where nobody said."""
+    rows = films.labels.get(facts["sop_instance_uid"] or "")
+    return None if rows is None else any(row.strip() != "-1" for row in rows)
+
+
+def _agreement(films: _Films, judged: Sequence[Mapping[str, Any]]) -> dict[bool, tuple[int, int]]:
+    """Of the films labelled positive, and of those labelled negative: (so called, in all)."""
+    found: dict[bool, tuple[int, int]] = {}
+    for label, called in ((True, "positive"), (False, "negative")):
+        these = [facts["decision"] for facts in judged if _label(films, facts) is label]
+        found[label] = (these.count(called), len(these))
+    return found
+
+
+def _chosen(judged: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Films for the page: evenly spaced from the most suspicious to the least, the declined last."""
+    ranked = sorted(judged, key=lambda facts: -(facts["probability"] or 0.0))
+    if len(ranked) <= SHOWN:
+        return ranked
+    places = np.linspace(0, len(ranked) - 1, SHOWN).round().astype(int)
+    return [ranked[i] for i in places]
+
+
+def _findings(
+    films: _Films, chosen: Sequence[Mapping[str, Any]], detector: "Detector"
+) -> list[dict[str, Any]]:
+    """Films with the outlines of label and finding, and the facts."""
     from pleura.outputs.html import jpeg_uri
     from pleura.outputs.measures import words
     from pleura.outputs.overlay import overlay
+    from pleura.read import read
 
-    dataset, films = _shown_films(places)
-    detector = Detector.load(places.bundle)
     shown = []
-    for film in films:
-        radiograph = dataset.radiograph(film)
-        finding = detector(radiograph)
-        picture = overlay(radiograph, finding, dataset.mask(film), PICTURE_PX, caption=False)
-        located = finding.lung_fields is not None
-        sizes = [words(extent) for extent in finding.extents] if located else []
-        told = {"picture": jpeg_uri(picture), "label": film.label, "sizes": sizes}
+    for facts in chosen:
+        film = read(Path(facts["file"]))
+        finding = detector(film)
+        truth = _mask(films, facts, film.shape)
+        picture = overlay(film, finding, truth, PICTURE_PX, caption=False)
+        sizes = [words(extent) for extent in finding.extents if finding.lung_fields is not None]
+        told = {"picture": jpeg_uri(picture), "label": _label(films, facts), "sizes": sizes}
         shown.append({**told, **finding.facts()})
     return shown
 
 
-def _jpeg(path: Path) -> str:
-    """A picture file as a smaller one inside a page."""
-    import cv2
-    import numpy as np
+def _mask(
+    films: _Films, facts: Mapping[str, Any], shape: tuple[int, int]
+) -> NDArray[np.bool_] | None:
+    from pleura.read.rle import decode_rle
 
-    from pleura.outputs.html import jpeg_uri
-
-    image = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), np.uint8)
-    return jpeg_uri(image, 80)
+    rows = films.labels.get(facts["sop_instance_uid"] or "", ())
+    masks = [decode_rle(row, shape) for row in rows if row.strip() != "-1"]
+    return np.logical_or.reduce(masks) if masks else None
