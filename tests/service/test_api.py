@@ -20,6 +20,8 @@ from pleura.inference.detector import Detector
 from pleura.read import read
 from pleura.read.viewing import read_for_viewing
 
+BLANK = cv2.imencode(".png", np.full((200, 200), 9, np.uint8))[1].tobytes()
+
 
 def grey(data: bytes) -> np.ndarray[Any, Any]:
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
@@ -127,7 +129,7 @@ def test_a_zip_is_its_films(served: Served) -> None:
 
 
 def test_a_declined_film_says_why(served: Served) -> None:
-    (film,) = served.judged(cv2.imencode(".png", np.full((200, 200), 9, np.uint8))[1].tobytes())
+    (film,) = served.judged(BLANK)
     assert (film["state"], film["probability"]) == ("declined", None)
     assert film["reason"].startswith("The film is blank")
     assert film["pictures"] == ["thumbnail", "overlay"]
@@ -135,7 +137,7 @@ def test_a_declined_film_says_why(served: Served) -> None:
 
 
 def test_the_worklist_sorts_filters_and_pages(served: Served, found: list[dict[str, Any]]) -> None:
-    served.judged(*[png(seed) for seed in range(10, 16)])
+    served.judged(BLANK, *[png(seed) for seed in range(10, 16)])
     whole = served.json("/v1/films?limit=500")["films"]
     rank = {"positive": 0, "declined": 1, "failed": 2, "negative": 3}
     keys = [(rank[film["state"]], -(film["probability"] or 0)) for film in whole]
@@ -162,6 +164,29 @@ def test_the_worklist_sorts_filters_and_pages(served: Served, found: list[dict[s
     ]
     assert served.json("/v1/films?q=%25")["total"] == 0  # a word, not a pattern
     assert served.json("/v1/films?min_probability=1")["total"] == 0
+
+
+def test_a_threshold_is_tried_on_the_worklist(served: Served, found: list[dict[str, Any]]) -> None:
+    job = found[0]["job"]
+    films = served.json(f"/v1/films?job={job}")["films"]
+    assert {film["state"]: film["has_regions"] for film in films} == {
+        "positive": True,
+        "negative": True,
+    }
+    positive = sum(film["state"] == "positive" for film in films)
+    numbers = {"judged": 4, "positive": positive, "unknown": 0}
+    everything = served.json(f"/v1/threshold?presence=0&job={job}")
+    assert everything == numbers | {
+        "presence": 0.0, "would": 4, "gained": 4 - positive, "lost": 0
+    }  # fmt: skip
+    assert served.json(f"/v1/threshold?presence=1&job={job}")["lost"] == positive
+    changed = served.json(f"/v1/films?changes_at=0&job={job}")
+    assert {film["state"] for film in changed["films"]} == {"negative"}
+    assert changed["total"] == 4 - positive
+    again = served.json(f"/v1/films?job={job}")["films"]
+    assert again == films
+    for query in ("", "?presence=2", "?presence=nan"):
+        assert served.get(f"/v1/threshold{query}").status_code == 422
 
 
 def test_read_marks(served: Served, found: list[dict[str, Any]]) -> None:

@@ -26,7 +26,7 @@ from pleura.service.jobs import Turns
 from pleura.service.judging import MAX_DEATHS
 from pleura.service.problems import Refused
 from pleura.service.store import Arrival, Judged, Store, film_id_of, suspicion
-from pleura.service.worklist import Query, page
+from pleura.service.worklist import Query, at_threshold, page
 
 
 def test_kill_9_in_the_middle_of_a_batch_loses_nothing(serve: Callable[..., Served]) -> None:
@@ -315,6 +315,40 @@ def test_pages_hold_while_films_come(store: Store) -> None:
     second = page(store, Query(limit=4, cursor=first.next))
     assert [row["probability"] for row in second.rows] == [0.4, 0.3, 0.2, 0.1]
     assert (second.total, page(store, Query(limit=4, cursor=second.next)).next) == (10, None)
+
+
+def test_what_another_presence_threshold_would_change(store: Store) -> None:
+    # state, probability, regions; the model's own threshold is 0.5
+    told = [
+        ("positive", 0.9, True),
+        ("positive", 0.6, True),
+        ("negative", 0.7, False),  # suspected, and nothing to draw
+        ("negative", 0.45, True),
+        ("negative", 0.45, None),  # a cascade made no map of it
+        ("negative", 0.1, True),
+        ("declined", None, None),
+    ]
+    films = [arrival(store, bytes([n])) for n in range(8)]
+    store.receive(films, [])
+    for film, (state, probability, regions) in zip(films, told, strict=False):
+        store.judge(film.id, judged(state, probability, has_regions=regions))
+
+    def at(presence: float, **query: Any) -> tuple[int, ...]:
+        return tuple(at_threshold(store, Query(**query), presence).values())
+
+    # judged, positive, would, gained, lost, unknown
+    assert at(0.5) == (6, 2, 2, 0, 0, 0)
+    assert at(0.45) == (6, 2, 3, 1, 0, 1)
+    assert at(0.0) == (6, 2, 4, 2, 0, 1)
+    assert at(0.8) == (6, 2, 1, 0, 1, 0)
+    assert at(1.0) == (6, 2, 0, 0, 2, 0)
+    assert at(0.0, states=["negative"]) == (4, 0, 2, 2, 0, 1)
+    assert at(0.0, states=["waiting"]) == (0, 0, 0, 0, 0, 0)
+    changed = page(store, Query(changes_at=0.8)).rows
+    assert [row["probability"] for row in changed] == [0.6]
+    assert page(store, Query(changes_at=0.0)).total == 2
+    assert page(store, Query(changes_at=0.5)).total == 0
+    assert store.counts()["positive"] == 2  # nothing was changed
 
 
 def test_retention_spares_what_was_corrected(store: Store, tmp_path: Path) -> None:

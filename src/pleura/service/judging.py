@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from pleura.errors import PleuraError, ReadError
+from pleura.finding import Finding
 from pleura.inference.detector import Detector
+from pleura.inference.postprocess import OperatingPoint, draw_mask
 from pleura.radiograph import Radiograph
 from pleura.read import Limits
 from pleura.service.decoder import mask_png
@@ -108,6 +110,7 @@ class Judge:
                 "side": finding.side,
                 "area_fraction": finding.area_fraction,
                 "area_mm2": finding.area_mm2,
+                "has_regions": _has_regions(finding, self._detector.manifest.operating_point),
             }
             return Judged(
                 finding.decision,
@@ -117,6 +120,15 @@ class Judge:
                 finding_facts(finding),
                 self._point,
             )
+
+
+def _has_regions(finding: Finding, point: OperatingPoint) -> bool | None:
+    """Whether there are regions to draw, were the film suspected; None where there is no map to say so."""
+    if finding.decision == "positive":
+        return True
+    if finding.probability_map is None:
+        return None
+    return bool(draw_mask(finding.probability_map, point).any())
 
 
 def film_from(facts: dict[str, Any], pixels: bytes) -> Radiograph:

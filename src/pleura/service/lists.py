@@ -1,12 +1,13 @@
 """Routes: the worklist, uploads, studies."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from pleura.service import schemas, worklist
-from pleura.service.parameters import Cursor, Id, JobId, Limit, Share, StudyId, Words, job_facts
+from pleura.service.parameters import Cursor, Filters, JobId, Limit, StudyId, Words, job_facts
 from pleura.service.problems import Refused
 from pleura.service.running import Running
 
@@ -19,30 +20,16 @@ def routes(running: Running) -> APIRouter:
     @router.get("/films", response_model=schemas.Films, tags=["films"])
     def films(
         request: Request,
+        filters: Filters,
         sort: Literal["suspicion", "received", "name", "age", "read"] = "suspicion",
         order: Literal["usual", "reversed"] = "usual",
-        state: Annotated[list[schemas.State] | None, Query(max_length=10)] = None,
-        view: Annotated[
-            list[schemas.View | Literal["unknown"]] | None, Query(max_length=10)
-        ] = None,
-        unread: bool | None = None,
-        corrected: bool | None = None,
-        verdict: schemas.Verdict | None = None,
-        side: schemas.Side | None = None,
-        min_probability: Share = None,
-        max_probability: Share = None,
-        q: Words = "",
-        job: Id = None,
-        study: Id = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> dict[str, Any]:
         """The worklist."""
-        query = worklist.Query(
-            sort=sort, reversed=order == "reversed", limit=limit, cursor=cursor, states=state or (),
-            views=view or (), unread=unread, corrected=corrected, verdict=verdict, side=side,
-            min_probability=min_probability, max_probability=max_probability, words=q, job=job, study=study,
-        )  # fmt: skip
+        query = replace(
+            filters, sort=sort, reversed=order == "reversed", limit=limit, cursor=cursor
+        )
         revision = store.revision  # before the rows: what changes meanwhile is told again
         found = worklist.page(store, query)
         audit.note(request.state.identity, "listed", f"{len(found.rows)} films")
@@ -53,6 +40,13 @@ def routes(running: Running) -> APIRouter:
             "counts": store.counts(),
             "revision": revision,
         }
+
+    @router.get("/threshold", response_model=schemas.AtThreshold, tags=["films"])
+    def threshold(
+        filters: Filters, presence: Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)]
+    ) -> dict[str, Any]:
+        """What another presence threshold would change in the worklist; it changes nothing."""
+        return {"presence": presence, **worklist.at_threshold(store, filters, presence)}
 
     @router.get("/jobs/{job}", response_model=schemas.Job, tags=["films"])
     def job(job: JobId) -> dict[str, Any]:

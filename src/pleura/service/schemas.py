@@ -38,6 +38,7 @@ class Summary(_Given):
     reason: str | None
     probability: Fraction | None
     calibrated: bool | None
+    has_regions: bool | None
     side: Side | None
     area_fraction: float | None
     area_mm2: float | None
@@ -72,6 +73,18 @@ class Films(_Given):
     total: int
     counts: Counts
     revision: int
+
+
+class AtThreshold(_Given):
+    """What another presence threshold would change."""
+
+    presence: Fraction
+    judged: int
+    positive: int
+    would: int
+    gained: int
+    lost: int
+    unknown: int
 
 
 class Window(_Given):

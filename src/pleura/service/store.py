@@ -23,7 +23,8 @@ MOST_REFUSED = 1000
 _ID_CHARACTERS = 32
 _COLUMNS = (
     "side", "area_fraction", "area_mm2", "study", "study_instance_uid", "study_date", "patient_id", "view",
-    "age_years", "sex", "modality", "rows", "columns", "probability", "calibrated", "reason", "state",
+    "age_years", "sex", "modality", "rows", "columns", "probability", "calibrated", "has_regions", "reason",
+    "state",
 )  # fmt: skip
 
 

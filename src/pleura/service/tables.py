@@ -9,11 +9,11 @@ from typing import Any
 
 from pleura.errors import ServiceError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-INSERT INTO meta VALUES ('format', 1), ('revision', 0);
+INSERT INTO meta VALUES ('format', 2), ('revision', 0);
 CREATE TABLE films (
     id TEXT PRIMARY KEY,            -- the first half of its content's SHA-256, hex
     revision INTEGER NOT NULL,      -- of the whole store, when it last changed
@@ -26,6 +26,7 @@ CREATE TABLE films (
     reason TEXT,
     suspicion REAL NOT NULL DEFAULT -1,
     probability REAL, calibrated INTEGER,
+    has_regions INTEGER,            -- to draw, were it suspected; NULL where no map was made
     side TEXT, area_fraction REAL, area_mm2 REAL,
     study TEXT NOT NULL, study_instance_uid TEXT, study_date TEXT,
     patient_id TEXT, view TEXT, age_years REAL, sex TEXT, modality TEXT,

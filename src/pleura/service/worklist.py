@@ -21,6 +21,9 @@ SORTS: Mapping[str, tuple[str, ...]] = {
 }
 _MOST_WORDS = 10
 
+_JUDGED = "state IN ('positive', 'negative')"
+_POSITIVE_AT = "(coalesce(has_regions, 0) AND probability >= ?)"
+
 
 class Page(NamedTuple):
     """Rows, where the next ones start (None: there are none), and how many there are in all."""
@@ -49,6 +52,7 @@ class Query:
     words: str = ""
     job: str | None = None
     study: str | None = None
+    changes_at: float | None = None
 
 
 def page(store: Store, query: Query) -> Page:
@@ -80,6 +84,32 @@ def page(store: Store, query: Query) -> Page:
     return Page(rows, following, total)
 
 
+def at_threshold(store: Store, query: Query, presence: float) -> dict[str, int]:
+    """How many of the films that `query` finds would be positive from another presence threshold on.
+
+    Args:
+        store: of the films; nothing in it is changed.
+        query: its order and page do not matter.
+        presence: in the units of `probability`.
+
+    Returns:
+        `judged` films; those `positive` now, and those that `would` be; those `gained` and `lost`; those of
+        which it is `unknown`, since no map was made of them.
+    """
+    where, values = _filter(query)
+    row = store.database.rows(
+        "SELECT count(*) AS judged, total(positive) AS positive, total(would) AS would, "
+        "total(would > positive) AS gained, total(would < positive) AS lost, total(unknown) AS unknown "
+        f"FROM (SELECT state = 'positive' AS positive, {_POSITIVE_AT} AS would, "
+        "has_regions IS NULL AND probability >= ? AS unknown "
+        f"FROM films WHERE {_JUDGED} AND {where})",
+        presence,
+        presence,
+        *values,
+    )[0]
+    return {name: int(row[name]) for name in row.keys()}  # noqa: SIM118 - a row of sqlite3 iterates over its values
+
+
 def _filter(query: Query) -> tuple[str, list[Any]]:
     """An SQL condition of fixed words, and the values for its question marks."""
     parts: list[str] = ["1"]
@@ -102,6 +132,7 @@ def _filter(query: Query) -> tuple[str, list[Any]]:
         ("probability >= ?", query.min_probability),
         ("probability <= ?", query.max_probability),
         ("study = ?", query.study),
+        (f"{_JUDGED} AND {_POSITIVE_AT} != (state = 'positive')", query.changes_at),
         ("id IN (SELECT film FROM job_films WHERE job_films.job = ?)", query.job),
     ):
         if value is not None:
@@ -136,9 +167,14 @@ def summary(row: sqlite3.Row) -> dict[str, Any]:
     return {
         **{name: row[name] for name in _SUMMARY},
         "received": moment(row["received"]),
-        "calibrated": None if row["calibrated"] is None else bool(row["calibrated"]),
+        "calibrated": _whether(row["calibrated"]),
+        "has_regions": _whether(row["has_regions"]),
         "read": bool(row["read"]),
     }
+
+
+def _whether(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
 
 
 _SUMMARY = (
