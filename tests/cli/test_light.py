@@ -21,7 +21,8 @@ from pleura.read.rle import encode_rle
 
 ROOT = Path(__file__).parents[2]
 # The command line's own library may bring pydantic, and not work without it.
-BLOCKED = sorted(set(TRAIN_LIBRARIES) - {"pydantic"})
+CODECS = {"gdcm", "openjpeg", "pylibjpeg", "jpeg_ls"}  # those of the extra `dev`
+BLOCKED = sorted(set(TRAIN_LIBRARIES) - {"pydantic"} | CODECS)
 LIGHT = f"""
 import sys
 for name in {BLOCKED!r}:
@@ -87,7 +88,7 @@ NEED = {
 }
 WORK = {
     "serve": ["serve", "--store", "store", "--check-audit"],
-    "phantom": ["phantom", "--out", "ph", "--patients", "3", "--size", "64"],
+    "phantom": ["phantom", "--out", "ph", "--patients", "15", "--size", "64"],
     "prepare": ["prepare", "data/images", "--out", "prepared", "--unmasked", "negative"],
     "verify": ["verify", "data", "--out", "v"],
     "preview": ["preview", "light", "--data", "data"],

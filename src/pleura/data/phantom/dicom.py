@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import NAMESPACE_OID, uuid5
 
 import cv2
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -139,6 +140,12 @@ def _set_pixels(ds: Dataset, pixels: NDArray[np.float32], kind: Kind) -> None:
         ds.LossyImageCompressionRatio = f"{stored.nbytes / jpeg.nbytes:.2f}"
         ds.LossyImageCompressionMethod = "ISO_10918_1"
         ds.PixelData = encapsulate([jpeg.tobytes()])
+        ds["PixelData"].VR = "OB"
+    elif kind.transfer_syntax == JPEG2000Lossless:
+        stream = imagecodecs.jpeg2k_encode(
+            stored, level=0, reversible=True, codecformat="j2k", bitspersample=kind.bits
+        )
+        ds.PixelData = encapsulate([stream])
         ds["PixelData"].VR = "OB"
     elif kind.transfer_syntax == ExplicitVRLittleEndian:
         ds.PixelData = stored.astype("<u2").tobytes()
