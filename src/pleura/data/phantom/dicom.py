@@ -145,7 +145,7 @@ def _set_pixels(ds: Dataset, pixels: NDArray[np.float32], kind: Kind) -> None:
         stream = imagecodecs.jpeg2k_encode(
             stored, level=0, reversible=True, codecformat="j2k", bitspersample=kind.bits
         )
-        ds.PixelData = encapsulate([stream])
+        ds.PixelData = encapsulate([bytes(stream)])
         ds["PixelData"].VR = "OB"
     elif kind.transfer_syntax == ExplicitVRLittleEndian:
         ds.PixelData = stored.astype("<u2").tobytes()
