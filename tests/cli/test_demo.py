@@ -85,7 +85,7 @@ def test_own_films_have_a_folder_of_their_own_and_no_labels(bundle: Path, here: 
     done = runner.invoke(app, ["demo", "-b", str(bundle), "--data", "films"])
     assert done.exit_code == 0, done.output
     page = (here / "demo-own" / "index.html").read_text(encoding="utf-8")
-    assert page.count("<figure>") == min(18, len(films))
+    assert page.count("<figure>") == min(16, len(films))
     assert "phantom" not in page
     assert "made with" not in page
     assert f"of {len(films)} films" in page

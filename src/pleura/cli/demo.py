@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pleura.inference.detector import Detector
 
 PATIENTS, FILM_SIZE = 24, 512
-SHOWN, PICTURE_PX = 18, 448
+SHOWN, PICTURE_PX = 16, 448
 TABLE = "train-rle.csv"
 
 
@@ -135,12 +135,13 @@ def _agreement(films: _Films, judged: Sequence[Mapping[str, Any]]) -> dict[bool,
 
 
 def _chosen(judged: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Films for the page: evenly spaced from the most suspicious to the least, the declined last."""
+    """Films for the page: the most suspicious, and as many of the rest, evenly spaced; the declined last."""
     ranked = sorted(judged, key=lambda facts: -(facts["probability"] or 0.0))
     if len(ranked) <= SHOWN:
         return ranked
-    places = np.linspace(0, len(ranked) - 1, SHOWN).round().astype(int)
-    return [ranked[i] for i in places]
+    first = SHOWN // 2
+    rest = np.linspace(first, len(ranked) - 1, SHOWN - first).round().astype(int)
+    return ranked[:first] + [ranked[i] for i in rest]
 
 
 def _findings(
