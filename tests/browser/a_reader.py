@@ -59,3 +59,22 @@ def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> Non
     page.mouse.move((x0 + x1) / 2, (y0 + y1) / 2)
     page.mouse.move(x1, y1)
     page.mouse.up()
+
+
+def touch(page: Any, *steps: list[tuple[float, float]]) -> None:
+    """Puts fingers on the stage, moves and lifts them: places of each, in CSS pixels of the stage."""
+    box = page.locator("#stage").bounding_box()
+    session = page.context.new_cdp_session(page)
+
+    def send(kind: str, fingers: list[tuple[float, float]]) -> None:
+        points = [
+            {"x": box["x"] + x, "y": box["y"] + y, "id": n} for n, (x, y) in enumerate(fingers)
+        ]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    down = 0
+    for fingers in steps:
+        send("touchStart" if len(fingers) > down else "touchMove", fingers)
+        down = len(fingers)
+    send("touchEnd", [])
+    session.detach()

@@ -72,7 +72,17 @@ def _served(bundle: Path, root: Path, token: str | None = None) -> Iterator[str]
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
     """The viewer in a browser that knows nothing yet; it must ask nobody else, and complain of nothing."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    yield from _opened(browser, address, viewport={"width": 1280, "height": 800})
+
+
+@pytest.fixture
+def phone(browser: Any, address: str) -> Iterator[Any]:
+    """The same, held in one hand."""
+    yield from _opened(browser, address, viewport={"width": 390, "height": 844}, has_touch=True)
+
+
+def _opened(browser: Any, address: str, **how: Any) -> Iterator[Any]:
+    context = browser.new_context(accept_downloads=True, **how)
     context.set_default_timeout(30_000)
     opened = context.new_page()
     complaints: list[str] = []

@@ -1,6 +1,7 @@
 """The viewer in a real browser, against a real service."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from a_reader import COLUMNS, ROWS, TOKEN, drag, drawn, film, open_film, pixels, upload
+from a_reader import COLUMNS, ROWS, TOKEN, drag, drawn, film, open_film, pixels, touch, upload
 from typer.testing import CliRunner
 
 from pleura.cli import app
 from pleura.data.dataset import Dataset
 
 pytestmark = pytest.mark.slow
-AMBER, CYAN = (255, 176, 32), (64, 208, 255)
+AMBER, CYAN, LILAC = (255, 176, 32), (64, 208, 255), (190, 160, 255)
 
 
 def coloured(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
@@ -144,6 +145,117 @@ def test_a_threshold_that_is_tried_says_what_would_change(page: Any) -> None:
     page.get_by_text("The model's own is 0.50.").wait_for()
 
 
+def test_a_threshold_is_tried_on_the_whole_list(page: Any, address: str) -> None:
+    upload(
+        page,
+        ("sought-1.png", film(61)),
+        ("sought-2.png", film(62)),
+        ("dull.png", film(63, bright=False)),
+    )
+    page.get_by_label("Search films").fill("sought")
+    page.locator(".total", has_text="2 films").wait_for()
+    page.locator(".badge", has_text="Suspected").nth(1).wait_for()
+    before = decisions(page, address)
+    page.locator("#stage").focus()
+    page.keyboard.press("p")
+    page.get_by_text("Nothing tried here is kept.").wait_for()
+    assert page.evaluate("document.activeElement.id") == "presence"
+    page.keyboard.press("End")
+    page.get_by_text("0 of 2 films would be suspected, now 2 (2 fewer).").wait_for()
+    assert page.locator(".would").all_text_contents() == ["not suspected"] * 2
+    page.get_by_role("button", name="Only those that change").click()
+    page.locator(".total", has_text="2 films").wait_for()
+    page.get_by_label("What if suspected began at").press("Home")
+    page.locator(".total", has_text="0 films").wait_for()
+    page.get_by_text("2 of 2 films would be suspected, now 2.").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".total", has_text="2 films").wait_for()
+    assert page.locator(".trial, .would").count() == 0
+    assert decisions(page, address) == before
+
+
+def decisions(page: Any, address: str) -> list[tuple[str, str, float]]:
+    films = page.request.get(f"{address}/v1/films?q=sought").json()["films"]
+    return [(film["state"], film["reason"], film["probability"]) for film in films]
+
+
+def test_lungs_are_drawn_once_they_are_asked_for(page: Any) -> None:
+    labels = np.zeros((ROWS, COLUMNS), np.uint8)
+    labels[100:300, 40:120], labels[100:300, 200:280] = 1, 2
+    asked = []
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.url)
+        route.fulfill(body=cv2.imencode(".png", labels)[1].tobytes(), content_type="image/png")
+
+    def add(route: Any) -> None:  # the model of these tests locates no lungs
+        facts = route.fetch().json()
+        route.fulfill(json=facts | {"pictures": [*facts["pictures"], "lungs"]})
+
+    page.route(re.compile("/v1/films/[0-9a-f]+$"), add)
+    page.route("**/lungs", answer)
+    upload(page, ("breathing.png", film(71)))
+    drawn(page, "breathing.png")
+    page.locator(".lesions li").wait_for()
+    assert asked == []
+    assert coloured(pixels(page, "canvas.layer"), LILAC) == 0
+    page.keyboard.press("l")
+    page.get_by_role("checkbox", name="Lungs").and_(page.locator(":checked")).wait_for()
+    page.wait_for_timeout(300)
+    assert coloured(pixels(page, "canvas.layer"), LILAC) > 300
+    page.get_by_role("checkbox", name="Lungs").uncheck()
+    assert coloured(pixels(page, "canvas.layer"), LILAC) == 0
+    assert len(asked) == 1
+
+
+def test_fingers_move_and_zoom_the_film(phone: Any) -> None:
+    upload(phone, ("touched.png", film(81)))
+    drawn(phone, "touched.png")
+
+    def scale() -> float:
+        text = phone.locator(".corner.bottom.right .numbers").inner_text()
+        return float(text.split(" %")[0])
+
+    def window() -> str:
+        return str(phone.locator(".corner.bottom.left .numbers").inner_text())
+
+    whole, own = scale(), window()
+    touch(phone, [(150, 300)], [(150, 300), (250, 300)], [(100, 300), (300, 300)])
+    assert scale() == pytest.approx(2 * whole, abs=1.5)
+    assert window() == own  # the first finger alone did not set it
+    still = pixels(phone)
+    touch(phone, [(100, 300), (200, 300)], [(100, 340), (200, 340)])
+    moved = pixels(phone)
+    np.testing.assert_array_equal(moved[240:600], still[200:560])  # 40 px down
+    assert scale() == pytest.approx(2 * whole, abs=1.5)
+    touch(phone, [(100, 300)], [(180, 300)])
+    assert window() != own
+
+    phone.get_by_role("button", name="Measure a length").click()
+    touch(phone, [(100, 300)], [(200, 400)])
+    remove = phone.get_by_role("button", name="Remove the measurements")
+    remove.click()
+    touch(phone, [(100, 300)], [(110, 300)], [(110, 300), (200, 300)], [(90, 300), (220, 300)])
+    assert remove.count() == 0  # it was a pinch, not a length
+
+
+def test_a_second_finger_takes_back_what_the_first_drew(phone: Any) -> None:
+    upload(phone, ("painted.png", film(91)))
+    drawn(phone, "painted.png")
+    phone.get_by_role("button", name="Brush: correct the mask").click()
+    phone.get_by_role("button", name="Finding", exact=True).click()
+    area = phone.locator("output.area")
+    before = area.inner_text()
+    phone.get_by_role("button", name="Image", exact=True).click()
+    touch(phone, [(60, 400)], [(90, 420)], [(90, 420), (200, 420)], [(80, 420), (210, 420)])
+    assert area.text_content() == before
+    touch(phone, [(60, 400)], [(120, 440)])
+    assert area.text_content() != before
+    phone.get_by_role("button", name="Finding", exact=True).click()
+    phone.get_by_role("button", name="Save the mask").click()
+    phone.get_by_text("Saved: the mask as you drew it.").wait_for()
+
+
 def test_a_thousand_films_scroll(page: Any, address: str) -> None:
     upload(page, ("scrolled.png", film(31)))
     page.locator(".row", has_text="scrolled.png").wait_for()
@@ -217,6 +329,11 @@ def test_nothing_serious_found_by_axe(page: Any) -> None:
     page.keyboard.press("b")
     assert problems(page, source) == []
     page.keyboard.press("Escape")
+    page.keyboard.press("p")
+    page.get_by_text("Nothing tried here is kept.").wait_for()
+    assert problems(page, source) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert problems(page, source) == []
     page.keyboard.press("?")
     page.get_by_role("dialog").wait_for()
     assert problems(page, source) == []

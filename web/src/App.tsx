@@ -23,11 +23,20 @@ import { ModelDialog } from "./ui/ModelDialog";
 import { SignInDialog } from "./ui/SignInDialog";
 
 type Shown = "help" | "model" | null;
+type Pane = "list" | "film" | "finding";
+
+const PANES: [Pane, string][] = [
+  ["list", "Films"],
+  ["film", "Image"],
+  ["finding", "Finding"],
+];
 
 const NOTICE =
   "Research software. Not a medical device: never use it to diagnose, treat or triage a patient.";
 
 const shown = signal<Shown>(null);
+/** The one part that narrow screens show. */
+const pane = signal<Pane>("list");
 
 async function start(): Promise<void> {
   if (!(await introduce())) return;
@@ -50,15 +59,17 @@ export function App() {
   }, []);
   useEffect(() => {
     if (opened.value) history.replaceState(null, "", `#film=${opened.value}`);
+    pane.value = opened.value ? "film" : "list";
   }, [opened.value]);
   return (
     <>
       <Header />
-      <div class="room">
+      <div class="room" data-pane={pane.value}>
         <Worklist />
         <FilmView />
         <Panel />
       </div>
+      <Panes />
       <footer class="notice">{service.value?.notice ?? NOTICE}</footer>
       <Messages />
       <DropZone />
@@ -66,6 +77,26 @@ export function App() {
       {shown.value === "model" && card.value && <ModelDialog card={card.value} onClose={close} />}
       {mustSignIn.value && <SignInDialog onDone={start} />}
     </>
+  );
+}
+
+/** On narrow screens, where one part is seen at a time: which. */
+function Panes() {
+  return (
+    <nav class="panes" aria-label="Parts of the page">
+      {PANES.map(([name, label]) => (
+        <button
+          key={name}
+          type="button"
+          aria-pressed={pane.value === name}
+          onClick={() => {
+            pane.value = name;
+          }}
+        >
+          {label}
+        </button>
+      ))}
+    </nav>
   );
 }
 
@@ -97,7 +128,9 @@ function Header() {
       <span class="spring" />
       {service.value?.deidentify && <span class="fact">De-identifies uploads</span>}
       <span class={`fact live ${live.value ? "on" : "off"}`} role="status">
-        {live.value ? "Live" : loaded.value ? "Reconnecting" : "Connecting"}
+        <span class="word">
+          {live.value ? "Live" : loaded.value ? "Reconnecting" : "Connecting"}
+        </span>
       </span>
       {card.value && (
         <button
@@ -108,7 +141,10 @@ function Header() {
             shown.value = "model";
           }}
         >
-          <Icon of={Info} size={16} /> {card.value.name} {card.value.version}
+          <Icon of={Info} size={16} />
+          <span class="word">
+            {card.value.name} {card.value.version}
+          </span>
         </button>
       )}
       <a
@@ -117,11 +153,11 @@ function Header() {
         download
         title="All corrected films as a corpus (zip)"
       >
-        <Icon of={Download} size={16} /> Export corrections
+        <Icon of={Download} size={16} /> <span class="word">Export corrections</span>
       </a>
       {service.value?.needs_token && (
         <button type="button" class="plain" onClick={signOut}>
-          <Icon of={LogOut} size={16} /> Sign out
+          <Icon of={LogOut} size={16} /> <span class="word">Sign out</span>
         </button>
       )}
       <IconButton icon={Keyboard} label="Keys" shortcut="?" onClick={help.toggle} />

@@ -2,9 +2,10 @@
 
 import { fullResolution } from "./film/actions";
 import * as correction from "./state/correction";
-import { film, markRead, open, opened, picture } from "./state/film";
+import { film, markRead, open, opened, picture, toggleLungs } from "./state/film";
 import { neighbour, nextUnread } from "./state/query";
 import { set, settings } from "./state/settings";
+import { endTrial, toggleTrial, trying } from "./state/trial";
 import * as view from "./state/view";
 import { rows } from "./state/worklist";
 
@@ -36,6 +37,7 @@ export const GROUPS: Group[] = [
         run: () => openRow(nextUnread(rows.value, opened.value)?.id),
       },
       { keys: ["u"], does: "Mark read or unread", run: toggleRead },
+      { keys: ["p"], does: "Try another threshold on the list", run: tryOnList },
       { keys: ["/"], does: "Search", run: () => focus("search") },
     ],
   },
@@ -66,6 +68,7 @@ export const GROUPS: Group[] = [
     keys: [
       { keys: ["c"], does: "Contour", run: () => set({ contour: !settings.value.contour }) },
       { keys: ["t"], does: "Heat map", run: () => set({ heat: !settings.value.heat }) },
+      { keys: ["l"], does: "Lungs", run: () => void toggleLungs() },
       { keys: [" "], does: "All overlays away, and back", run: () => flip(view.overlaysHidden) },
       { keys: [","], does: "Lower pixel threshold", run: () => tryThreshold(-0.05) },
       { keys: ["."], does: "Higher pixel threshold", run: () => tryThreshold(0.05) },
@@ -87,7 +90,7 @@ export const GROUPS: Group[] = [
       { keys: ["Ctrl+z"], does: "Undo", run: correction.undo },
       { keys: ["Ctrl+y", "Ctrl+Shift+z"], does: "Redo", run: correction.redo },
       { keys: ["Ctrl+s"], does: "Save the mask", run: () => void correction.save("corrected") },
-      { keys: ["Escape"], does: "Drop the drawing or the tried threshold", run: leave },
+      { keys: ["Escape"], does: "Drop the drawing or what is tried", run: leave },
     ],
   },
   { title: "Help", keys: [{ keys: ["?"], does: "This list", run: () => help.toggle() }] },
@@ -142,6 +145,11 @@ function focus(id: string): void {
   document.getElementById(id)?.focus();
 }
 
+function tryOnList(): void {
+  toggleTrial();
+  if (trying.value) requestAnimationFrame(() => focus("presence")); // once it is drawn
+}
+
 function take(tool: view.Tool): void {
   if (!picture.value) return;
   view.tool.value = tool;
@@ -180,5 +188,6 @@ function unlessDrawing(run: () => Promise<void>): void {
 
 function leave(): void {
   if (correction.editing.value) correction.abandon();
-  else view.tried.value = null;
+  else if (view.tried.value !== null) view.tried.value = null;
+  else endTrial();
 }

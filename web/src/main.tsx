@@ -2,6 +2,7 @@ import "./styles/base.css";
 import "./styles/list.css";
 import "./styles/film.css";
 import "./styles/panel.css";
+import "./styles/narrow.css";
 
 import { render } from "preact";
 

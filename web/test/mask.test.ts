@@ -74,6 +74,18 @@ describe("a mask under correction", () => {
     expect(mask.canUndo).toBe(false);
   });
 
+  it("takes back a stroke that is not meant, and nothing before it", () => {
+    const mask = new Mask(6, 1);
+    stroke(mask, 0.5, 0.5, 0.5, 0.5, 0.4);
+    mask.begin();
+    mask.line(2.5, 0.5, 4.5, 0.5, 0.4, true);
+    expect(mask.cancel()).toEqual({ left: 2, top: 0, right: 5, bottom: 1 });
+    expect(inside(mask)).toEqual([0]);
+    mask.undo();
+    expect(inside(mask)).toEqual([]);
+    expect(mask.cancel()).toBeNull();
+  });
+
   it("replaces everything as one step", () => {
     const mask = new Mask(2, 1, Uint8Array.from([255, 255]));
     mask.replace(new Uint8Array(2));

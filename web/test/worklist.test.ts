@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { Summary } from "../src/api/types";
 import { reveal, slice } from "../src/list/virtual";
-import { facts, score, shortened, verdict } from "../src/list/words";
+import { facts, parted, score, verdict } from "../src/list/words";
 import {
   EVERYTHING,
   isFiltered,
@@ -24,6 +24,7 @@ function film(id: string, change: Partial<Summary> = {}): Summary {
     reason: null,
     probability: 0.123,
     calibrated: true,
+    has_regions: false,
     side: null,
     area_fraction: 0,
     area_mm2: null,
@@ -72,8 +73,14 @@ describe("the query", () => {
       words: " P-1 ",
     };
     expect(parameters(some, 100, "next").toString()).toBe(
-      "sort=suspicion&limit=100&state=positive&state=declined&q=P-1&cursor=next",
+      "state=positive&state=declined&q=P-1&sort=suspicion&limit=100&cursor=next",
     );
+  });
+
+  it("asks for films that would change sides", () => {
+    const query = parameters({ ...EVERYTHING, changesAt: 0 }, 200);
+    expect(query.get("changes_at")).toBe("0");
+    expect(isFiltered({ ...EVERYTHING, changesAt: 0 })).toBe(true);
   });
 
   it("is a filter only where something is left out", () => {
@@ -127,9 +134,8 @@ describe("words", () => {
   });
 
   it("keep both ends of a long name", () => {
-    expect(shortened("chest.dcm")).toBe("chest.dcm");
-    const name = "1.2.276.0.7230010.3.1.4.8323329.1076.1517875166.212353.png";
-    expect(shortened(name)).toBe("1.2.276.0 … 75166.212353.png");
+    expect(parted("short.dcm")).toEqual(["short.dcm", ""]);
+    expect(parted("1.2.840.10008.878026.dcm")).toEqual(["1.2.840.10008.87", "8026.dcm"]);
   });
 
   it("call a verdict by its name", () => {

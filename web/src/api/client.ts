@@ -1,6 +1,7 @@
 /** The calls the viewer makes; every one rejects with an `ApiError` that says what went wrong. */
 
 import type {
+  AtThreshold,
   Correction,
   Film,
   FilmPage,
@@ -32,6 +33,9 @@ export const films = (query: URLSearchParams) => json<FilmPage>(`/films?${query}
 export const film = (id: string, signal?: AbortSignal) => json<Film>(`/films/${id}`, { signal });
 export const model = () => json<ModelCard>("/model");
 export const service = () => json<Service>("/service");
+
+export const atThreshold = (presence: number, query: URLSearchParams) =>
+  json<AtThreshold>(`/threshold?presence=${presence}&${query}`);
 
 export async function pixels(id: string, signal?: AbortSignal): Promise<ArrayBuffer> {
   return (await call(`/films/${id}/pixels`, { signal })).arrayBuffer();

@@ -16,6 +16,8 @@ export interface Summary {
   reason: string | null;
   probability: number | null;
   calibrated: boolean | null;
+  /** Whether there is something to draw, were it suspected; null where no map was made. */
+  has_regions: boolean | null;
   side: Side | "bilateral" | null;
   area_fraction: number | null;
   area_mm2: number | null;
@@ -143,6 +145,17 @@ export interface FilmPage {
   total: number;
   counts: Counts;
   revision: number;
+}
+
+/** What another presence threshold would change. */
+export interface AtThreshold {
+  presence: number;
+  judged: number;
+  positive: number;
+  would: number;
+  gained: number;
+  lost: number;
+  unknown: number;
 }
 
 export interface Job {

@@ -16,7 +16,6 @@ export function Corners({ film }: { film: Film }) {
     <>
       <div class="corner top left">
         <strong>{film.patient_id ?? film.name}</strong>
-        {film.patient_id && <span>{film.name}</span>}
         <span>{[facts(film), film.study_date].filter(Boolean).join(" · ")}</span>
       </div>
       <div class="corner bottom left">

@@ -56,8 +56,7 @@ function Instead() {
   const state = film.value?.state;
   if (state === "waiting")
     return <p class="instead">Waiting to be judged. It is shown as soon as it is.</p>;
-  if (state === "failed")
-    return <p class="instead">This file cannot be shown: {film.value?.reason}</p>;
+  if (state === "failed") return <p class="instead">This file cannot be shown.</p>;
   return null;
 }
 

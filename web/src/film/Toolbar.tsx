@@ -45,7 +45,7 @@ export function Toolbar() {
             }}
           />
         ))}
-        {view.lines.value.length > 0 && (
+        {!none && view.lines.value.length > 0 && (
           <IconButton
             icon={Trash2}
             label="Remove the measurements"

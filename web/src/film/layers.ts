@@ -4,7 +4,7 @@ import { computed } from "@preact/signals";
 
 import type { Film } from "../api/types";
 import { draft, drawn, touched } from "../state/correction";
-import { film, heat, modelMask, picture, readersMask } from "../state/film";
+import { film, heat, lungs, modelMask, picture, readersMask } from "../state/film";
 import { settings } from "../state/settings";
 import * as view from "../state/view";
 import { heatCanvas } from "./heat";
@@ -30,6 +30,11 @@ const tinted = computed(() => (heat.value ? heatCanvas(heat.value) : null));
 const modelOutline = computed(() => {
   const [mask, film] = [modelMask.value, size.value];
   return mask && film ? outline(mask, HALF, film.columns, film.rows) : null;
+});
+
+const lungsOutline = computed(() => {
+  const [labels, film] = [lungs.value, size.value];
+  return labels && film ? outline(labels, 1, film.columns, film.rows) : null; // 1 and 2 are lungs
 });
 
 const readersOutline = computed(() => {
@@ -68,7 +73,13 @@ function level(threshold: number): number {
 }
 
 function outlines(): Outline[] {
-  if (view.overlaysHidden.value || !settings.value.contour) return [];
+  if (view.overlaysHidden.value) return [];
+  const below =
+    settings.value.lungs && lungsOutline.value ? [outlineOf.lungs(lungsOutline.value)] : [];
+  return settings.value.contour ? [...below, ...contours()] : below;
+}
+
+function contours(): Outline[] {
   const found: Outline[] = [];
   const instances = film.value?.finding?.instances ?? [];
   if (instances.length) found.push(outlineOf.model(boxes(instances.map((one) => one.box)), true));

@@ -98,6 +98,17 @@ export class Mask implements Field {
     this.touched = null;
   }
 
+  /** Takes back the stroke that has begun; returns what changed. */
+  cancel(): Box | null {
+    const { before, touched } = this;
+    this.before = null;
+    this.touched = null;
+    if (!before || !touched) return null;
+    const values = cut(before, this.width, touched);
+    paste(this.values, this.width, { box: touched, values });
+    return touched;
+  }
+
   /** Replaces everything, as one step that can be undone. */
   replace(values: Uint8Array): void {
     const before = this.values.slice();

@@ -8,6 +8,7 @@ import type { Mask } from "./mask";
 export const MODEL = "rgb(255 176 32)"; // as in pleura's other pictures
 export const READER = "rgb(64 208 255)";
 export const MEASURED = "rgb(186 230 120)";
+export const LUNGS = "rgb(190 160 255)";
 const TRIED = "rgb(255 255 255)";
 const RIM = "rgb(8 10 12 / 0.75)"; // keeps a line readable on bone and on air alike
 const DRAFT_COVER = 0.28;
@@ -56,6 +57,7 @@ export function outline(field: Field, level: number, columns: number, rows: numb
 export const outlineOf = {
   model: (path: Path2D, faint: boolean): Outline => ({ path, colour: MODEL, wide: !faint }),
   reader: (path: Path2D): Outline => ({ path, colour: READER, wide: true }),
+  lungs: (path: Path2D): Outline => ({ path, colour: LUNGS, wide: false }),
   tried: (path: Path2D): Outline => ({ path, colour: TRIED, wide: false }),
 };
 

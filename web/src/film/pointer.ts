@@ -1,10 +1,11 @@
-/** What the pointer does on the stage: window, move, zoom, measure, draw. */
+/** What pointers do on the stage: window, move, zoom, measure, draw; two fingers move and zoom. */
 
-import { changed, draft, endStroke } from "../state/correction";
+import { cancelStroke, changed, draft, endStroke } from "../state/correction";
 import { picture } from "../state/film";
 import { settings } from "../state/settings";
 import * as view from "../state/view";
 import type { Point } from "./geometry";
+import { type Pair, pinch } from "./pinch";
 import type { Stage } from "./stage";
 
 const WINDOW_PER_PX = 1 / 350; // a drag across most of the stage doubles the window
@@ -12,7 +13,7 @@ const ZOOM_PER_PX = 1.006;
 const ZOOM_PER_WHEEL = 1.0015;
 const SHORTEST_LINE = 3;
 
-type Act = "window" | "pan" | "zoom" | "length" | "draw";
+type Act = "window" | "pan" | "zoom" | "length" | "draw" | "pinch";
 
 /** Listens on the stage's element; returns what ends it. */
 export function listen(
@@ -23,6 +24,7 @@ export function listen(
   let act: Act | null = null;
   let last: Point = [0, 0];
   let drawnTo: Point = [0, 0];
+  const fingers = new Map<number, Point>();
 
   const place = (event: MouseEvent): Point => {
     const box = element.getBoundingClientRect();
@@ -30,7 +32,14 @@ export function listen(
   };
 
   const down = (event: PointerEvent) => {
-    if (!picture.value || act) return;
+    if (!picture.value) return;
+    if (event.pointerType === "touch") fingers.set(event.pointerId, place(event));
+    if (fingers.size > 1) {
+      element.setPointerCapture(event.pointerId);
+      takeBack(act);
+      act = "pinch";
+    }
+    if (act) return;
     act = actOf(event);
     if (!act) return;
     event.preventDefault();
@@ -52,6 +61,7 @@ export function listen(
     const at = stage.toFilm(here);
     hovered(at);
     if (!act || !picture.value) return;
+    if (act === "pinch") return moveFinger(event.pointerId, here);
     const [dx, dy] = [here[0] - last[0], here[1] - last[1]];
     if (act === "window") {
       view.dragWindow(picture.value.viewing, dx * WINDOW_PER_PX, dy * WINDOW_PER_PX);
@@ -65,7 +75,19 @@ export function listen(
     last = here;
   };
 
-  const up = () => {
+  const moveFinger = (id: number, here: Point) => {
+    if (!fingers.has(id)) return;
+    const before = pairOf(fingers);
+    fingers.set(id, here);
+    const after = pairOf(fingers);
+    if (!before || !after) return;
+    const { factor, from, to } = pinch(before, after);
+    stage.zoom(factor, from, to);
+  };
+
+  const up = (event: PointerEvent) => {
+    fingers.delete(event.pointerId);
+    if (act === "pinch" && fingers.size > 1) return;
     if (act === "draw") endStroke();
     if (act === "length") dropShort();
     act = null;
@@ -89,6 +111,18 @@ export function listen(
   element.addEventListener("wheel", wheel, { signal, passive: false });
   element.addEventListener("contextmenu", menu, { signal });
   return () => ending.abort();
+}
+
+/** The first two fingers, or null where there are fewer. */
+function pairOf(fingers: ReadonlyMap<number, Point>): Pair | null {
+  const [first, second] = fingers.values();
+  return first && second ? [first, second] : null;
+}
+
+/** What one finger began is not meant where a second one follows. */
+function takeBack(act: Act | null): void {
+  if (act === "draw") cancelStroke();
+  if (act === "length") view.lines.value = view.lines.value.slice(0, -1);
 }
 
 /** Left does what the tool says; middle, or left with Ctrl, moves; right zooms. */

@@ -136,13 +136,19 @@ export class Stage {
     return this.viewport.getZoom() / devicePixelRatio;
   }
 
-  /** Zooms by a factor about a place on the stage (CSS pixels); its middle where none is given. */
-  zoom(factor: number, about: Point = this.middle): void {
+  /**
+   * Zooms by a factor.
+   *
+   * @param about a place on the stage, in CSS pixels.
+   * @param to where what lies there is to lie afterwards.
+   */
+  zoom(factor: number, about: Point = this.middle, to: Point = about): void {
     const scale = Math.min(DEEPEST, Math.max(SHALLOWEST, this.scale * factor));
     const change = this.scale / scale;
     const fixed = this.viewport.canvasToWorld([about[0], about[1]]);
     const focus = this.viewport.canvasToWorld([this.middle[0], this.middle[1]]);
-    const moved = focus.map((v, i) => fixedAt(fixed, i) + (v - fixedAt(fixed, i)) * change);
+    const end = this.viewport.canvasToWorld([to[0], to[1]]);
+    const moved = fixed.map((v, i) => v + (at(focus, i) - at(end, i)) * change);
     this.viewport.setCamera({
       focalPoint: moved as Types.Point3,
       scale: scale * devicePixelRatio,
@@ -213,7 +219,7 @@ export class Stage {
   }
 }
 
-function fixedAt(point: Types.Point3, i: number): number {
+function at(point: Types.Point3, i: number): number {
   return point[i] as number;
 }
 

@@ -1,15 +1,19 @@
+import { SlidersHorizontal } from "lucide";
 import { useRef } from "preact/hooks";
 
 import type { State } from "../api/types";
 import type { Sort } from "../state/query";
+import { toggleTrial, trying } from "../state/trial";
 import { ask, counts, query, total } from "../state/worklist";
+import { IconButton } from "../ui/IconButton";
+import { Trial } from "./Trial";
 import { STATES } from "./words";
 
 const SHOWN: State[] = ["positive", "negative", "declined", "failed", "waiting"];
 const SORTS: Record<Sort, string> = {
   suspicion: "Suspicion",
   received: "Newest",
-  read: "Unread first",
+  read: "Unread",
   name: "Name",
   age: "Age",
 };
@@ -68,10 +72,18 @@ export function Filters() {
             </option>
           ))}
         </select>
+        <IconButton
+          icon={SlidersHorizontal}
+          label="Try another threshold on the list"
+          shortcut="P"
+          pressed={trying.value}
+          onClick={toggleTrial}
+        />
         <span class="total" role="status">
           {total.value.toLocaleString("en")} {total.value === 1 ? "film" : "films"}
         </span>
       </div>
+      <Trial />
     </div>
   );
 }

@@ -1,6 +1,7 @@
 import { address } from "../api/client";
 import type { Summary } from "../api/types";
-import { facts, received, STATES, score, shortened, verdict } from "./words";
+import { presence, wouldBe } from "../state/trial";
+import { facts, parted, received, STATES, score, verdict } from "./words";
 
 interface Given {
   film: Summary;
@@ -13,6 +14,8 @@ interface Given {
 
 export function Row({ film, open, place, of, top, onOpen }: Given) {
   const pictured = film.state !== "waiting" && film.state !== "failed";
+  const [start, end] = parted(film.patient_id ?? film.name);
+  const would = wouldBe(film, presence.value);
   return (
     <div
       id={`film-${film.id}`}
@@ -33,12 +36,20 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
       <div class="about">
         <div class="name">
           {!film.read && <span class="hidden">Unread: </span>}
-          {shortened(film.patient_id ?? film.name)}
+          <span class="start">{start}</span>
+          <span class="end">{end}</span>
         </div>
         <div class="facts">{facts(film) || received(film)}</div>
         <div class="state">
           <span class="badge">{STATES[film.state]}</span>
-          {film.state === "positive" && film.side && <span class="side">{film.side}</span>}
+          {would && (
+            <span class="would" title={`At the threshold tried: ${STATES[would].toLowerCase()}`}>
+              {STATES[would].toLowerCase()}
+            </span>
+          )}
+          {!would && film.state === "positive" && film.side && (
+            <span class="side">{film.side}</span>
+          )}
           {film.verdict && <span class="verdict">{verdict(film)}</span>}
         </div>
       </div>

@@ -18,12 +18,11 @@ export function facts(film: Summary): string {
   return [person, film.view, film.modality].filter(Boolean).join(" · ");
 }
 
-const LONGEST_NAME = 28;
+const END = 8;
 
-/** A name whose ends are kept: those of files and instances often differ at the end only. */
-export function shortened(name: string): string {
-  if (name.length <= LONGEST_NAME) return name;
-  return `${name.slice(0, 9)} … ${name.slice(-(LONGEST_NAME - 12))}`;
+/** A name in what may be cut short and what may not: those of files and instances often differ at the end only. */
+export function parted(name: string): [start: string, end: string] {
+  return name.length > 2 * END ? [name.slice(0, -END), name.slice(-END)] : [name, ""];
 }
 
 /** When a film came in, as the reader's clock has it. */

@@ -9,8 +9,6 @@ const BASIS = {
 /** The answer, in a few words, and why. */
 export function Decision({ film }: { film: Film }) {
   const { finding } = film;
-  const because =
-    film.state === "declined" ? `Declined, because: ${film.reason ?? ""}` : film.reason;
   return (
     <section class={`decision ${film.state}`} aria-live="polite">
       <h2>{headline(film)}</h2>
@@ -23,9 +21,14 @@ export function Decision({ film }: { film: Film }) {
           <small>{BASIS[finding.side_basis]}</small>
         </p>
       )}
-      <p class="reason">{because}</p>
+      <p class="reason">{because(film)}</p>
     </section>
   );
+}
+
+function because({ state, reason }: Film): string | null {
+  if (state === "declined") return `Declined, because: ${reason ?? ""}`;
+  return state === "failed" ? `Unreadable, because ${reason ?? "it is damaged"}` : reason;
 }
 
 function headline(film: Film): string {

@@ -1,11 +1,11 @@
 import type { Film } from "../api/types";
-import { heat } from "../state/film";
+import { heat, toggleLungs } from "../state/film";
 import { set, settings } from "../state/settings";
 import { Threshold } from "./Threshold";
 
 /** What is drawn above the film. */
 export function Layers({ film }: { film: Film }) {
-  const { contour, heat: warm, opacity, distances } = settings.value;
+  const { contour, heat: warm, opacity, distances, lungs } = settings.value;
   const measured = film.finding?.extents.some((extent) => extent.lines.length > 0);
   return (
     <section class="layers">
@@ -44,11 +44,18 @@ export function Layers({ film }: { film: Film }) {
             Distances
           </label>
         )}
+        {film.pictures.includes("lungs") && (
+          <label>
+            <input type="checkbox" checked={lungs} onChange={toggleLungs} />
+            Lungs
+          </label>
+        )}
       </div>
       <ul class="legend" aria-label="Colours">
         <li class="model">the model</li>
         <li class="reader">reader</li>
         <li class="tried">threshold tried</li>
+        {lungs && film.pictures.includes("lungs") && <li class="lungs">lungs</li>}
       </ul>
       {heat.value && film.finding?.decision !== "declined" && <Threshold film={film} />}
     </section>

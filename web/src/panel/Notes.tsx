@@ -10,7 +10,7 @@ export function Notes({ film }: { film: Film }) {
   const { finding } = film;
   return (
     <section class="notes">
-      <h3>How it was read</h3>
+      {finding && <h3>How it was read</h3>}
       <ul>
         {notes.map((note) => (
           <li key={note}>{note}</li>

@@ -61,6 +61,12 @@ export function endStroke(): void {
   changed(touched.value);
 }
 
+/** Takes back the stroke that has begun. */
+export function cancelStroke(): void {
+  const box = draft.value?.cancel();
+  if (box) changed(box);
+}
+
 export function undo(): void {
   const box = draft.value?.undo();
   if (box) changed(box);

@@ -9,6 +9,7 @@ import { decodeGrey } from "../film/png";
 import type { Picture } from "../film/stage";
 import { attempt } from "./messages";
 import { neighbour } from "./query";
+import { set, settings } from "./settings";
 import * as view from "./view";
 import { onChange, put, rows } from "./worklist";
 
@@ -22,6 +23,8 @@ export const heat = signal<Field | null>(null);
 export const modelMask = signal<Field | null>(null);
 /** The mask of the latest correction that has one. */
 export const readersMask = signal<Field | null>(null);
+/** Where the lungs are: fetched once they are to be shown. */
+export const lungs = signal<Field | null>(null);
 export const history = signal<Correction[]>([]);
 export const loading = signal(false);
 
@@ -48,6 +51,7 @@ export async function open(id: string | null): Promise<void> {
     heat.value = null;
     modelMask.value = null;
     readersMask.value = null;
+    lungs.value = null;
     history.value = [];
   });
   if (id) await load(id, leaving.signal);
@@ -61,6 +65,7 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
     if (signal.aborted || newer) return;
     film.value = facts;
     history.value = said;
+    if (facts.state === "failed") readSoon(facts);
     if (!facts.viewing) return;
     const { viewing } = facts;
     const drawn = said.filter((one) => one.has_mask).at(-1);
@@ -80,11 +85,26 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
     });
     readSoon(facts);
     prefetch();
+    await fetchLungs();
   });
   if (!signal.aborted) loading.value = false;
 }
 
-async function grey(facts: Film, kind: "heat" | "mask", signal: AbortSignal) {
+/** Shows the lungs, or takes them away. */
+export async function toggleLungs(): Promise<void> {
+  set({ lungs: !settings.value.lungs });
+  await attempt("The lungs cannot be shown", fetchLungs);
+}
+
+async function fetchLungs(): Promise<void> {
+  const facts = film.value;
+  if (!facts || !settings.value.lungs || lungs.value) return;
+  const { signal } = leaving;
+  const found = await grey(facts, "lungs", signal);
+  if (!signal.aborted) lungs.value = found;
+}
+
+async function grey(facts: Film, kind: "heat" | "mask" | "lungs", signal: AbortSignal) {
   if (!facts.pictures.includes(kind)) return null;
   return decodeGrey(await api.picture(facts.id, kind, signal));
 }

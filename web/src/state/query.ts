@@ -12,6 +12,8 @@ export interface Query {
   unread: boolean;
   corrected: boolean;
   words: string;
+  /** A presence threshold: only films that would change sides there. */
+  changesAt: number | null;
 }
 
 export const EVERYTHING: Query = {
@@ -22,17 +24,28 @@ export const EVERYTHING: Query = {
   unread: false,
   corrected: false,
   words: "",
+  changesAt: null,
 };
 
+/** A page of what a query finds. */
 export function parameters(query: Query, limit: number, cursor?: string): URLSearchParams {
-  const asked = new URLSearchParams({ sort: query.sort, limit: String(limit) });
+  const asked = filters(query);
+  asked.set("sort", query.sort);
+  asked.set("limit", String(limit));
   if (query.reversed) asked.set("order", "reversed");
+  if (cursor) asked.set("cursor", cursor);
+  return asked;
+}
+
+/** Which films a query means. */
+export function filters(query: Query): URLSearchParams {
+  const asked = new URLSearchParams();
   for (const state of query.states) asked.append("state", state);
   for (const view of query.views) asked.append("view", view);
   if (query.unread) asked.set("unread", "true");
   if (query.corrected) asked.set("corrected", "true");
   if (query.words.trim()) asked.set("q", query.words.trim());
-  if (cursor) asked.set("cursor", cursor);
+  if (query.changesAt !== null) asked.set("changes_at", String(query.changesAt));
   return asked;
 }
 
@@ -42,6 +55,7 @@ export function isFiltered(query: Query): boolean {
     query.views.length > 0 ||
     query.unread ||
     query.corrected ||
+    query.changesAt !== null ||
     query.words.trim() !== ""
   );
 }

@@ -7,6 +7,7 @@ export interface Settings {
   heat: boolean;
   /** The distances of the guidelines, on the film. */
   distances: boolean;
+  lungs: boolean;
   /** Cover of the heat map, 0 to 1. */
   opacity: number;
   reader: string;
@@ -20,6 +21,7 @@ const USUAL: Settings = {
   contour: true,
   heat: false,
   distances: true,
+  lungs: false,
   opacity: 0.6,
   reader: "",
   singleKeys: true,

@@ -39,7 +39,7 @@ export function HelpDialog({ onClose }: { onClose: () => void }) {
           <p>
             Arrow keys move the film; with Shift they set window and level. While measuring or
             drawing they move the crosshair, with Alt by a single pixel. The wheel zooms, the middle
-            button moves, the right button zooms.
+            button moves, the right button zooms. Two fingers move and zoom.
           </p>
           <label class="switch">
             <input

@@ -10,7 +10,7 @@ export function ModelDialog({ card, onClose }: { card: ModelCard; onClose: () =>
     ["Looks for", `${card.target.name} (${card.target.scheme} ${card.target.code})`],
     ["Intended use", card.intended_use],
     ["Licence", card.licence],
-    ["Made", card.created],
+    ["Made", new Date(card.created).toLocaleDateString(undefined, { dateStyle: "long" })],
     [
       "Operating point",
       `suspected from ${score(point.presence_probability, calibration !== null)}, pixels from ${point.pixel_threshold.toFixed(2)}; aim: ${point.aim}; chosen on ${point.fitted_on}`,
