@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -22,15 +23,29 @@ from pleura.service.audit import Audit, verify
 from pleura.service.corrections import Said
 from pleura.service.folders import FILM, Folders
 from pleura.service.housekeeping import Housekeeping
-from pleura.service.jobs import Turns
+from pleura.service.jobs import Jobs, Turns
 from pleura.service.judging import MAX_DEATHS
 from pleura.service.problems import Refused
 from pleura.service.store import Arrival, Judged, Store, film_id_of, suspicion
 from pleura.service.worklist import Query, at_threshold, page
 
+POSTGRES = "PLEURA_TEST_POSTGRES"
+"""An environment variable with the URL of a PostgreSQL database for tests."""
 
-def test_kill_9_in_the_middle_of_a_batch_loses_nothing(serve: Callable[..., Served]) -> None:
-    served = serve()
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def durable(request: Any, serve: Callable[..., Served]) -> Served:
+    """A service, with its jobs in each kind of database."""
+    if request.param == "sqlite":
+        return serve()
+    url = os.environ.get(POSTGRES)
+    if url is None:
+        pytest.skip(f"{POSTGRES} names no database")
+    return serve("--jobs", url)
+
+
+def test_kill_9_in_the_middle_of_a_batch_loses_nothing(durable: Served) -> None:
+    served = durable
     sent = [png(seed) for seed in range(2000, 2020)]
     first = served.upload(*sent[:10]).json()["id"]
     seen: dict[str, Any] = {}
@@ -71,6 +86,25 @@ def test_kill_9_in_the_middle_of_a_batch_loses_nothing(serve: Callable[..., Serv
     after_all.close()
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (
+            "postgresql://pleura:hidden@127.0.0.1:9/jobs",
+            "pleura:***@127.0.0.1:9/jobs, cannot be used",
+        ),
+        ("mysql://pleura:hidden@127.0.0.1/jobs", "takes the URL of a PostgreSQL database"),
+        ("hidden", "takes the URL of a PostgreSQL database"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_without_its_password(
+    tmp_path: Path, url: str, said: str
+) -> None:
+    with pytest.raises(ServiceError, match=re.escape(said)) as raised:
+        Jobs(tmp_path, "me", url, judge=len, suspected=bool, done=len, workers=1).start({})
+    assert "hidden" not in str(raised.value)
+
+
 POISON = """
 import os, sys, time
 from pathlib import Path
@@ -96,7 +130,8 @@ if not store.tasks():
     for names in ("ab", "cd"):
         store.receive([Arrival(name * 32, name * 64, 1, name) for name in names], [])
 work = jobs.Jobs(
-    Path(sys.argv[1]), None, judge=Judge(), suspected=store.was_begun, done=store.done, workers=2
+    Path(sys.argv[1]), store.folders.identity, None,
+    judge=Judge(), suspected=store.was_begun, done=store.done, workers=2,
 )
 work.start(store.tasks())
 while store.tasks():
@@ -109,9 +144,12 @@ store.close()
 
 
 def test_a_film_that_ends_the_service_is_given_up_and_no_other(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", POISON, str(tmp_path / "s"), str(tmp_path / "log")]
     codes = [9]
     while codes[-1] == 9 and len(codes) < 12:
+        store = tmp_path / f"store-{len(codes)}"  # which is moved, as to another machine
+        if len(codes) > 1:
+            store.with_name(f"store-{len(codes) - 1}").rename(store)
+        command = [sys.executable, "-c", POISON, str(store), str(tmp_path / "log")]
         done = subprocess.run(command, capture_output=True, text=True)
         codes.append(done.returncode)
     assert codes == [9, 9, 9, 9, 0], done.stderr

@@ -1,7 +1,8 @@
 """The durable work, on DBOS: what was promised is done, across crashes and restarts, and not twice.
 
 A task judges a few films. It is in the index before it is started, so that nothing is lost between the two:
-those that DBOS does not know are started again at each start. Of the tasks under way the smallest is first:
+those that DBOS does not know are started again at each start. They are handed over by a thread of their own,
+so that no upload waits for a database that does not answer. Of the tasks under way the smallest is first:
 who drops one film does not wait for an archive. A film that was being judged when the service died is judged
 alone the next time, so that the one that ends the service is known, and is given up after a few deaths.
 """
@@ -10,15 +11,20 @@ import heapq
 import itertools
 import json
 import logging
-import socket
+import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from pleura.errors import ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +32,7 @@ _NAME = "pleura"
 _THREADS = 100  # of tasks under way, nearly all of which wait for their turn
 _VERSION = "1"  # of what a task is; tasks of another are not taken up
 _UNDER_WAY = ("PENDING", "ENQUEUED", "DELAYED")
+_HAND_OVER_SECONDS = 5.0
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
@@ -48,17 +55,22 @@ class Jobs:
     Only one may be alive in a process: DBOS has one state for all.
 
     Args:
-        store: the folder of the service; its name tells this worker from others that share a database.
-        url: of the database, SQLAlchemy's way; None: SQLite in `store`.
+        store: the folder of the service.
+        worker: tells this service from others that share a database; the same at every start.
+        url: of a PostgreSQL database, SQLAlchemy's way; None: SQLite in `store`.
         judge: what is done for each film.
         suspected: whether the service died over a film before; it is then judged alone.
         done: called with the task's id once all its films are judged.
         workers: films that are judged at once.
+
+    Raises:
+        ServiceError: `url` is not that of a PostgreSQL database.
     """
 
     def __init__(
         self,
         store: Path,
+        worker: str,
         url: str | None,
         *,
         judge: Callable[[str], None],
@@ -68,11 +80,15 @@ class Jobs:
     ) -> None:
         self._judge, self._suspected, self._done = judge, suspected, done
         self._turns = Turns(workers)
+        self._shown = "jobs.sqlite" if url is None else _shown(url)
+        self._handed: queue.SimpleQueue[tuple[str, list[str]] | None] = queue.SimpleQueue()
+        self._handing_since: float | None = None
+        self._handing = threading.Thread(target=self._hand_over, name="tasks", daemon=True)
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it would print what it logs
         config: DBOSConfig = {
             "name": _NAME,
             "system_database_url": url or _sqlite(store),
-            "executor_id": f"{socket.gethostname()}:{store.absolute()}",
+            "executor_id": worker,
             "application_version": _VERSION,
             "serializer": _Json(),
             "log_level": "CRITICAL",
@@ -89,9 +105,21 @@ class Jobs:
         self._task = run
 
     def start(self, tasks: Mapping[str, Sequence[str]]) -> None:
-        """Takes up what was under way when the service died, and starts the tasks that never began."""
-        DBOS.launch()
-        self.take_up(tasks)
+        """Takes up what was under way when the service died, and starts the tasks that never began.
+
+        Raises:
+            ServiceError: the database does not answer, or is not to be used.
+        """
+        try:
+            DBOS.launch()
+            self.take_up(tasks)
+        except SQLAlchemyError as error:
+            DBOS.destroy()
+            why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise ServiceError(
+                f"the database of the jobs, {self._shown}, cannot be used: {why}; start it, or check --jobs"
+            ) from error
+        self._handing.start()
 
     def take_up(self, tasks: Mapping[str, Sequence[str]]) -> None:
         """Starts those of the tasks that nobody works on: never begun, or broken off, as on a full disk."""
@@ -104,9 +132,25 @@ class Jobs:
             self.submit(task, films)
 
     def submit(self, task: str, films: Sequence[str]) -> None:
-        """Starts a task; one that is known is not started again."""
-        with SetWorkflowID(task):
-            DBOS.start_workflow(self._task, task, list(films))
+        """Starts a task, soon; one that is known is not started again."""
+        self._handed.put((task, list(films)))
+
+    @property
+    def waits_seconds(self) -> float:
+        """For how long the database has not taken a task, s."""
+        since = self._handing_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _hand_over(self) -> None:
+        while (given := self._handed.get()) is not None:
+            task, films = given
+            self._handing_since = time.monotonic()
+            try:
+                with SetWorkflowID(task):
+                    DBOS.start_workflow(self._task, task, films)
+            except Exception:  # it is in the index, and is taken up again
+                log.exception("task %s could not be started", task)
+            self._handing_since = None
 
     def _run(self, task: str, films: list[str]) -> None:
         for film in films:
@@ -123,6 +167,8 @@ class Jobs:
 
     def stop(self, seconds: int = 30) -> None:
         """Waits for the tasks that run, `seconds` at most; the rest goes on at the next start."""
+        self._handed.put(None)
+        self._handing.join(_HAND_OVER_SECONDS)
         DBOS.destroy(workflow_completion_timeout_sec=seconds)
 
 
@@ -151,6 +197,24 @@ class Turns:
             with self._condition:
                 self._free += takes
                 self._condition.notify_all()
+
+
+def _shown(url: str) -> str:
+    """A database's URL without its password.
+
+    Raises:
+        ServiceError: it is not one of PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except SQLAlchemyError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() != "postgresql":
+        raise ServiceError(
+            "--jobs takes the URL of a PostgreSQL database, such as postgresql://pleura@127.0.0.1/pleura; "
+            "what was given is none"
+        )
+    return parsed.render_as_string(hide_password=True)
 
 
 def _sqlite(store: Path) -> str:

@@ -22,6 +22,8 @@ from pleura.service.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
+_MOST_WAIT_SECONDS = 10.0  # until a database that takes no task is said to be away
+
 
 class Running:
     """All parts of a service; made before the server listens, started and stopped with it.
@@ -75,6 +77,7 @@ class Running:
         self.detector.warm_up()
         jobs = Jobs(
             self.store.folders.root,
+            self.store.folders.identity,
             self.settings.jobs_url,
             judge=self._judge,
             suspected=self.store.was_begun,
@@ -136,4 +139,6 @@ class Running:
             return "it is starting or stopping"
         if self.store.folders.room() < self.settings.bounds.free_bytes:
             return "the disk is full"
+        if self.jobs.waits_seconds > _MOST_WAIT_SECONDS:
+            return "the database of the jobs does not answer"
         return None
