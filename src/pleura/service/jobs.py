@@ -16,6 +16,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,9 @@ class Jobs:
     ) -> None:
         self._judge, self._suspected, self._done = judge, suspected, done
         self._turns = Turns(workers)
+        # Tasks wait in a thread each, but films are judged by these few: memory that films pass through stays
+        # with the thread that had it (glibc's arenas), and would be kept a hundred times.
+        self._judges = ThreadPoolExecutor(workers, "judge")
         self._shown = "jobs.sqlite" if url is None else _shown(url)
         self._handed: queue.SimpleQueue[tuple[str, list[str]] | None] = queue.SimpleQueue()
         self._handing_since: float | None = None
@@ -155,7 +159,7 @@ class Jobs:
     def _run(self, task: str, films: list[str]) -> None:
         for film in films:
             with self._turns.turn(len(films), alone=self._suspected(film)):
-                self._judge(film)
+                self._judges.submit(self._judge, film).result()
         self._done(task)
 
     def forget(self, before_ms: int) -> None:
@@ -170,6 +174,7 @@ class Jobs:
         self._handed.put(None)
         self._handing.join(_HAND_OVER_SECONDS)
         DBOS.destroy(workflow_completion_timeout_sec=seconds)
+        self._judges.shutdown(wait=False)
 
 
 class Turns:
