@@ -25,14 +25,22 @@ def detector(bundle: str | None) -> pleura.Detector:
     return pleura.Detector.load(bundle)
 
 
+@st.cache_resource(max_entries=8)
+def judged(
+    name: str, data: bytes, _model: pleura.Detector
+) -> tuple[pleura.Radiograph, pleura.Finding]:
+    """A film and its finding, kept while the page is used: Streamlit runs all of this at every click."""
+    film = pleura.read(data, name=name)
+    return film, _model(film)
+
+
 def show(name: str, data: bytes, model: pleura.Detector, heat: bool) -> None:
     """One film: its picture with the finding, and what is known of it."""
     try:
-        film = pleura.read(data, name=name)
+        film, finding = judged(name, data, model)
     except pleura.PleuraError as error:
         st.error(str(error))
         return
-    finding = model(film)
     picture, facts = st.columns([2, 1])
     picture.image(overlay(film, finding, size=1024, heat=heat, caption=False))
     facts.subheader(f"{finding.target.name}: {finding.decision}")
@@ -54,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bundle")
     st.set_page_config("pleura", layout="wide")
+    st.title("pleura")
     st.warning(NOTICE)
     model = detector(parser.parse_args().bundle)
     heat = st.sidebar.checkbox("Probability map")
