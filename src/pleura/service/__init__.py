@@ -21,6 +21,7 @@ decoding.py      the processes that open untrusted files, and what becomes of th
 decoder.py       what runs inside them
 judging.py       a film's way from its file to its finding
 findings.py      findings as they are kept, and back
+rasters.py       their masks and maps, as PNG
 jobs.py          the durable work, on DBOS
 store.py         the index of films
 tables.py        its tables, on SQLite

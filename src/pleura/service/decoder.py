@@ -26,6 +26,7 @@ from pleura.radiograph import Radiograph
 from pleura.read import Limits, read
 from pleura.read.values import text
 from pleura.read.viewing import Viewing, read_for_viewing
+from pleura.service.rasters import mask_png
 from pleura.service.zips import ZipBounds, unpack
 
 THUMBNAIL = 256
@@ -189,12 +190,6 @@ def thumbnail(pixels: NDArray[np.float32]) -> bytes:
     size = max(1, round(columns * factor)), max(1, round(rows * factor))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     return _jpeg(np.rint(np.clip(small, 0.0, 1.0) * 255.0).astype(np.uint8), 85)
-
-
-def mask_png(mask: NDArray[np.bool_]) -> bytes:
-    """A mask as PNG, 0 or 255."""
-    levels = np.ascontiguousarray(mask).view(np.uint8) * np.uint8(255)
-    return cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
 def _jpeg(picture: NDArray[np.generic], quality: int) -> bytes:

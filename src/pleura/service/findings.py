@@ -1,4 +1,4 @@
-"""A finding as the store keeps it: facts as JSON, mask and heat map as PNG; and back."""
+"""A finding as the store keeps it, and back: facts as JSON, and the pictures of `rasters`."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,9 +13,6 @@ from pleura.extent import Extent, Line
 from pleura.finding import Finding, Instance, Lesion, ModelIdentity, Target
 from pleura.inference.manifest import BundleManifest
 
-HEAT_SIDE = 1024
-"""Longer side of a heat map, px: above that of any network's own map."""
-
 Kept = TypeVar("Kept")
 
 
@@ -23,29 +20,6 @@ def finding_facts(finding: Finding) -> dict[str, Any]:
     """Everything but the arrays and the film's name, as JSON types."""
     facts = finding.facts()
     return {key: value for key, value in facts.items() if key not in ("file", "sop_instance_uid")}
-
-
-def heat_png(probability_map: NDArray[np.float32]) -> bytes:
-    """A probability map as 8-bit grey PNG, `HEAT_SIDE` px at most."""
-    rows, columns = probability_map.shape
-    factor = HEAT_SIDE / max(rows, columns)
-    if factor < 1.0:
-        size = max(1, round(columns * factor)), max(1, round(rows * factor))
-        probability_map = np.asarray(
-            cv2.resize(probability_map, size, interpolation=cv2.INTER_AREA), np.float32
-        )
-    levels = np.rint(np.clip(probability_map, 0.0, 1.0) * 255.0).astype(np.uint8)
-    how = [
-        cv2.IMWRITE_PNG_COMPRESSION,
-        1,
-    ]  # a smooth map is small at any level, and this is quickest
-    return cv2.imencode(".png", levels, how)[1].tobytes()
-
-
-def lungs_png(lung_fields: NDArray[np.uint8]) -> bytes:
-    """The lungs' label map as 8-bit grey PNG."""
-    how = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    return cv2.imencode(".png", lung_fields, how)[1].tobytes()
 
 
 def finding_from(

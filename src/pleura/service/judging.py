@@ -13,11 +13,11 @@ from pleura.inference.detector import Detector
 from pleura.inference.postprocess import OperatingPoint, draw_mask
 from pleura.radiograph import Radiograph
 from pleura.read import Limits
-from pleura.service.decoder import mask_png
 from pleura.service.decoding import Decoders
-from pleura.service.findings import finding_facts, heat_png, lungs_png, operating_point
+from pleura.service.findings import finding_facts, operating_point
 from pleura.service.folders import HEAT, LUNGS, MASK, THUMBNAIL
 from pleura.service.metrics import Metrics
+from pleura.service.rasters import heat_png, lungs_png, mask_png
 from pleura.service.store import Judged, Store, study_of
 
 log = logging.getLogger(__name__)
