@@ -3,7 +3,8 @@
 
     python benchmarks/serve.py FILMS --bundle BUNDLE [--films N] [--clients 1 8] [--minutes N] [--workers N]
 
-FILMS is a folder of film files; each is sent with bytes of its own behind it, so that none is known already.
+FILMS is a folder of film files, no two alike, and at least as many as --films; each is sent with bytes of
+its own behind it, so that none is known already.
 A real service is started on loopback. Latency: each client sends a film and waits on the live channel until
 it is judged, as the page does. Throughput: all films in uploads of 50, against `pleura predict` on the same
 files and cores, in turns. Memory: the service and its processes, under the load of one client.
@@ -199,6 +200,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     films = Films(given.folder)
+    if len(films.paths) < given.films:  # `pleura predict` judges films of the same pixels once
+        raise SystemExit(f"{given.folder} holds {len(films.paths)} films; give --films so many")
     with tempfile.TemporaryDirectory(prefix="pleura-serve-") as name:
         scratch = Path(name)
         service = Service(given.bundle, scratch / "store", given.workers)

@@ -159,9 +159,10 @@ def fresh(page: Page, film: bytes) -> None:
     """A film that the service does not know yet, from the choice of the file to its finding on the screen."""
     name = f"{uuid.uuid4().hex}.dcm"
     part = {"name": name, "mimeType": "application/dicom", "buffer": film + name.encode()}
+    before = page.url  # it names the film
     page.locator("#files").set_input_files([part])
-    page.locator(".corner", has_text=name).wait_for()
-    page.locator(".decision h2").wait_for()
+    page.wait_for_function("(before) => location.href !== before", arg=before)
+    page.locator(".decision:is(.positive, .negative, .declined)").wait_for()
 
 
 if __name__ == "__main__":
