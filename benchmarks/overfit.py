@@ -1,7 +1,7 @@
 # ruff: noqa: T201
 """Whether each network can learn at all: eight positive films, shown until their masks come back.
 
-    python benchmarks/overfit.py DATA [--recipes unet unetpp ...] [--size 128] [--steps 400] [KEY=VALUE ...]
+    python benchmarks/overfit.py DATA [KEY=VALUE ...] [--recipes unet unetpp ...] [--size 128] [--steps 400]
 
 DATA is a prepared dataset with a split; the eight are positives of its training part (or of its folds),
 drawn with seed 0 from those whose mask is 0.2 % of the film or more. No augmentation; the recipe's own
