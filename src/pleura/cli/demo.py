@@ -13,12 +13,13 @@ import typer
 from numpy.typing import NDArray
 
 from pleura.cli.progress import console
+from pleura.cli.showing import say, shown
 
 if TYPE_CHECKING:
     from pleura.inference.detector import Detector
 
 PATIENTS, FILM_SIZE = 24, 512
-SHOWN, PICTURE_PX = 16, 448
+SHOWN = 16
 TABLE = "train-rle.csv"
 
 
@@ -71,26 +72,21 @@ def demo(
     commands: list[str] = []
     films = _phantoms(root / "phantoms", patients, commands) if data is None else _Films(data, {})
     started = time.monotonic()
-    commands.append(_say(f"pleura predict {films.place}{named} --out {root / 'findings'}"))
+    commands.append(say(f"pleura predict {films.place}{named} --out {root / 'findings'}"))
     predict([str(films.place)], bundle=bundle, out=root / "findings", fresh=True)
     seconds = time.monotonic() - started
-    commands.append(_say(f"pleura card{named and f' {bundle}'} --out {root / 'card.html'}"))
+    commands.append(say(f"pleura card{named and f' {bundle}'} --out {root / 'card.html'}"))
     card(bundle, out=root / "card.html")
     page = _page(films, root, detector, commands, seconds)
     console.rule()
     console.print(f"Look at the page: {page.resolve()}")
 
 
-def _say(command: str) -> str:
-    console.print(f"\n$ {command}", style="bold cyan", highlight=False)
-    return command
-
-
 def _phantoms(place: Path, patients: int, commands: list[str]) -> _Films:
     from pleura.cli.phantom import phantom
     from pleura.data.corpora.tables import read_run_lengths
 
-    commands.append(_say(f"pleura phantom --out {place} --patients {patients}"))
+    commands.append(say(f"pleura phantom --out {place} --patients {patients}"))
     phantom(place, patients=patients, size=FILM_SIZE)
     return _Films(place, read_run_lengths(place / TABLE))
 
@@ -148,21 +144,14 @@ def _findings(
     films: _Films, chosen: Sequence[Mapping[str, Any]], detector: "Detector"
 ) -> list[dict[str, Any]]:
     """Films with the outlines of label and finding, and the facts."""
-    from pleura.outputs.html import jpeg_uri
-    from pleura.outputs.measures import words
-    from pleura.outputs.overlay import overlay
     from pleura.read import read
 
-    shown = []
+    found = []
     for facts in chosen:
         film = read(Path(facts["file"]))
-        finding = detector(film)
-        truth = _mask(films, facts, film.shape)
-        picture = overlay(film, finding, truth, PICTURE_PX, caption=False)
-        sizes = [words(extent) for extent in finding.extents if finding.lung_fields is not None]
-        told = {"picture": jpeg_uri(picture), "label": _label(films, facts), "sizes": sizes}
-        shown.append({**told, **finding.facts()})
-    return shown
+        truth, label = _mask(films, facts, film.shape), _label(films, facts)
+        found.append(shown(film, detector(film), truth, None if label is None else int(label)))
+    return found
 
 
 def _mask(

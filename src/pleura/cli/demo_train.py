@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from pleura.cli.progress import console
+from pleura.cli.showing import say, shown
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import DatasetError, MissingExtra
 
 FILM_SIZE = 512
 SETTINGS = ("input.size=192", "batch_size=8", "epochs=20", "pictures_every=5")
-SHOWN, PICTURE_PX = 12, 448
+SHOWN = 12
 
 
 class _Places:
@@ -80,11 +81,6 @@ def _need_libraries() -> None:
             raise MissingExtra.needing("the demo", "train", error)
 
 
-def _say(command: str) -> str:
-    console.print(f"\n$ {command}", style="bold cyan", highlight=False)
-    return command
-
-
 def _films_to_dataset(source: Path, places: _Places, *, patients: int | None) -> list[str]:
     from pleura.cli.phantom import phantom
     from pleura.cli.prepare import prepare
@@ -93,13 +89,13 @@ def _films_to_dataset(source: Path, places: _Places, *, patients: int | None) ->
 
     said = []
     if patients is not None:
-        said.append(_say(f"pleura phantom --out {source} --patients {patients}"))
+        said.append(say(f"pleura phantom --out {source} --patients {patients}"))
         phantom(source, patients=patients, size=FILM_SIZE)
-    said.append(_say(f"pleura prepare {source} --out {places.data}"))
+    said.append(say(f"pleura prepare {source} --out {places.data}"))
     prepare(places.data, [source])
-    said.append(_say(f"pleura split {places.data} --tune-fraction 0.2"))
+    said.append(say(f"pleura split {places.data} --tune-fraction 0.2"))
     split(places.data, tune_fraction=0.2)
-    said.append(_say(f"pleura verify {places.data} --out {places.verify}"))
+    said.append(say(f"pleura verify {places.data} --out {places.verify}"))
     try:
         verify(places.data, out=places.verify)
     except typer.Exit as outcome:
@@ -119,14 +115,14 @@ def _dataset_to_model(
     from pleura.cli.train import train
 
     changes = " ".join(settings) + (f" --init {init}" if init else "")
-    said = [_say(f"pleura preview {recipe} --data {places.data} --out {places.preview}")]
+    said = [say(f"pleura preview {recipe} --data {places.data} --out {places.preview}")]
     preview(recipe, data=places.data, out=places.preview)
-    said.append(_say(f"pleura train {recipe} {changes} --data {places.data} --out {places.run}"))
+    said.append(say(f"pleura train {recipe} {changes} --data {places.data} --out {places.run}"))
     train(recipe, list(settings), data=places.data, out=places.run, init=init)
-    said.append(_say(f"pleura export {places.run} --graph none --out {places.bundle}"))
+    said.append(say(f"pleura export {places.run} --graph none --out {places.bundle}"))
     export([places.run], out=places.bundle, data=places.data, graph=Graph.none)
     said.append(
-        _say(
+        say(
             f"pleura evaluate {places.bundle} --data {places.data} --part test "
             f"--out {places.evaluation}"
         )
@@ -142,7 +138,7 @@ def _predict(places: _Places) -> list[str]:
     dataset, films = _shown_films(places)
     roots = {corpus["name"]: Path(corpus["root"]) for corpus in dataset.description["corpora"]}
     files = [roots[film.corpus] / film.source_path for film in films]
-    said = _say(f"pleura predict FILMS --bundle {places.bundle} --out {places.findings}")
+    said = say(f"pleura predict FILMS --bundle {places.bundle} --out {places.findings}")
     predict(list(map(str, files)), bundle=places.bundle, out=places.findings, fresh=True)
     return [said]
 
@@ -205,22 +201,14 @@ def _page(source: Path, commands: list[str], places: _Places, *, synthetic: bool
 def _findings(places: _Places) -> list[dict[str, Any]]:
     """The shown films with their findings: a picture with the outlines of label and finding, and facts."""
     from pleura.inference.detector import Detector
-    from pleura.outputs.html import jpeg_uri
-    from pleura.outputs.measures import words
-    from pleura.outputs.overlay import overlay
 
     dataset, films = _shown_films(places)
     detector = Detector.load(places.bundle)
-    shown = []
+    found = []
     for film in films:
         radiograph = dataset.radiograph(film)
-        finding = detector(radiograph)
-        picture = overlay(radiograph, finding, dataset.mask(film), PICTURE_PX, caption=False)
-        located = finding.lung_fields is not None
-        sizes = [words(extent) for extent in finding.extents] if located else []
-        told = {"picture": jpeg_uri(picture), "label": film.label, "sizes": sizes}
-        shown.append({**told, **finding.facts()})
-    return shown
+        found.append(shown(radiograph, detector(radiograph), dataset.mask(film), film.label))
+    return found
 
 
 def _jpeg(path: Path) -> str:
