@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pleura.cli import app
+from pleura.cli import recipes as verb
 from pleura.inference.preprocess import InputSpec
 from pleura.networks import create, parameter_count
 from pleura.training import cost as module
@@ -68,3 +69,14 @@ def test_the_verb_lists_every_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 0, done.output
     first = [line.split(" ")[0] for line in done.output.splitlines()]
     assert set(known_recipes()) <= set(first)
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_descriptions_are_read_at_any_width(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(
+        verb, "_costs", lambda plan, measure: ["a_network > another", "512x1", "24.4", "61.6"]
+    )
+    lines = CliRunner().invoke(app, ["recipes"]).output.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert any("CheXNet, a DenseNet-121 classifier at 224" in line for line in lines)

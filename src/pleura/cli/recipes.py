@@ -10,6 +10,9 @@ from pleura.cli.progress import console
 if TYPE_CHECKING:
     from pleura.training.recipe import Plan
 
+WIDE = 140
+"""Columns of a terminal in which the descriptions stand beside the figures; else they stand below."""
+
 
 def recipes(
     measure: Annotated[
@@ -29,11 +32,24 @@ def recipes(
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     if measure:
         table.add_column("films/s", justify="right", no_wrap=True)
-    table.add_column("description", overflow="fold", ratio=1)
-    for name, path in sorted(known_recipes().items()):
-        plan = read_plan(path)
-        table.add_row(name, *_costs(plan, measure=measure), plan.description)
+    plans = {name: read_plan(path) for name, path in sorted(known_recipes().items())}
+    costs = {name: _costs(plan, measure=measure) for name, plan in plans.items()}
+    if console.width >= WIDE:
+        table.add_column("description", ratio=1)
+        for name, plan in plans.items():
+            table.add_row(name, *costs[name], plan.description)
+        console.print(table)
+        return
+    for name in plans:
+        table.add_row(name, *costs[name])
     console.print(table)
+    about = Table(box=None, pad_edge=False, show_header=False)
+    about.add_column(no_wrap=True)
+    about.add_column(ratio=1)
+    for name, plan in plans.items():
+        about.add_row(name, plan.description)
+    console.print()
+    console.print(about)
 
 
 def _costs(plan: "Plan", *, measure: bool) -> list[str]:
