@@ -1,7 +1,7 @@
 # ruff: noqa: T201
 """The service: from an upload to its finding, films a second beside `pleura predict`, and memory over time.
 
-    python benchmarks/serve.py FILMS --bundle BUNDLE [--films N] [--clients 1 8] [--minutes N] [--workers N]
+    python benchmarks/serve.py FILMS --bundle BUNDLE [--films N] [--clients 1 8] [--minutes N] [--pause S]
 
 FILMS is a folder of film files, no two alike, and at least as many as --films; each is sent with bytes of
 its own behind it, so that none is known already.
@@ -177,8 +177,8 @@ def predict(bundle: Path, films: Films, count: int, scratch: Path) -> float:
     return (count - 1) / (seconds(folder) - seconds(folder / "0.dcm"))
 
 
-def memory(service: Service, films: Films, minutes: float) -> None:
-    """Prints the service's memory while one client sends film after film."""
+def memory(service: Service, films: Films, minutes: float, pause: float) -> None:
+    """Prints the service's memory while one client sends film after film, `pause` s apart."""
     session, start, told, sent = requests.Session(), time.monotonic(), 0.0, 0
     while (passed := time.monotonic() - start) < 60 * minutes:
         service.send(session, [films.next()])
@@ -186,6 +186,8 @@ def memory(service: Service, films: Films, minutes: float) -> None:
         if passed >= told:
             print(f"{passed / 60:5.1f} min, {sent} films sent: {service.megabytes():.0f} MiB")
             told += 6 * minutes
+        time.sleep(pause)
+    print(f"{minutes:5.1f} min, {sent} films sent: {service.megabytes():.0f} MiB")
 
 
 def main() -> None:
@@ -197,6 +199,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--pause", type=float, default=0.0)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     films = Films(given.folder)
@@ -216,7 +219,7 @@ def main() -> None:
                 ratios.append(through / alone)
                 print(f"API {through:.1f} films/s, predict {alone:.1f}: {100 * ratios[-1]:.0f} %")
             print(f"API of predict, median: {100 * statistics.median(ratios):.0f} %")
-            memory(service, films, given.minutes)
+            memory(service, films, given.minutes, given.pause)
         finally:
             service.stop()
 

@@ -127,6 +127,11 @@ class Detector:
         return Doorkeeper()
 
     @property
+    def size(self) -> int:
+        """Of the probability maps as the networks draw them, px a side."""
+        return self._segmenter.size
+
+    @property
     def manifest(self) -> BundleManifest:
         """What the bundle says of itself."""
         return self.bundle.manifest

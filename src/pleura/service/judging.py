@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pleura.errors import PleuraError, ReadError
 from pleura.finding import Finding
@@ -17,7 +18,7 @@ from pleura.service.decoding import Decoders
 from pleura.service.findings import finding_facts, operating_point
 from pleura.service.folders import HEAT, LUNGS, MASK, THUMBNAIL
 from pleura.service.metrics import Metrics
-from pleura.service.rasters import heat_png, lungs_png, mask_png
+from pleura.service.rasters import heat_png, lungs_png, mask_png, reduced
 from pleura.service.store import Judged, Store, study_of
 
 log = logging.getLogger(__name__)
@@ -95,8 +96,10 @@ class Judge:
             finding = self._detector(film)
         with metrics.stage("keep"):
             folders.write(film_id, THUMBNAIL, thumbnail)
+            heat = None
             if finding.probability_map is not None:
-                folders.write(film_id, HEAT, heat_png(finding.probability_map))
+                heat = reduced(finding.probability_map, self._detector.size)
+                folders.write(film_id, HEAT, heat_png(heat))
             if finding.lung_fields is not None:
                 folders.write(film_id, LUNGS, lungs_png(finding.lung_fields))
             if finding.mask is not None:
@@ -110,7 +113,7 @@ class Judge:
                 "side": finding.side,
                 "area_fraction": finding.area_fraction,
                 "area_mm2": finding.area_mm2,
-                "has_regions": _has_regions(finding, self._detector.manifest.operating_point),
+                "has_regions": _has_regions(finding, heat, self._detector.manifest.operating_point),
             }
             return Judged(
                 finding.decision,
@@ -122,13 +125,13 @@ class Judge:
             )
 
 
-def _has_regions(finding: Finding, point: OperatingPoint) -> bool | None:
+def _has_regions(
+    finding: Finding, heat: NDArray[np.float32] | None, point: OperatingPoint
+) -> bool | None:
     """Whether there are regions to draw, were the film suspected; None where there is no map to say so."""
     if finding.decision == "positive":
         return True
-    if finding.probability_map is None:
-        return None
-    return bool(draw_mask(finding.probability_map, point).any())
+    return None if heat is None else bool(draw_mask(heat, point).any())
 
 
 def film_from(facts: dict[str, Any], pixels: bytes) -> Radiograph:

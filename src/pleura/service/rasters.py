@@ -4,33 +4,39 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-HEAT_SIDE = 1024
-"""Longer side of a heat map, px: above that of any network's own map."""
-
-_QUICKEST = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # such pictures are small at any level
+# Masks and labels are flat: without a filter, and as runs, written 3 to 5 times as fast, and smaller.
+_FLAT = [
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
+]
+_SMOOTH = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
 def mask_png(mask: NDArray[np.bool_]) -> bytes:
     """A mask, bool (H, W), as 0 or 255."""
-    return _png(np.ascontiguousarray(mask).view(np.uint8) * np.uint8(255))
+    return _png(np.ascontiguousarray(mask).view(np.uint8) * np.uint8(255), _FLAT)
+
+
+def reduced(probability_map: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """A map, float32 (H, W), whose shorter side is at most `side` px: that of the network that drew it."""
+    rows, columns = probability_map.shape
+    factor = side / min(rows, columns)
+    if factor >= 1.0:
+        return probability_map
+    size = max(1, round(columns * factor)), max(1, round(rows * factor))
+    return np.asarray(cv2.resize(probability_map, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def heat_png(probability_map: NDArray[np.float32]) -> bytes:
-    """A probability map, float32 (H, W) in [0, 1], as 0 to 255; reduced to `HEAT_SIDE` px at most."""
-    rows, columns = probability_map.shape
-    factor = HEAT_SIDE / max(rows, columns)
-    if factor < 1.0:
-        size = max(1, round(columns * factor)), max(1, round(rows * factor))
-        probability_map = np.asarray(
-            cv2.resize(probability_map, size, interpolation=cv2.INTER_AREA), np.float32
-        )
-    return _png(np.rint(np.clip(probability_map, 0.0, 1.0) * 255.0).astype(np.uint8))
+    """A probability map, float32 (H, W) in [0, 1], as 0 to 255."""
+    levels = np.rint(np.clip(probability_map, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return _png(levels, _SMOOTH)
 
 
 def lungs_png(lung_fields: NDArray[np.uint8]) -> bytes:
     """The lungs' label map, uint8 (H, W), as it is."""
-    return _png(lung_fields)
+    return _png(lung_fields, _FLAT)
 
 
-def _png(levels: NDArray[np.uint8]) -> bytes:
-    return cv2.imencode(".png", levels, _QUICKEST)[1].tobytes()
+def _png(levels: NDArray[np.uint8], how: list[int]) -> bytes:
+    return cv2.imencode(".png", levels, how)[1].tobytes()
