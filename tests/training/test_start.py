@@ -1,16 +1,18 @@
 """What a network starts from: COCO where it can be had, and no frozen norms without weights."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pleura.errors import RecipeError
 from pleura.inference.preprocess import InputSpec
 from pleura.networks import create
 from pleura.networks.mask_rcnn import MaskRCNN
 from pleura.training.recipe import NetworkRecipe, Recipe
-from pleura.training.start import Start, start
+from pleura.training.start import Start, build, start
 
 LIGHT: dict[str, Any] = {"encoder": "resnet18", "box_units": 16}
 
@@ -56,3 +58,16 @@ def test_other_networks_have_no_coco_weights() -> None:
         start(recipe("unet", "coco", filters=[4, 8]))
     with pytest.raises(RecipeError, match="for resnet50 alone"):
         start(recipe(init="coco", **LIGHT))
+
+
+def test_each_fold_starts_from_weights_of_its_own(tmp_path: Path) -> None:
+    asked = recipe("unet", str(tmp_path / "fold-{fold}.safetensors"), filters=[4, 8])
+    for fold in (0, 1):
+        weights = {k: torch.full_like(v, fold + 1) for k, v in build(asked).state_dict().items()}
+        save_file(weights, tmp_path / f"fold-{fold}.safetensors")
+    network, began = start(asked, fold=1)
+    assert began.encoder == "fold-1.safetensors"
+    assert began.whole
+    assert all(bool((weight == 2).all()) for weight in network.parameters())
+    with pytest.raises(RecipeError, match="no fold is trained"):
+        start(asked)

@@ -22,6 +22,8 @@ from pleura.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
+FOLD = "{fold}"
+
 
 @dataclass(frozen=True)
 class Start:
@@ -50,12 +52,16 @@ def build(recipe: Recipe) -> nn.Module:
     )
 
 
-def start(recipe: Recipe, note: Callable[[str], None] | None = None) -> tuple[nn.Module, Start]:
+def start(
+    recipe: Recipe, note: Callable[[str], None] | None = None, fold: int | None = None
+) -> tuple[nn.Module, Start]:
     """The recipe's network with its first weights.
 
     Args:
         recipe: its `network.init` is followed; where what it asks for cannot be fetched, they stay random.
         note: told so.
+        fold: which stands for `{fold}` in the name of a file, so that each fold of a cross-validation goes on
+            from weights that never saw its films either.
 
     Raises:
         RecipeError: the network has nothing of the kind to start, the file is missing, or not its encoder's;
@@ -69,8 +75,12 @@ def start(recipe: Recipe, note: Callable[[str], None] | None = None) -> tuple[nn
     elif init == "imagenet":
         began = _imagenet(network, recipe.network.name, note)
     else:
-        path = Path(init)
-        whole = load_start(network, read_weights(path), init)
+        if FOLD in init and fold is None:
+            raise RecipeError(
+                f"network.init is {init}, but no fold is trained; give --fold, or a file without {FOLD}"
+            )
+        path = Path(init.replace(FOLD, str(fold)))
+        whole = load_start(network, read_weights(path), str(path))
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         began = Start(path.name, sha256, read_pretraining(path), whole)
     if began == Start() and getattr(network, "needs_weights", False):

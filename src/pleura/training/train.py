@@ -116,7 +116,7 @@ def train(
         precision=str(fabric._precision.precision),
     )
     resumed = folder.holds(identity)
-    network, began = (build(recipe), None) if resumed else start(recipe, report.note)
+    network, began = (build(recipe), None) if resumed else start(recipe, report.note, fold)
     films = partial(_film_sets, recipe, dataset, split, fold, report.cache)
     trainer = Trainer(recipe, network, films, folder, fabric)
     _say_threads(folder.claim(identity, began, network), report)
