@@ -12,9 +12,8 @@ import pleura
 from pleura.training.recipe import file
 
 ROOT = Path(__file__).parents[1]
-WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
-    "wheel"
-]
+BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+WHEEL = BUILD["targets"]["wheel"]
 RECIPES = {f"pleura/recipes/{path.name}" for path in (ROOT / "recipes").glob("*.yaml")}
 TEMPLATES = {
     path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("templates/*")
@@ -27,6 +26,12 @@ from pleura.training.recipe import find_recipe
 import pleura
 print(pleura.__file__, find_recipe("light"), len(_source("base.html.j2")), sep="\\n")
 """
+
+
+def test_the_viewer_is_in_wheel_and_sdist() -> None:
+    assert BUILD["artifacts"] == [
+        "src/pleura/service/static"
+    ]  # of every target: git passes it over
 
 
 def test_what_is_opened_at_run_time_is_declared() -> None:

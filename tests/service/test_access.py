@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import re
 import socket
 import subprocess
@@ -207,6 +208,24 @@ def test_nothing_tells_whose_a_film_was(films: list[bytes], tmp_path: Path) -> N
         assert (now.study_instance_uid or "").startswith("2.25.")
 
 
+@pytest.mark.parametrize(
+    ("value", "kept"), [("R-10206", "SRT"), ("399348003", "SCT"), ("DOE-JOHN", None)]
+)
+def test_only_codes_of_views_are_kept(
+    films: list[bytes], tmp_path: Path, value: str, kept: str | None
+) -> None:
+    ds = pydicom.dcmread(io.BytesIO(films[0]))
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "99LOCAL", "AP"
+    ds.ViewCodeSequence = Sequence([code])
+    ds.save_as(tmp_path / "a.dcm")
+    clean = pydicom.dcmread(io.BytesIO(deidentified(tmp_path / "a.dcm", KEY, Limits())))
+    views = [
+        (one.CodeValue, one.CodingSchemeDesignator) for one in clean.get("ViewCodeSequence", [])
+    ]
+    assert views == ([] if kept is None else [(value, kept)])
+
+
 def test_no_element_is_kept_that_the_standard_s_profile_takes_out(
     films: list[bytes], tmp_path: Path
 ) -> None:
@@ -273,6 +292,12 @@ def test_the_audit_log_says_who_did_what(guarded: Served) -> None:
     guarded.wait_for(job["id"])
     guarded.get(f"/v1/films/{film}", headers={"X-User": "a.reader@ward"})
     guarded.get(f"/v1/films/{film}/pixels")
+    study = guarded.json(f"/v1/films/{film}")["study"]
+    for part in (f"films/{film}/heat", f"films/{film}/corrections", f"studies/{study}"):
+        assert guarded.get(f"/v1/{part}").status_code == 200
+    requests.post(f"{guarded.url}/v1/session", json={"token": "not the token"}, timeout=10)
+    out = guarded.ask("DELETE", "/v1/session")
+    assert out.headers["Clear-Site-Data"] == '"cache"'
     guarded.ask("DELETE", f"/v1/films/{film}")
     path = guarded.store / "audit.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -280,8 +305,28 @@ def test_the_audit_log_says_who_did_what(guarded: Served) -> None:
     assert ("token", "uploaded", job["id"]) in did
     assert ("user a.reader@ward", "opened", film) in did
     assert ("token", "saw", f"{film} pixels") in did
+    assert ("token", "saw", f"{film} heat") in did
+    assert ("token", "saw", f"{film} corrections") in did
+    assert ("token", "listed", f"study {study}") in did
+    assert ("nobody", "failed to sign in", "") in did
+    assert ("token", "signed out", "") in did
     assert did[-1] == ("token", "deleted", film)
     assert verify(path) == len(lines)
+
+
+def test_half_a_line_of_a_full_disk_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = Audit(tmp_path / "audit.jsonl")
+    audit.note("someone", "saw", "film 1")
+    with monkeypatch.context() as full:
+        write = os.write
+        full.setattr(os, "write", lambda file, data: write(file, data[:20]))
+        with pytest.raises(OSError, match="no room for the audit log"):
+            audit.note("someone", "saw", "film 2")
+    audit.note("someone", "saw", "film 3")
+    audit.close()
+    assert verify(tmp_path / "audit.jsonl") == 2
 
 
 def test_a_changed_audit_log_is_noticed(tmp_path: Path) -> None:

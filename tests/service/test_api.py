@@ -1,5 +1,6 @@
 """The API as docs/reference/api.md tells it, from a film's bytes to its finding and back."""
 
+import base64
 import io
 import json
 import zipfile
@@ -97,8 +98,8 @@ def test_pictures_are_kept_by_browsers_as_long_as_they_are_right(
         assert width == side
         again = served.get(f"{film}/{name}", headers={"If-None-Match": answer.headers["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
-    assert "immutable" in served.get(f"{film}/pixels").headers["Cache-Control"]
-    assert "no-cache" in served.get(f"{film}/mask").headers["Cache-Control"]
+    for name in ("pixels", "thumbnail", "mask"):  # what may no longer be seen is not shown again
+        assert served.get(f"{film}/{name}").headers["Cache-Control"] == "private, no-cache"
     assert served.get(f"{film}/lungs").status_code == 409
 
 
@@ -111,6 +112,17 @@ def test_the_same_film_again_is_the_same_film(
     assert job["film_ids"] == [found[0]["id"]] * 2
     assert job["state"] == "done"
     assert served.json("/v1/films")["total"] == before
+
+
+@pytest.mark.parametrize(
+    "keys", ["[1e3, 1]", f"[{1 << 70}, 1]", '["\\ud800", "a"]', "[" * 5000, '["a", {}]']
+)
+def test_a_cursor_of_nowhere_is_refused(served: Served, keys: str) -> None:
+    text = f'["suspicion", false, {keys.strip("[]")}]' if keys[:2] != "[[" else keys
+    cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    answer = served.get("/v1/films", params={"cursor": cursor})
+    assert answer.status_code in (200, 422)
+    assert served.get("/v1/studies", params={"cursor": cursor}).status_code in (200, 422)
 
 
 def test_a_zip_is_its_films(served: Served) -> None:
@@ -351,6 +363,8 @@ def test_metrics_count_what_happened(served: Served, found: list[dict[str, Any]]
     assert number("pleura_waiting_films") == 0
     assert number("pleura_free_bytes") > 0
     assert number("pleura_probability_count") > 0
+    model = served.json("/v1/model")["sha256"]
+    assert f'sha256="{model}"' in served.get("/metrics").text
 
 
 def test_the_pages(served: Served) -> None:
@@ -361,3 +375,5 @@ def test_the_pages(served: Served) -> None:
     assert "<script" not in documentation
     assert served.get("/../../etc/passwd").status_code == 404
     assert served.get("/%2e%2e/%2e%2e/app.py").status_code == 404
+    assert served.get("/%00").status_code == 404
+    assert served.get("/assets/" + "x" * 300).status_code == 404

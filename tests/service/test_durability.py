@@ -1,4 +1,4 @@
-"""Nothing that was taken is lost, and nothing is done twice: kill -9, restarts, retention, a full disk."""
+"""Nothing that was taken is lost, and nothing is done twice: kill -9, restarts, retention."""
 
 import hashlib
 import json
@@ -206,6 +206,22 @@ def test_films_come_once_and_are_judged_once(store: Store) -> None:
     assert not store.judge("0" * 32, judged())
     store.done(f"{job}-0")
     assert list(store.tasks()) == [f"{job}-1", f"{job}-2"]
+
+
+def test_a_film_that_failed_is_tried_again_when_it_comes_again(store: Store) -> None:
+    films = [arrival(store, bytes([n])) for n in range(2)]
+    store.receive(films, [])
+    store.begin(films[0].id)
+    assert store.judge(films[0].id, Judged("failed", "a full disk", {}))
+    assert store.judge(films[1].id, judged())
+    job, tasks = store.receive([*films, films[0]], [])
+    assert list(tasks.values()) == [[films[0].id]]
+    told = store.job(job)
+    assert told is not None
+    assert told["films"] == {"total": 3, "waiting": 2, "judged": 1, "failed": 0, "repeated": 2}
+    row = store.film(films[0].id)
+    assert row is not None
+    assert (row["state"], row["tries"], row["reason"]) == ("waiting", 0, None)
 
 
 def test_large_uploads_have_few_tasks(store: Store) -> None:

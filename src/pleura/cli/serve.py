@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, Annotated
@@ -141,6 +142,8 @@ def _run(settings: "Settings", proxy: str | None) -> None:
             await super().shutdown(sockets)
 
     app = create_app(settings)
+    # Where parts of uploads go that are too large for memory: they are the store's, and its room is watched.
+    tempfile.tempdir = str(app.state.running.store.folders.spool)
     config = uvicorn.Config(
         app,
         host=settings.host,

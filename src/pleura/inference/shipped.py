@@ -29,8 +29,8 @@ def default_bundle() -> Path:
     place = getattr(held, "BUNDLE", None)
     if not isinstance(place, Path) or not (place / MANIFEST).is_file():
         raise BundleError(
-            f"the installed {DISTRIBUTION} {_version()} holds no bundle that this pleura finds; install "
-            "the two in versions that go together, or name a bundle"
+            f"the installed {DISTRIBUTION} {_version()} holds no bundle that this pleura finds; name one "
+            "that `pleura export` made, or install the two in versions that go together"
         )
     return place
 

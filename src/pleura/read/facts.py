@@ -20,7 +20,7 @@ _VIEW_POSITIONS: dict[str, View] = {
     **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LEFT LATERAL"), "lateral"),
     **dict.fromkeys(("RIGHT LATERAL",), "lateral"),
 }
-_VIEW_CODES: dict[str, View] = {
+VIEW_CODES: dict[str, View] = {
     # PS3.16 CID 4010, SNOMED CT and its older SRT codes
     **dict.fromkeys(("272479007", "R-10214", "R-40888"), "PA"),
     **dict.fromkeys(("399348003", "R-10206"), "AP"),
@@ -111,7 +111,7 @@ def view(ds: Dataset, notes: list[str]) -> View | None:
         return _VIEW_POSITIONS.get(position.upper(), "other")
     code = item(ds, "ViewCodeSequence")
     if code is not None:
-        return _VIEW_CODES.get(text(code, "CodeValue") or "", "other")
+        return VIEW_CODES.get(text(code, "CodeValue") or "", "other")
     rows = texts(ds, "PatientOrientation")
     if len(rows) == 2 and rows[0][:1] in ("A", "P"):
         notes.append("Its rows run between front and back (PatientOrientation): a lateral view.")

@@ -68,6 +68,7 @@ def routes(running: Running) -> APIRouter:
     async def sign_in(request: Request, given: schemas.SignIn) -> Response:
         """Sign in with the token."""
         if not running.sessions.knows(given.token):
+            running.audit.note("nobody", "failed to sign in")
             await asyncio.sleep(1.0)  # guessing is slow
             raise Refused(401, "this is not the service's token")
         running.audit.note("token", "signed in")
@@ -83,9 +84,11 @@ def routes(running: Running) -> APIRouter:
         return answer
 
     @router.delete("/v1/session", status_code=204)
-    def sign_out() -> Response:
-        """Sign out."""
-        answer = Response(status_code=204)
+    def sign_out(request: Request) -> Response:
+        """Sign out; the browser forgets what it kept of films."""
+        if request.state.identity != "nobody":
+            running.audit.note(request.state.identity, "signed out")
+        answer = Response(status_code=204, headers={"Clear-Site-Data": '"cache"'})
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
 
@@ -101,6 +104,7 @@ def routes(running: Running) -> APIRouter:
             start = int(last_event_id)
         if start is None:
             start = await run_in_threadpool(lambda: running.store.revision)
+        running.audit.note(request.state.identity, "listened", "changes of films")
         told = _events(running, request, start)
         return StreamingResponse(told, media_type="text/event-stream")
 

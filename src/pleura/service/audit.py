@@ -4,6 +4,7 @@ A line that is changed or taken out breaks every later one. What the chain canno
 off, so ship the file, or its last hash, to another machine.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -56,10 +57,18 @@ class Audit:
                 "before": self._hash,
             }
             line["hash"] = _hash_of(line)
-            os.write(self._file, (json.dumps(line) + "\n").encode("ascii"))
+            self._append((json.dumps(line) + "\n").encode("ascii"))
             self._number, self._hash = line["number"], line["hash"]
             if durable:
                 os.fsync(self._file)
+
+    def _append(self, line: bytes) -> None:
+        """Writes all of a line, or nothing of it."""
+        end = os.fstat(self._file).st_size
+        written = os.write(self._file, line)
+        if written < len(line):
+            os.ftruncate(self._file, end)
+            raise OSError(errno.ENOSPC, "the disk has no room for the audit log", str(self.path))
 
     def close(self) -> None:
         """Hands the last lines to the disk."""

@@ -25,6 +25,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorag
 from pleura.errors import UnrecognisedFormat
 from pleura.read import Limits, dicom, image, is_dicom
 from pleura.read.display import bits_stored, is_inverse, stored_values
+from pleura.read.facts import VIEW_CODES
 from pleura.read.source import NO_FILM, load
 from pleura.read.values import item, number, numbers, text, texts
 
@@ -134,9 +135,10 @@ def _keep_words(source: Dataset, ds: Dataset) -> None:
         if words and (keyword != "PatientOrientation" or len(words) == 2):
             setattr(ds, keyword, words if len(words) > 1 else words[0])
     view = item(source, "ViewCodeSequence")
-    if view is not None and re.fullmatch(r"[0-9A-Z-]{1,16}", text(view, "CodeValue") or ""):
+    value = text(view, "CodeValue") if view is not None else None
+    if value is not None and value in VIEW_CODES:
         code = Dataset()
-        code.CodeValue, code.CodingSchemeDesignator = text(view, "CodeValue"), "SCT"
+        code.CodeValue, code.CodingSchemeDesignator = value, "SCT" if value.isdecimal() else "SRT"
         ds.ViewCodeSequence = [code]
 
 

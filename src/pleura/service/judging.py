@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.errors import PleuraError, ReadError
+from pleura.errors import ReadError
 from pleura.finding import Finding
 from pleura.inference.detector import Detector
 from pleura.inference.postprocess import OperatingPoint, draw_mask
@@ -70,9 +70,12 @@ class Judge:
             judged = self._judged(film_id)
         except ReadError as error:
             judged = Judged("failed", str(error), {})
-        except (PleuraError, OSError, MemoryError) as error:
+        except Exception as error:  # of a runtime or a library, too: the films behind it go on
             log.error("film %s cannot be judged: %s", film_id, type(error).__name__)
-            judged = Judged("failed", f"it could not be judged ({type(error).__name__})", {})
+            reason = (
+                f"it could not be judged ({type(error).__name__}); send it again to try once more"
+            )
+            judged = Judged("failed", reason, {})
         if self._store.judge(film_id, judged):
             self._metrics.films.labels(judged.state).inc()
             if "probability" in judged.columns and judged.columns["probability"] is not None:

@@ -63,11 +63,12 @@ def routes(running: Running) -> APIRouter:
         return {"studies": found, "next": following, "total": total}
 
     @router.get("/studies/{study}", response_model=schemas.StudyFilms, tags=["studies"])
-    def one_study(study: StudyId) -> dict[str, Any]:
+    def one_study(request: Request, study: StudyId) -> dict[str, Any]:
         """A study's films, the most suspicious first."""
         found = worklist.page(store, worklist.Query(study=study, limit=500)).rows
         if not found:
             raise Refused(404, "there is no such study; it may have been deleted")
+        audit.note(request.state.identity, "listed", f"study {study}")
         return {"id": study, "films": [worklist.summary(row) for row in found]}
 
     @router.delete("/studies/{study}", status_code=204, tags=["studies"])

@@ -10,6 +10,7 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     Histogram,
+    Info,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
@@ -73,6 +74,7 @@ class Metrics:
             "Processes that opened files and hung, died or grew too large",
             registry=self.registry,
         )
+        self.model = Info("pleura_model", "The model that judges films", registry=self.registry)
         self.waiting = Gauge("pleura_waiting_films", "Films that wait", registry=self.registry)
         self.unread = Gauge("pleura_unread_films", "Films nobody has read", registry=self.registry)
         self.stored = Gauge("pleura_stored_bytes", "Bytes of films kept", registry=self.registry)

@@ -1,5 +1,8 @@
 """The viewer's files, and the pages that stand in for it."""
 
+import gzip
+import mimetypes
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ _PLAIN = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
+_TEXTS = (".html", ".js", ".css", ".svg", ".wasm")
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -44,11 +48,28 @@ def add_pages(app: FastAPI, viewer: Path | None) -> None:
             if path in ("", "index.html"):
                 return _page(render("no_viewer.html.j2"))
             raise _nothing(path)
-        file = (viewer / (path or "index.html")).resolve()
-        if not file.is_relative_to(viewer.resolve()) or not file.is_file():
+        try:
+            file = (viewer / (path or "index.html")).resolve()
+            found = file.is_relative_to(viewer.resolve()) and file.is_file()
+        except (OSError, ValueError):  # no name that a file could have
+            found = False
+        if not found:
             raise _nothing(path)
-        keep = _FOREVER if path.startswith("assets/") else "no-cache"
-        return FileResponse(file, headers={"Cache-Control": keep})
+        headers = {"Cache-Control": _FOREVER if path.startswith("assets/") else "no-cache"}
+        if file.suffix not in _TEXTS:
+            return FileResponse(file, headers=headers)
+        headers["Vary"] = "Accept-Encoding"
+        kind = mimetypes.guess_type(file.name)[0]
+        if "gzip" not in request.headers.get("Accept-Encoding", ""):
+            return FileResponse(file, headers=headers, media_type=kind)
+        headers["Content-Encoding"] = "gzip"
+        return Response(_gzipped(file, file.stat().st_mtime_ns), headers=headers, media_type=kind)
+
+
+@lru_cache(maxsize=16)
+def _gzipped(file: Path, changed_ns: int) -> bytes:
+    """A file's bytes, compressed once: a quarter of what the viewer weighs."""
+    return gzip.compress(file.read_bytes(), 9)
 
 
 def _nothing(path: str) -> Refused:

@@ -35,12 +35,12 @@ def routes(running: Running) -> APIRouter:
             path = running.store.folders.remember(path.name, data)
             if not path.is_file():
                 return Response(data, media_type="application/octet-stream")
-        return _file(request, path, "application/octet-stream", film, forever=True)
+        return _file(request, path, "application/octet-stream", film)
 
     @router.get("/films/{film}/thumbnail", response_class=Response, tags=["pictures"])
     def thumbnail(request: Request, film: FilmId) -> Response:
         """A small picture of the film, JPEG."""
-        return _picture(running, request, film, THUMBNAIL, _JPEG, forever=True)
+        return _picture(running, request, film, THUMBNAIL, _JPEG)
 
     @router.get("/films/{film}/mask", response_class=Response, tags=["pictures"])
     def mask(request: Request, film: FilmId) -> Response:
@@ -138,22 +138,21 @@ def pictures_of(running: Running, film: str, *, judged: bool) -> list[str]:
     return [*found, "overlay"] if judged else found
 
 
-def _picture(
-    running: Running, request: Request, film: str, name: str, kind: str, *, forever: bool = False
-) -> Response:
+def _picture(running: Running, request: Request, film: str, name: str, kind: str) -> Response:
     what = Path(name).stem
     row = _judged_film(running, film, what)
+    if name != THUMBNAIL:  # of which a list shows many
+        running.audit.note(request.state.identity, "saw", f"{film} {what}")
     path = running.store.folders.file(film, name)
     if not path.is_file():
         raise Refused(409, f"there is no {what} of this film: it is {row['state']}")
     said = hashlib.sha256(str(row["finding"]).encode()).hexdigest()[:16]
-    return _file(request, path, kind, said, forever=forever)
+    return _file(request, path, kind, said)
 
 
-def _file(request: Request, path: Path, kind: str, tag: str, *, forever: bool = False) -> Response:
-    """A file that a browser may keep: for good, or as long as its tag is the same."""
-    age = "max-age=31536000, immutable" if forever else "no-cache"
-    headers = {"ETag": f'"{tag}"', "Cache-Control": f"private, {age}"}
+def _file(request: Request, path: Path, kind: str, tag: str) -> Response:
+    """A file that a browser may keep, but asks about each time: whether it may still see it is told anew."""
+    headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
     if request.headers.get("If-None-Match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return FileResponse(path, media_type=kind, headers=headers)

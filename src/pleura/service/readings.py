@@ -21,10 +21,11 @@ def routes(running: Running) -> APIRouter:
     store, audit = running.store, running.audit
 
     @router.get("/films/{film}/corrections", response_model=schemas.Corrections)
-    def all_of_film(film: FilmId) -> dict[str, Any]:
+    def all_of_film(request: Request, film: FilmId) -> dict[str, Any]:
         """What readers said of a film, oldest first."""
         if not store.has(film):
             raise no_film()
+        audit.note(request.state.identity, "saw", f"{film} corrections")
         return {"corrections": corrections.of_film(store, film)}
 
     @router.post("/films/{film}/corrections", status_code=201, response_model=schemas.Correction)
@@ -53,12 +54,13 @@ def routes(running: Running) -> APIRouter:
 
     @router.get("/films/{film}/corrections/{number}/mask", response_class=Response)
     def drawn_mask(
-        film: FilmId, number: Annotated[int, Path(ge=1, le=corrections.MOST)]
+        request: Request, film: FilmId, number: Annotated[int, Path(ge=1, le=corrections.MOST)]
     ) -> Response:
         """The mask that a reader drew, PNG."""
         path = store.folders.file(film, corrections.mask_name(number))
         if not store.has(film) or not path.is_file():
             raise Refused(404, "there is no such mask")
+        audit.note(request.state.identity, "saw", f"{film} correction {number}")
         return FileResponse(path, media_type="image/png")
 
     @router.get("/corrections/export", response_class=Response)

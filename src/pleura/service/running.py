@@ -47,6 +47,10 @@ class Running:
         except BaseException:
             self.store.close()
             raise
+        identity = self.detector.bundle.identity
+        self.metrics.model.info(
+            {"name": identity.name, "version": identity.version, "sha256": identity.sha256}
+        )
         bounds = settings.bounds
         self.sessions = Sessions(settings.token, self.store.folders.secret)
         # One more than films are judged at once, so that a page opens while an archive is read.

@@ -302,11 +302,13 @@ def _insert_tasks(connection: sqlite3.Connection, tasks: Mapping[str, list[str]]
 
 
 def _insert(connection: sqlite3.Connection, arrival: Arrival, job: str, now: float) -> bool:
-    """Adds a film that waits; False where it was there."""
+    """Adds a film that waits, or has one wait again that failed; False where there is nothing to do."""
     name = arrival.name
     done = connection.execute(
         "INSERT INTO films (id, revision, sha256, bytes, name, name_key, received, job, study, search) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, "
+        "received = excluded.received, state = 'waiting', tries = 0, reason = NULL, suspicion = -1 "
+        "WHERE state = 'failed'",
         (
             arrival.id, next_revision(connection), arrival.sha256, arrival.bytes, name, name.casefold(), now,
             job, study_of(None, arrival.id), name.casefold(),

@@ -1,8 +1,10 @@
 """From the bytes of an upload to films that are safe on the disk."""
 
+import errno
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -20,6 +22,7 @@ from pleura.service.store import Arrival, Store, film_id_of
 from pleura.service.zips import MAGIC, name_of
 
 _CHUNK = 1 << 20
+_NO_ROOM = "the store has no room for this; delete studies, or see to a larger disk or limit"
 
 
 class Sent(NamedTuple):
@@ -58,7 +61,11 @@ class Uploads:
         self._check_room(0)
         refused: list[dict[str, str]] = []
         arrived: list[tuple[Arrival, Path]] = []
-        with self._metrics.stage("receive"), self._store.folders.spooled() as place:
+        with (
+            self._metrics.stage("receive"),
+            self._store.folders.spooled() as place,
+            _full_disk_refused(),
+        ):
             for file in self._films(files, place, refused):
                 arrived.append(self._arrival(file))
                 if len(arrived) > self._bounds.files_per_upload:
@@ -90,12 +97,22 @@ class Uploads:
         self, files: Iterable[Sent], place: Path, refused: list[dict[str, str]]
     ) -> Iterator[_Spooled]:
         """The films of the upload, one by one, those inside zips too; the rest goes to `refused`."""
+        unpacked = 0
         for number, sent in enumerate(files):
             path = place / f"{number}"
             with path.open("wb") as file:
                 shutil.copyfileobj(sent.content, file, _CHUNK)
             spooled = _Spooled(self._name(sent.name, number), path)
-            members = self._members(spooled, refused) if _starts(path, MAGIC) else [spooled]
+            members = [spooled]
+            if _starts(path, MAGIC):
+                self._check_room(0)
+                members = self._members(spooled, refused, self._bounds.upload_bytes - unpacked)
+                unpacked += sum(member.path.stat().st_size for member in members)
+            if len(refused) > self._bounds.files_per_upload:
+                raise Refused(
+                    413,
+                    f"more than {self._bounds.files_per_upload} files that are no films; send films alone",
+                )
             for member in members:
                 reason = self._refuse(member)
                 if reason is None:
@@ -104,12 +121,15 @@ class Uploads:
                     refused.append({"name": member.name, "reason": reason})
                     member.path.unlink(missing_ok=True)
 
-    def _members(self, spooled: _Spooled, refused: list[dict[str, str]]) -> list[_Spooled]:
+    def _members(
+        self, spooled: _Spooled, refused: list[dict[str, str]], most_bytes: int
+    ) -> list[_Spooled]:
+        """The files of a zip, `most_bytes` together at most, and no more than the disk has room for."""
         into = spooled.path.with_name(f"{spooled.path.name}-files")
         into.mkdir()
         bounds = {
             "files": self._bounds.files_per_upload,
-            "total_bytes": self._bounds.upload_bytes,
+            "total_bytes": max(0, min(most_bytes, self._free())),
             "file_bytes": self._bounds.film.max_bytes,
             "ratio": self._bounds.zip_ratio,
         }
@@ -173,14 +193,25 @@ class Uploads:
         return Arrival(film_id, sha256, file.path.stat().st_size, name), file.path
 
     def _check_room(self, wanted: int) -> None:
-        free = self._store.folders.room() - self._bounds.free_bytes
+        free = self._free()
         most = self._bounds.store_bytes
         full = most is not None and self._store.stored_bytes() + wanted > most
         if free < wanted or full:
-            raise Refused(
-                507,
-                "the store has no room for this; delete studies, or see to a larger disk or limit",
-            )
+            raise Refused(507, _NO_ROOM)
+
+    def _free(self) -> int:
+        """Bytes of the disk that may be filled."""
+        return self._store.folders.room() - self._bounds.free_bytes
+
+
+@contextmanager
+def _full_disk_refused() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Refused(507, _NO_ROOM) from None
 
 
 def _starts(path: Path, magic: tuple[bytes, ...]) -> bool:
