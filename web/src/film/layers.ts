@@ -46,7 +46,7 @@ const readersOutline = computed(() => {
 export const triedRegions = computed<Regions | null>(() => {
   const [map, threshold, point] = [heat.value, view.tried.value, film.value?.operating_point];
   if (!map || threshold === null || !point) return null;
-  return regions(map, level(threshold), point.min_area_fraction);
+  return regions(map, level(threshold), point);
 });
 
 const triedOutline = computed(() => {

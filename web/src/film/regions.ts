@@ -1,5 +1,6 @@
 /** Regions of a map at a threshold: what the model would have called there. */
 
+import type { OperatingPoint } from "../api/types";
 import type { Field } from "./contour";
 
 export interface Regions {
@@ -8,19 +9,31 @@ export interface Regions {
   count: number;
   /** Share of the film inside the kept regions, 0 to 1. */
   areaFraction: number;
+  /** Whether too little of the map reaches the top threshold, so that there are none at any level. */
+  faint: boolean;
 }
 
+/** What a map is asked for besides the threshold that is tried. */
+export type Asked = Pick<
+  OperatingPoint,
+  "min_area_fraction" | "top_threshold" | "min_top_area_fraction"
+>;
+
 /**
- * The regions (8-neighbourhood) of `field >= level` with at least `minAreaFraction` of the film, as the service
- * draws its mask.
+ * The regions (8-neighbourhood) of `field >= level` that are large enough, as the service draws its mask: none
+ * where too little of the map reaches the top threshold.
  *
  * @param level from 1 to 255.
  */
-export function regions(field: Field, level: number, minAreaFraction: number): Regions {
+export function regions(field: Field, level: number, asked: Asked): Regions {
   const { values, width, height } = field;
+  if (isFaint(values, asked)) {
+    const kept = { values: new Uint8Array(values.length), width, height };
+    return { kept, count: 0, areaFraction: 0, faint: true };
+  }
   const kept = values.slice();
   const seen = new Uint8Array(values.length);
-  const smallest = minAreaFraction * values.length;
+  const smallest = asked.min_area_fraction * values.length;
   let count = 0;
   let area = 0;
   for (let start = 0; start < values.length; start++) {
@@ -33,7 +46,16 @@ export function regions(field: Field, level: number, minAreaFraction: number): R
       for (const pixel of region) kept[pixel] = 0;
     }
   }
-  return { kept: { values: kept, width, height }, count, areaFraction: area / values.length };
+  const areaFraction = area / values.length;
+  return { kept: { values: kept, width, height }, count, areaFraction, faint: false };
+}
+
+function isFaint(values: Uint8Array, asked: Asked): boolean {
+  if (asked.top_threshold === null) return false;
+  const top = asked.top_threshold * 255;
+  let reached = 0;
+  for (const value of values) if (value >= top) reached++;
+  return reached < asked.min_top_area_fraction * values.length;
 }
 
 function flood(

@@ -1,4 +1,4 @@
-import type { Film } from "../api/types";
+import type { Film, OperatingPoint } from "../api/types";
 import { triedRegions } from "../film/layers";
 import { percent } from "../film/measure";
 import * as view from "../state/view";
@@ -52,6 +52,13 @@ function change(film: Film): string {
   const suspected = finding.probability >= point.presence_probability;
   if (!suspected) return `${size} The film would stay unsuspected: its score is too low.`;
   const positive = found.count > 0;
-  if (positive === (finding.decision === "positive")) return `${size} The decision would stay.`;
+  const same = positive === (finding.decision === "positive");
+  if (same && found.faint) return `${size} ${faint(point)}`;
+  if (same) return `${size} The decision would stay.`;
   return `${size} The film would be ${positive ? "suspected" : "called negative"}.`;
+}
+
+function faint({ top_threshold, min_top_area_fraction }: OperatingPoint): string {
+  const least = `${(100 * min_top_area_fraction).toPrecision(2)} %`;
+  return `The film would stay unsuspected: less than ${least} of it reaches ${top_threshold?.toFixed(2)}.`;
 }
