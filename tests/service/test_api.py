@@ -114,6 +114,23 @@ def test_the_same_film_again_is_the_same_film(
     assert served.json("/v1/films")["total"] == before
 
 
+def test_a_film_is_judged_again_when_asked(served: Served) -> None:
+    (film,) = served.judged(png(4321))
+    assert correct(served, film["id"], verdict="accepted").status_code == 201
+    answer = served.ask("POST", f"/v1/films/{film['id']}/judge")
+    assert answer.status_code == 202, answer.text
+    job = answer.json()
+    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
+    assert (job["film_ids"], job["films"]["repeated"]) == ([film["id"]], 0)
+    served.wait_for(job["id"])
+    again = served.json(f"/v1/films/{film['id']}")
+    assert again["revision"] > film["revision"]
+    assert (again["finding"], again["state"]) == (film["finding"], film["state"])
+    assert again["verdict"] == "accepted"
+    served.ask("DELETE", f"/v1/films/{film['id']}")
+    assert served.ask("POST", f"/v1/films/{'0' * 32}/judge").status_code == 404
+
+
 @pytest.mark.parametrize(
     "keys", ["[1e3, 1]", f"[{1 << 70}, 1]", '["\\ud800", "a"]', "[" * 5000, '["a", {}]']
 )

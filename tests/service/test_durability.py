@@ -21,7 +21,7 @@ from pleura.errors import ServiceError
 from pleura.service import corrections
 from pleura.service.audit import Audit, verify
 from pleura.service.corrections import Said
-from pleura.service.folders import FILM, Folders
+from pleura.service.folders import FILM, HEAT, MASK, Folders
 from pleura.service.housekeeping import Housekeeping
 from pleura.service.jobs import Jobs, Turns
 from pleura.service.judging import MAX_DEATHS
@@ -222,6 +222,23 @@ def test_a_film_that_failed_is_tried_again_when_it_comes_again(store: Store) -> 
     row = store.film(films[0].id)
     assert row is not None
     assert (row["state"], row["tries"], row["reason"]) == ("waiting", 0, None)
+
+
+def test_a_film_that_is_judged_again_keeps_nothing_of_before(store: Store) -> None:
+    film = arrival(store, b"x")
+    store.receive([film], [])
+    assert store.again(film.id) is None  # it waits
+    assert store.judge(film.id, judged())
+    for name in (MASK, HEAT):
+        store.folders.replace(film.id, name, b"png")
+    begun = store.again(film.id)
+    assert begun is not None
+    assert list(begun[1].values()) == [[film.id]]
+    store.folders.replace(film.id, MASK, b"other")
+    store.folders.replace(film.id, HEAT, None)
+    assert store.judge(film.id, judged("negative", 0.1))
+    assert store.folders.file(film.id, MASK).read_bytes() == b"other"
+    assert not store.folders.file(film.id, HEAT).exists()
 
 
 def test_large_uploads_have_few_tasks(store: Store) -> None:

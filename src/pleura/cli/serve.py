@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "PLEURA_TOKEN"
 _DEFAULT_STORE = Path("pleura-store")
 _GIB = 1 << 30
+_MIB = 1 << 20
 _MOST_TOKEN = 1000
 _STOP_SECONDS = 5
 
@@ -71,6 +72,10 @@ def serve(
         typer.Option(help="Of the films, in GiB.", show_default="the disk", min=0.01),
     ] = None,
     upload_limit: Annotated[float, typer.Option(help="Of one upload, in GiB.", min=0.001)] = 2.0,
+    film_limit: Annotated[float, typer.Option(help="Of one film, in MiB.", min=0.1)] = 256.0,
+    pixel_limit: Annotated[
+        float, typer.Option(help="Of one film, in millions of pixels.", min=0.1)
+    ] = 50.0,
     jobs: Annotated[
         str | None,
         typer.Option(
@@ -97,6 +102,7 @@ def serve(
         return
     _need_libraries()
     from pleura.inference.shipped import default_bundle
+    from pleura.read import Limits
     from pleura.service.settings import Bounds, Settings
 
     settings = Settings(
@@ -116,6 +122,7 @@ def serve(
         threads=threads,
         bounds=Bounds(
             upload_bytes=int(upload_limit * _GIB),
+            film=Limits(int(film_limit * _MIB), int(pixel_limit * 1e6)),
             store_bytes=None if disk_limit is None else int(disk_limit * _GIB),
         ),
     )

@@ -80,6 +80,21 @@ def routes(running: Running) -> APIRouter:
             "correction": corrections.latest(store, film),
         }
 
+    @router.post("/films/{film}/judge", status_code=202, response_model=schemas.Job, tags=["films"])
+    def judge(request: Request, film: FilmId) -> Response:
+        """Have a film judged again: by another model than before, or because it failed."""
+        if running.unready():
+            raise Refused(503, f"no film can be judged: {running.unready()}", retry_seconds=5)
+        if not store.has(film):
+            raise no_film()
+        begun = store.again(film)
+        if begun is None:
+            raise Refused(409, "the film waits to be judged as it is")
+        job, tasks = begun
+        _submit(running, tasks)
+        audit.note(request.state.identity, "judged again", film, durable=True)
+        return JSONResponse(job_facts(running, job), 202, {"Location": f"/v1/jobs/{job}"})
+
     @router.delete("/films/{film}", status_code=204, tags=["films"])
     def delete(request: Request, film: FilmId) -> Response:
         """Delete a film, with all that belongs to it."""

@@ -93,6 +93,15 @@ class Folders:
         """Writes one of a film's files, whole or not at all."""
         write_bytes(self.file(film_id, name), data, durable=durable)
 
+    def replace(
+        self, film_id: str, name: str, data: bytes | None, *, durable: bool = False
+    ) -> None:
+        """Writes one of a film's files, or removes that of an earlier finding where there is none now."""
+        if data is None:
+            self.file(film_id, name).unlink(missing_ok=True)
+        else:
+            self.write(film_id, name, data, durable=durable)
+
     def remove(self, film_id: str) -> None:
         """Removes all of a film's files, those that were made of them too."""
         with self._placing:

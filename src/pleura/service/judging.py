@@ -99,14 +99,13 @@ class Judge:
             finding = self._detector(film)
         with metrics.stage("keep"):
             folders.write(film_id, THUMBNAIL, thumbnail)
-            heat = None
-            if finding.probability_map is not None:
-                heat = reduced(finding.probability_map, self._detector.size)
-                folders.write(film_id, HEAT, heat_png(heat))
-            if finding.lung_fields is not None:
-                folders.write(film_id, LUNGS, lungs_png(finding.lung_fields))
-            if finding.mask is not None:
-                folders.write(film_id, MASK, mask_png(finding.mask), durable=True)
+            drawn, heat, lungs = finding.probability_map, None, finding.lung_fields
+            if drawn is not None:
+                heat = reduced(drawn, self._detector.size)
+            folders.replace(film_id, HEAT, None if heat is None else heat_png(heat))
+            folders.replace(film_id, LUNGS, None if lungs is None else lungs_png(lungs))
+            mask = None if finding.mask is None else mask_png(finding.mask)
+            folders.replace(film_id, MASK, mask, durable=True)
             facts = header["film"]
             columns = {name: facts[name] for name in _FROM_FILM} | {
                 "study": study_of(facts["study_instance_uid"], film_id),

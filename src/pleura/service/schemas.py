@@ -16,13 +16,15 @@ class _Given(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457)."""
+    """An error (RFC 9457); what is wrong with a request's fields, or why files of an upload are no films."""
 
     type: str
     title: str
     status: int
     detail: str
     request: str
+    errors: list[dict[str, str]] | None = None
+    refused: list[dict[str, str]] | None = None
 
 
 class Summary(_Given):

@@ -128,6 +128,30 @@ class Store:
         self.changed()
         return job, tasks
 
+    def again(self, film_id: str) -> tuple[str, dict[str, list[str]]] | None:
+        """Has a film that was judged, or failed, wait for its turn again; None where it waits, or is gone.
+
+        Its finding stays until the new one takes its place, and what readers said of it for good.
+
+        Returns:
+            The job's id, and its task, as of `receive`.
+        """
+        job = uuid.uuid4().hex
+        tasks = {f"{job}-0": [film_id]}
+        with self.database.transaction() as connection:
+            waits = connection.execute(
+                "UPDATE films SET state = 'waiting', tries = 0, suspicion = -1, revision = ? "
+                "WHERE id = ? AND state != 'waiting'",
+                (next_revision(connection), film_id),
+            ).rowcount
+            if not waits:
+                return None
+            connection.execute("INSERT INTO jobs VALUES (?, ?, '[]', 0)", (job, time.time()))
+            connection.execute("INSERT INTO job_films VALUES (?, 0, ?, 0)", (job, film_id))
+            _insert_tasks(connection, tasks)
+        self.changed()
+        return job, tasks
+
     def tasks(self) -> dict[str, list[str]]:
         """The tasks that are not done."""
         return {
