@@ -90,7 +90,7 @@ export const GROUPS: Group[] = [
       { keys: ["Ctrl+z"], does: "Undo", run: correction.undo },
       { keys: ["Ctrl+y", "Ctrl+Shift+z"], does: "Redo", run: correction.redo },
       { keys: ["Ctrl+s"], does: "Save the mask", run: () => void correction.save("corrected") },
-      { keys: ["Escape"], does: "Drop the drawing or what is tried", run: leave },
+      { keys: ["Escape"], does: "Leave a field; drop the drawing or what is tried", run: leave },
     ],
   },
   { title: "Help", keys: [{ keys: ["?"], does: "This list", run: () => help.toggle() }] },
@@ -126,7 +126,13 @@ function isTyping(target: EventTarget | null, name: string): boolean {
   if (name.startsWith("Arrow") && target.closest("input, select")) return true;
   if (name === "Escape") return false;
   if (name.startsWith("Ctrl+s")) return false;
-  return target.closest("textarea, select, input:not([type=checkbox], [type=range])") !== null;
+  return isField(target);
+}
+
+/** Whether keys write into it. */
+function isField(target: EventTarget | null): target is HTMLElement {
+  const fields = "textarea, select, input:not([type=checkbox], [type=range])";
+  return target instanceof HTMLElement && target.matches(fields);
 }
 
 function go(step: number): void {
@@ -187,7 +193,9 @@ function unlessDrawing(run: () => Promise<void>): void {
 }
 
 function leave(): void {
-  if (correction.editing.value) correction.abandon();
+  const within = document.activeElement;
+  if (isField(within)) within.blur();
+  else if (correction.editing.value) correction.abandon();
   else if (view.tried.value !== null) view.tried.value = null;
   else endTrial();
 }

@@ -17,3 +17,24 @@ it("has no key twice", async () => {
   const names = GROUPS.flatMap((group) => group.keys.flatMap((key) => key.keys));
   expect(new Set(names).size).toBe(names.length);
 });
+
+it("leaves the field at Escape, and drops nothing", async () => {
+  const { onKey } = await import("../src/keys");
+  const { tried } = await import("../src/state/view");
+  class Field {
+    matches = () => true;
+    blur = vi.fn();
+  }
+  const field = new Field();
+  vi.stubGlobal("HTMLElement", Field);
+  vi.stubGlobal("document", { querySelector: () => null, activeElement: field });
+  const press = () =>
+    onKey({ key: "Escape", target: field, preventDefault: () => {} } as unknown as KeyboardEvent);
+  tried.value = 0.4;
+  press();
+  expect(field.blur).toHaveBeenCalledOnce();
+  expect(tried.value).toBe(0.4);
+  vi.stubGlobal("document", { querySelector: () => null, activeElement: null });
+  press();
+  expect(tried.value).toBeNull();
+});

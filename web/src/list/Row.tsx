@@ -1,5 +1,6 @@
 import { address } from "../api/client";
 import type { Summary } from "../api/types";
+import { unsavedFilms } from "../state/correction";
 import { presence, wouldBe } from "../state/trial";
 import { facts, parted, received, STATES, score, verdict } from "./words";
 
@@ -50,10 +51,16 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
           {!would && film.state === "positive" && film.side && (
             <span class="side">{film.side}</span>
           )}
-          {film.verdict && <span class="verdict">{verdict(film)}</span>}
+          <Reading film={film} />
         </div>
       </div>
       <div class="score">{score(film.probability, film.calibrated)}</div>
     </div>
   );
+}
+
+/** What the reader has not saved yet, or else what was said last. */
+function Reading({ film }: { film: Summary }) {
+  if (unsavedFilms.value.has(film.id)) return <span class="draft">Not saved</span>;
+  return film.verdict && <span class="verdict">{verdict(film)}</span>;
 }

@@ -1,6 +1,6 @@
-/** A correction in the making: a draft mask, a comment, and what becomes of them. */
+/** A correction in the making: a draft mask, a comment, and what becomes of them; a film that is left keeps its own. */
 
-import { computed, effect, signal } from "@preact/signals";
+import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import * as api from "../api/client";
 import type { Verdict } from "../api/types";
@@ -10,6 +10,14 @@ import * as current from "./film";
 import { attempt, tell } from "./messages";
 import { settings } from "./settings";
 import * as view from "./view";
+import { onDeleted } from "./worklist";
+
+/** What is put away of a film with what is not saved yet. */
+interface Unsaved {
+  draft: Mask | null;
+  drawn: number;
+  comment: string;
+}
 
 export const draft = signal<Mask | null>(null);
 /** Counts the draft's changes, since the mask itself is changed in place. */
@@ -22,12 +30,57 @@ export const saving = signal(false);
 export const editing = computed(() => draft.value !== null);
 export const unsaved = computed(() => drawn.value > 0 || comment.value.trim() !== "");
 
-effect(() => {
-  current.opened.value; // another film: begin anew
-  draft.value = null;
-  drawn.value = 0;
-  comment.value = "";
+const kept = signal<ReadonlyMap<string, Unsaved>>(new Map());
+let mine: string | null = null; // whose film's the draft and the comment are
+
+/** The films with something that is not saved, the open one too. */
+export const unsavedFilms = computed<ReadonlySet<string>>(() => {
+  const films = new Set(kept.value.keys());
+  const open = current.opened.value;
+  if (open && unsaved.value) films.add(open);
+  return films;
 });
+
+effect(() => {
+  const open = current.opened.value;
+  untracked(() => {
+    if (open !== mine) takeUp(open);
+  });
+});
+
+/** Puts away what is not saved of the film that was open, and takes up what was put away of the next. */
+function takeUp(open: string | null): void {
+  const films = new Map(kept.value);
+  if (mine && unsaved.value) {
+    films.set(mine, { draft: draft.value, drawn: drawn.value, comment: comment.value });
+  }
+  const found = open === null ? undefined : films.get(open);
+  if (open) films.delete(open);
+  batch(() => {
+    kept.value = films;
+    mine = open;
+    touched.value = null;
+    draft.value = found?.draft ?? null;
+    drawn.value = found?.drawn ?? 0;
+    comment.value = found?.comment ?? "";
+  });
+}
+
+/** Drops what is not saved of a film. */
+export function forget(film: string): void {
+  const films = new Map(kept.value);
+  if (films.delete(film)) kept.value = films;
+  if (film !== mine) return;
+  comment.value = "";
+  drop();
+}
+
+onDeleted(forget);
+
+/** Drops all that is not saved. */
+export function forgetAll(): void {
+  for (const film of unsavedFilms.value) forget(film);
+}
 
 /** Begins to correct the mask: the reader's own where there is one, else the model's. */
 export function edit(tool: "brush" | "eraser" = "brush"): void {
@@ -43,8 +96,12 @@ export function edit(tool: "brush" | "eraser" = "brush"): void {
   view.tool.value = tool;
 }
 
-/** Drops the draft. */
+/** Drops the draft, once the reader has agreed to lose what was drawn. */
 export function abandon(): void {
+  if (drawn.value === 0 || window.confirm("Drop what you have drawn? It is not saved.")) drop();
+}
+
+function drop(): void {
   draft.value = null;
   drawn.value = 0;
   view.tool.value = "window";
@@ -105,10 +162,8 @@ export async function save(verdict: Verdict): Promise<void> {
     if (mask) form.set("mask", await encodeGrey(mask), "mask.png");
     const correction = await api.correct(id, form);
     tell(DONE[verdict]);
-    if (current.opened.value !== id) return;
-    current.said(correction, mask);
-    comment.value = "";
-    abandon();
+    forget(id);
+    if (current.opened.value === id) current.said(correction, mask);
   });
   saving.value = false;
 }

@@ -1,9 +1,9 @@
 /** The open film: its facts, pixels, map and masks, fetched together and forgotten together. */
 
-import { batch, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 
 import * as api from "../api/client";
-import type { Correction, Film, Viewing } from "../api/types";
+import type { Correction, Film, Summary, Viewing } from "../api/types";
 import type { Field } from "../film/contour";
 import { decodeGrey } from "../film/png";
 import type { Picture } from "../film/stage";
@@ -22,7 +22,15 @@ export const picture = signal<Picture | null>(null);
 export const heat = signal<Field | null>(null);
 export const modelMask = signal<Field | null>(null);
 /** The mask of the latest correction that has one. */
-export const readersMask = signal<Field | null>(null);
+const latestMask = signal<Field | null>(null);
+/** The mask of an older correction, while that is looked at. */
+const olderMask = signal<{ number: number; mask: Field } | null>(null);
+/** The reader's mask that is shown. */
+export const readersMask = computed(() => olderMask.value?.mask ?? latestMask.value);
+/** The number of the correction whose mask that is. */
+export const shownNumber = computed(
+  () => olderMask.value?.number ?? withMask(history.value)?.number ?? null,
+);
 /** Where the lungs are: fetched once they are to be shown. */
 export const lungs = signal<Field | null>(null);
 export const history = signal<Correction[]>([]);
@@ -50,7 +58,8 @@ export async function open(id: string | null): Promise<void> {
     picture.value = null;
     heat.value = null;
     modelMask.value = null;
-    readersMask.value = null;
+    latestMask.value = null;
+    olderMask.value = null;
     lungs.value = null;
     history.value = [];
   });
@@ -68,18 +77,18 @@ async function load(id: string, signal: AbortSignal): Promise<void> {
     if (facts.state === "failed") readSoon(facts);
     if (!facts.viewing) return;
     const { viewing } = facts;
-    const drawn = said.filter((one) => one.has_mask).at(-1);
+    const drawn = withMask(said);
     const [values, map, mask, corrected] = await Promise.all([
       pixels(id, viewing),
       grey(facts, "heat", signal),
       grey(facts, "mask", signal),
-      drawn ? api.correctionMask(id, drawn.number, signal).then(decodeGrey) : null,
+      drawn ? maskOf(drawn, signal) : null,
     ]);
     if (signal.aborted) return;
     batch(() => {
       heat.value = map;
       modelMask.value = mask;
-      readersMask.value = corrected;
+      latestMask.value = corrected;
       view.reset(viewing);
       picture.value = { id, viewing, values, aspect: aspect(facts) };
     });
@@ -158,11 +167,33 @@ export async function discard(id: string): Promise<void> {
   });
 }
 
+/** Shows the mask of a correction, whether the latest or not. */
+export async function showMaskOf(correction: Correction): Promise<void> {
+  const { signal } = leaving;
+  await attempt("The mask cannot be shown", async () => {
+    const isLatest = correction.number === withMask(history.value)?.number;
+    const mask = isLatest ? null : await maskOf(correction, signal);
+    if (!signal.aborted) olderMask.value = mask && { number: correction.number, mask };
+  });
+}
+
+function withMask(said: Correction[]): Correction | undefined {
+  return said.filter((one) => one.has_mask).at(-1);
+}
+
+async function maskOf({ film, number }: Correction, signal: AbortSignal): Promise<Field> {
+  return decodeGrey(await api.correctionMask(film, number, signal));
+}
+
 /** Takes in what a reader has just said of the open film. */
 export function said(correction: Correction, mask: Field | null): void {
   batch(() => {
-    history.value = [...history.value, correction];
-    if (mask) readersMask.value = mask;
+    const others = history.value.filter((one) => one.number !== correction.number);
+    history.value = [...others, correction];
+    if (mask) {
+      latestMask.value = mask;
+      olderMask.value = null;
+    }
     if (film.value) film.value = { ...film.value, correction, verdict: correction.verdict };
     const row = rows.value.find((one) => one.id === correction.film);
     if (row) put({ ...row, verdict: correction.verdict });
@@ -175,7 +206,52 @@ function aspect({ spacing_mm, spacing_basis }: Film): number {
   return trusted && spacing_mm ? spacing_mm[0] / spacing_mm[1] : 1;
 }
 
-onChange((id) => {
+/** Takes in what was said or found of the open film meanwhile; how it is looked at stays, and so does a draft. */
+async function takeIn(changed: Summary, known: Film): Promise<void> {
+  const { signal } = leaving;
+  const { state, reason, probability } = changed;
+  const same =
+    state === known.state && reason === known.reason && probability === known.probability;
+  await attempt("What is new of this film cannot be fetched", async () => {
+    if (!same) await takeFinding(changed.id, signal);
+    await takeReadings(changed, signal);
+  });
+}
+
+async function takeFinding(id: string, signal: AbortSignal): Promise<void> {
+  const facts = await api.film(id, signal);
+  const waits = facts.state === "waiting"; // to be judged again: what is known stays until then
+  const found = waits
+    ? [heat.value, modelMask.value]
+    : await Promise.all([grey(facts, "heat", signal), grey(facts, "mask", signal)]);
+  if (signal.aborted || (film.value && film.value.revision > facts.revision)) return;
+  batch(() => {
+    film.value = facts;
+    [heat.value, modelMask.value] = found as [Field | null, Field | null];
+    if (!waits) lungs.value = null;
+  });
+  await fetchLungs();
+}
+
+async function takeReadings(changed: Summary, signal: AbortSignal): Promise<void> {
+  const said = await api.corrections(changed.id, signal);
+  const latest = withMask(said);
+  const isNew = latest && latest.number !== withMask(history.value)?.number;
+  const mask = isNew ? await maskOf(latest, signal) : null;
+  if (signal.aborted || said.length < history.value.length) return;
+  const { read, verdict, revision } = changed;
+  const correction = said.at(-1) ?? null;
+  batch(() => {
+    history.value = said;
+    if (mask) latestMask.value = mask;
+    if (film.value && film.value.revision <= revision)
+      film.value = { ...film.value, read, verdict, revision, correction };
+  });
+}
+
+onChange((changed) => {
+  if (changed.id !== opened.value) return;
   // A film that was opened while it waited has been judged, perhaps before what is known of it has come.
-  if (id === opened.value && !picture.value) void load(id, leaving.signal);
+  if (!picture.value) void load(changed.id, leaving.signal);
+  else if (film.value && changed.revision > film.value.revision) void takeIn(changed, film.value);
 });

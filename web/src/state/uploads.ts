@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 
 import * as api from "../api/client";
 import { ApiError } from "../api/client";
+import { unsaved } from "./correction";
 import { open, opened } from "./film";
 import { attempt, tell } from "./messages";
 import { service } from "./service";
@@ -52,7 +53,8 @@ async function send(files: File[]): Promise<void> {
       refuse(job.refused);
       await refresh();
       const first = job.film_ids[0];
-      if (first && (total === 1 || opened.value === null)) void open(first);
+      const wanted = opened.value === null || (total === 1 && !unsaved.value);
+      if (first && wanted) void open(first);
     } catch (error) {
       if (!(error instanceof ApiError) || !error.problem.refused) throw error;
       refuse(error.problem.refused);

@@ -80,11 +80,18 @@ export function put(film: Summary): void {
   rows.value = patched(rows.value, film);
 }
 
-const watchers = new Set<(id: string) => void>();
+const watchers = new Set<(film: Summary) => void>();
 
-/** Calls back with the id of every film that the service says has changed. */
-export function onChange(watcher: (id: string) => void): void {
+/** Calls back with every film that the service says has changed. */
+export function onChange(watcher: (film: Summary) => void): void {
   watchers.add(watcher);
+}
+
+const mourners = new Set<(id: string) => void>();
+
+/** Calls back with the id of every film that the service says was deleted. */
+export function onDeleted(mourner: (id: string) => void): void {
+  mourners.add(mourner);
 }
 
 function listen(): void {
@@ -100,12 +107,13 @@ function listen(): void {
   channel.addEventListener("film", (event) => {
     const film = JSON.parse(event.data) as Summary;
     put(film);
-    for (const watcher of watchers) watcher(film.id);
+    for (const watcher of watchers) watcher(film);
     soon();
   });
   channel.addEventListener("deleted", (event) => {
     const { id } = JSON.parse(event.data) as { id: string };
     rows.value = rows.value.filter((row) => row.id !== id);
+    for (const mourner of mourners) mourner(id);
     soon();
   });
   channel.addEventListener("reset", () => soon());
