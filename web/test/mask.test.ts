@@ -68,6 +68,18 @@ describe("a mask under correction", () => {
     expect(mask.canRedo).toBe(false);
   });
 
+  it("undoes a stroke that has not ended, and what follows it by itself", () => {
+    const mask = new Mask(6, 1);
+    mask.begin();
+    mask.line(0.5, 0.5, 0.5, 0.5, 0.4, true);
+    mask.undo();
+    expect(inside(mask)).toEqual([]);
+    mask.line(2.5, 0.5, 2.5, 0.5, 0.4, true); // the brush is still down
+    mask.end();
+    mask.undo();
+    expect(inside(mask)).toEqual([]);
+  });
+
   it("does not count a stroke that changed nothing", () => {
     const mask = new Mask(2, 1);
     stroke(mask, 0.5, 0.5, 0.5, 0.5, 0.4, false);

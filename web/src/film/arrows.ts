@@ -1,9 +1,12 @@
 /** The keys that depend on what is done on the stage: arrows, and the space bar. */
 
+import { computed, effect, untracked } from "@preact/signals";
+
 import { draft, endStroke } from "../state/correction";
 import { picture } from "../state/film";
 import * as view from "../state/view";
 import { apply, type Point } from "./geometry";
+import type { Mask } from "./mask";
 import { dab, stretch } from "./pointer";
 
 const STEP_PX = 8; // on the screen
@@ -18,7 +21,7 @@ const ARROWS: Record<string, Point> = {
 };
 
 let placing = false; // a line's end follows the crosshair
-let painting = false; // the brush is down
+let painted: Mask | null = null; // on which the brush is down
 
 export function stageKey(event: KeyboardEvent): void {
   if (!picture.value || event.ctrlKey || event.metaKey) return;
@@ -56,7 +59,7 @@ function step([dx, dy]: Point): void {
   const to: Point = [within(u, viewing.columns), within(v, viewing.rows)];
   view.crosshair.value = to;
   if (placing) stretch(to);
-  if (painting) dab(from, to);
+  if (painted) dab(from, to);
 }
 
 /** The crosshair begins in the middle of what was drawn, or of the film. */
@@ -73,21 +76,41 @@ function act(): void {
     placing = !placing;
     return;
   }
-  if (painting) endStroke();
+  if (painted) liftBrush();
   else {
-    draft.value?.begin();
+    painted = draft.value;
+    painted?.begin();
     dab(at, at);
   }
-  painting = !painting;
 }
 
-/** Puts brush and ruler down. */
-export function letGo(): void {
-  if (painting) endStroke();
+function liftBrush(): void {
+  if (painted && painted === draft.value) endStroke();
+  else painted?.end();
+  painted = null;
+}
+
+/** Lets brush and ruler go. */
+function letGo(): void {
+  liftBrush();
   placing = false;
-  painting = false;
   view.crosshair.value = null;
 }
+
+const pointing = computed(() => view.crosshair.value === null);
+
+// Nothing is held over to another draft, tool or film, nor while the pointer is used.
+effect(() => {
+  pointing.value;
+  draft.value;
+  view.tool.value;
+  picture.value;
+  untracked(() => {
+    const at = isPlacing() ? view.crosshair.value : null;
+    letGo();
+    view.crosshair.value = at;
+  });
+});
 
 function within(value: number, size: number): number {
   return Math.min(size, Math.max(0, value));

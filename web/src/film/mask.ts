@@ -73,6 +73,7 @@ export class Mask implements Field {
       bottom: Math.ceil(Math.max(y0, y1) + radius),
     });
     if (!box) return null;
+    if (!this.before) this.begin();
     const dx = x1 - x0;
     const dy = y1 - y0;
     const length2 = dx * dx + dy * dy;
@@ -111,6 +112,7 @@ export class Mask implements Field {
 
   /** Replaces everything, as one step that can be undone. */
   replace(values: Uint8Array): void {
+    this.end();
     const before = this.values.slice();
     this.values.set(values);
     this.remember(before, { left: 0, top: 0, right: this.width, bottom: this.height });
@@ -118,10 +120,12 @@ export class Mask implements Field {
 
   /** Takes the last step back; returns what changed. */
   undo(): Box | null {
+    this.end();
     return this.swap(this.done, this.undone);
   }
 
   redo(): Box | null {
+    this.end();
     return this.swap(this.undone, this.done);
   }
 

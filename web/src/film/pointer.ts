@@ -5,6 +5,7 @@ import { picture } from "../state/film";
 import { settings } from "../state/settings";
 import * as view from "../state/view";
 import type { Point } from "./geometry";
+import type { Mask } from "./mask";
 import { type Pair, pinch } from "./pinch";
 import type { Stage } from "./stage";
 
@@ -24,6 +25,7 @@ export function listen(
   let act: Act | null = null;
   let last: Point = [0, 0];
   let drawnTo: Point = [0, 0];
+  let drawnOn: Mask | null = null;
   const fingers = new Map<number, Point>();
 
   const place = (event: MouseEvent): Point => {
@@ -31,7 +33,14 @@ export function listen(
     return [event.clientX - box.left, event.clientY - box.top];
   };
 
+  const dropStroke = () => {
+    if (act !== "draw" || drawnOn === draft.value) return;
+    drawnOn?.end(); // another film was opened, or the draft saved, meanwhile
+    act = null;
+  };
+
   const down = (event: PointerEvent) => {
+    dropStroke();
     if (!picture.value) return;
     if (event.pointerType === "touch") fingers.set(event.pointerId, place(event));
     if (fingers.size > 1) {
@@ -50,7 +59,8 @@ export function listen(
     const at = stage.toFilm(last);
     if (act === "length") view.lines.value = [...view.lines.value, [at, at]];
     if (act === "draw") {
-      draft.value?.begin();
+      drawnOn = draft.value;
+      drawnOn?.begin();
       drawnTo = at;
       dab(at, at);
     }
@@ -60,6 +70,7 @@ export function listen(
     const here = place(event);
     const at = stage.toFilm(here);
     hovered(at);
+    dropStroke();
     if (!act || !picture.value) return;
     if (act === "pinch") return moveFinger(event.pointerId, here);
     const [dx, dy] = [here[0] - last[0], here[1] - last[1]];
@@ -87,6 +98,7 @@ export function listen(
 
   const up = (event: PointerEvent) => {
     fingers.delete(event.pointerId);
+    dropStroke();
     if (act === "pinch" && fingers.size > 1) return;
     if (act === "draw") endStroke();
     if (act === "length") dropShort();
