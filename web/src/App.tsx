@@ -8,10 +8,10 @@ import icon from "./icon.svg";
 import { help, onKey } from "./keys";
 import { Worklist } from "./list/Worklist";
 import { Panel } from "./panel/Panel";
-import { unsaved } from "./state/correction";
+import { unsavedFilms } from "./state/correction";
 import { open, opened } from "./state/film";
 import { mustSignIn } from "./state/messages";
-import { card, introduce, service, signOut } from "./state/service";
+import { card, fetchCard, introduce, service, signedIn, signOut } from "./state/service";
 import { sent, upload } from "./state/uploads";
 import { live, loaded, refresh } from "./state/worklist";
 import { DropZone } from "./ui/DropZone";
@@ -53,10 +53,15 @@ export function App() {
     window.addEventListener("keydown", onKey);
     window.addEventListener("hashchange", () => void open(filmInAddress()));
     window.addEventListener("beforeunload", (event) => {
-      if (unsaved.value) event.preventDefault();
+      if (unsavedFilms.value.size) event.preventDefault();
     });
     void start();
   }, []);
+  const lost = useRef(false);
+  useEffect(() => {
+    if (live.value && lost.current) void fetchCard();
+    lost.current = loaded.value && !live.value;
+  }, [live.value]);
   useEffect(() => {
     if (opened.value) history.replaceState(null, "", `#film=${opened.value}`);
     pane.value = opened.value ? "film" : "list";
@@ -155,7 +160,7 @@ function Header() {
       >
         <Icon of={Download} size={16} /> <span class="word">Export corrections</span>
       </a>
-      {service.value?.needs_token && (
+      {signedIn.value && (
         <button type="button" class="plain" onClick={signOut}>
           <Icon of={LogOut} size={16} /> <span class="word">Sign out</span>
         </button>

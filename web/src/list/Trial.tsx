@@ -1,5 +1,6 @@
-import type { AtThreshold } from "../api/types";
-import { card } from "../state/service";
+import type { AtThreshold, Film, ModelCard } from "../api/types";
+import { film } from "../state/film";
+import { card, isOfCard } from "../state/service";
 import { change, endTrial, presence, trying, tryPresence } from "../state/trial";
 import { ask, query } from "../state/worklist";
 import { score } from "./words";
@@ -28,7 +29,7 @@ export function Trial() {
       />
       <p class="meaning" role="status">
         {presence.value === null
-          ? `The model's own is ${score(own, calibrated)}. Nothing tried here is kept.`
+          ? `${ownOf(model, film.value)} Nothing tried here is kept.`
           : change.value && told(change.value)}
       </p>
       <div class="ends">
@@ -42,11 +43,22 @@ export function Trial() {
           Only those that change
         </button>
         <button type="button" class="plain" onClick={endTrial}>
-          Back to {score(own, calibrated)}
+          End the trial
         </button>
       </div>
     </div>
   );
+}
+
+/** From where the model suspects, and from where another did that judged the open film. */
+export function ownOf(model: ModelCard, open: Film | null): string {
+  const { name, version, operating_point, calibration } = model;
+  const point = score(operating_point.presence_probability, calibration !== null);
+  const own = `${name} ${version} suspects from ${point}.`;
+  const [finding, its] = [open?.finding, open?.operating_point];
+  if (!finding || !its || isOfCard(finding)) return own;
+  const theirs = score(its.presence_probability, finding.calibrated);
+  return `${own} The open film was judged by ${finding.model} ${finding.model_version}, from ${theirs}.`;
 }
 
 /** What would change, in words. */

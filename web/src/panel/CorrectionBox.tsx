@@ -1,9 +1,10 @@
+import { useSignal } from "@preact/signals";
 import { Brush, Check, Eraser, Redo2, RotateCcw, Undo2, X } from "lucide";
 
-import type { Correction } from "../api/types";
+import type { Correction, Finding } from "../api/types";
 import { percent } from "../film/measure";
 import * as correction from "../state/correction";
-import { history } from "../state/film";
+import { film, history, opened, showMaskOf, shownNumber } from "../state/film";
 import { set, settings } from "../state/settings";
 import * as view from "../state/view";
 import { Icon } from "../ui/Icon";
@@ -13,7 +14,7 @@ import { IconButton } from "../ui/IconButton";
 export function CorrectionBox() {
   return (
     <section class="correction" aria-label="Your reading">
-      <History />
+      <History key={opened.value} />
       {correction.editing.value ? <Drawing /> : null}
       <div class="words">
         <input
@@ -149,24 +150,68 @@ function SaveButtons() {
 }
 
 const WHEN = { dateStyle: "medium", timeStyle: "short" } as const;
-const SAID = { accepted: "agreed", rejected: "disagreed", corrected: "drew the mask" };
+const SAID = { accepted: "agreed", rejected: "disagreed", corrected: "drew the" };
 
+const FEW = 3;
+
+/** What readers said, the latest first: a few of them, until all are asked for. */
 function History() {
-  const latest = history.value.slice(-3).reverse();
-  if (latest.length === 0) return null;
+  const all = useSignal(false);
+  const said = [...history.value].reverse();
+  if (said.length === 0) return null;
   return (
-    <ul class="history" aria-label="What readers said">
-      {latest.map((one) => (
-        <li key={one.number}>
-          <span class={one.verdict}>
-            {who(one)} {SAID[one.verdict]}
-          </span>
-          <time dateTime={one.time}>{new Date(one.time).toLocaleString(undefined, WHEN)}</time>
-          {one.comment && <q>{one.comment}</q>}
-        </li>
-      ))}
-    </ul>
+    <div class="history">
+      <ul aria-label="What readers said" tabIndex={0}>
+        {(all.value ? said : said.slice(0, FEW)).map((one) => (
+          <Reading key={one.number} one={one} />
+        ))}
+      </ul>
+      {said.length > FEW && (
+        <button
+          type="button"
+          class="plain"
+          aria-expanded={all.value}
+          onClick={() => {
+            all.value = !all.value;
+          }}
+        >
+          {all.value ? `Show the last ${FEW}` : `Show all ${said.length}`}
+        </button>
+      )}
+    </div>
   );
+}
+
+function Reading({ one }: { one: Correction }) {
+  return (
+    <li>
+      <span class={one.verdict}>
+        {who(one)} {SAID[one.verdict]}{" "}
+        {isOfAnother(one, film.value?.finding) && "with another model"}
+        {one.has_mask && (
+          <button
+            type="button"
+            class="chip"
+            aria-pressed={one.number === shownNumber.value}
+            title="Show this mask on the film"
+            onClick={() => void showMaskOf(one)}
+          >
+            mask
+          </button>
+        )}
+      </span>
+      <time dateTime={one.time}>{new Date(one.time).toLocaleString(undefined, WHEN)}</time>
+      {one.comment && <q>{one.comment}</q>}
+    </li>
+  );
+}
+
+/** Whether it was said of what another model had found. */
+export function isOfAnother(
+  { verdict, model_sha256 }: Correction,
+  finding: Finding | null | undefined,
+): boolean {
+  return verdict !== "corrected" && !!finding && model_sha256 !== finding.model_sha256;
 }
 
 function who(one: Correction): string {

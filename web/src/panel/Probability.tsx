@@ -1,11 +1,7 @@
-import { computed } from "@preact/signals";
-
-import type { Film } from "../api/types";
+import type { Film, Finding } from "../api/types";
 import { percent } from "../film/measure";
 import { score } from "../list/words";
-import { card } from "../state/service";
-
-const prevalence = computed(() => card.value?.calibration?.prevalence ?? null);
+import { card, isOfCard } from "../state/service";
 
 /** The score on a scale, with the point from which a film is called, and what it means. */
 export function Probability({ film }: { film: Film }) {
@@ -29,15 +25,19 @@ export function Probability({ film }: { film: Film }) {
       </div>
       <p class="meaning">
         Suspected from {score(called, finding.calibrated)}
-        {point.aim !== "default" && <> (aim: {point.aim})</>}. {meaning(value, finding.calibrated)}
+        {point.aim !== "default" && <> (aim: {point.aim})</>}. {meaning(finding, value)}
       </p>
     </section>
   );
 }
 
-function meaning(value: number, calibrated: boolean): string {
-  if (!calibrated) return "Not calibrated: it ranks films and is not a chance of disease.";
-  const among =
-    prevalence.value === null ? "" : `, where ${percent(prevalence.value)} of all films had one`;
-  return `Of 100 films that score so, about ${Math.round(100 * value)} had one in the calibration set${among}.`;
+/** What a probability means, in words; the card speaks for its own model alone. */
+export function meaning(finding: Finding, value: number): string {
+  if (!finding.calibrated) return "Not calibrated: it ranks films and is not a chance of disease.";
+  const had = `Of 100 films that score so, about ${Math.round(100 * value)} had one in the calibration set`;
+  if (!isOfCard(finding))
+    return `${had} of ${finding.model} ${finding.model_version}, which judged this film.`;
+  const prevalence = card.value?.calibration?.prevalence;
+  if (prevalence === undefined) return `${had}.`;
+  return `${had}, where ${percent(prevalence)} of all films had one.`;
 }
