@@ -119,6 +119,127 @@ def test_everything_by_keyboard_alone(page: Any) -> None:
     page.locator("dialog").wait_for(state="detached")
 
 
+def test_what_is_not_saved_is_kept_and_dropped_only_when_asked(page: Any) -> None:
+    upload(page, ("kept-1.png", film(111)), ("kept-2.png", film(112)))
+    page.get_by_label("Search films").fill("kept")
+    page.locator(".total", has_text="2 films").wait_for()
+    page.locator(".badge", has_text="Suspected").nth(1).wait_for()
+    open_film(page, "kept-1.png")
+    page.keyboard.press("b")
+    drag(page, (0.3, 0.7), (0.4, 0.75))
+    area = page.locator("output.area")
+    comment = page.get_by_label("Comment")
+    drawing = area.inner_text()
+    comment.fill("apex too")
+    comment.press("Escape")  # leaves the field, and drops nothing
+    assert page.evaluate("document.activeElement === document.body")
+    assert area.inner_text() == drawing
+
+    upload(page, ("kept-3.png", film(113)))
+    page.locator(".total", has_text="3 films").wait_for()
+    drawn(page, "kept-1.png")  # another film does not take the place of what is drawn
+    open_film(page, "kept-2.png")
+    assert area.count() == 0
+    assert comment.input_value() == ""
+    row = page.locator(".row", has_text="kept-1.png")
+    assert row.locator(".draft").inner_text() == "Not saved"
+    open_film(page, "kept-1.png")
+    assert area.inner_text() == drawing
+    assert comment.input_value() == "apex too"
+    page.keyboard.press("Control+z")
+    assert area.inner_text() != drawing
+    page.keyboard.press("Control+y")
+
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.keyboard.press("Escape")
+    assert asked == ["Drop what you have drawn? It is not saved."]
+    assert area.inner_text() == drawing
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").click()
+    area.wait_for(state="detached")
+    comment.fill("")
+    row.locator(".draft").wait_for(state="detached")
+
+
+def test_the_brush_is_up_once_the_mask_is_saved(page: Any) -> None:
+    upload(page, ("lifted.png", film(121)))
+    drawn(page, "lifted.png")
+    for key in ("b", "Space", "ArrowDown", "Control+s"):
+        page.keyboard.press(key)
+    page.get_by_text("Saved: the mask as you drew it.").wait_for()
+    page.keyboard.press("b")
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(200)
+    assert page.locator(".row .draft").count() == 0  # nothing was drawn
+    page.keyboard.press("Escape")
+
+
+def test_what_others_say_appears_and_nothing_of_it_is_lost(page: Any, address: str) -> None:
+    upload(page, ("said.png", film(131)))
+    drawn(page, "said.png")
+    page.get_by_role("heading", name="Pneumothorax suspected").wait_for()
+    page.keyboard.press("b")
+    drag(page, (0.3, 0.7), (0.4, 0.75))
+    drawing = page.locator("output.area").inner_text()
+    one = page.request.get(f"{address}/v1/films?q=said.png").json()["films"][0]["id"]
+
+    def say(reader: str, right: int | None = None) -> None:
+        said = {"verdict": "accepted" if right is None else "corrected", "reader": reader}
+        if right is not None:
+            mask = np.zeros((ROWS, COLUMNS), np.uint8)
+            mask[300:340, 20:right] = 255
+            png = cv2.imencode(".png", mask)[1].tobytes()
+            said["mask"] = {"name": "mask.png", "mimeType": "image/png", "buffer": png}
+        address_of = f"{address}/v1/films/{one}/corrections"
+        assert page.request.post(address_of, multipart=said).status == 201
+
+    readings = page.get_by_role("list", name="What readers said").get_by_role("listitem")
+    say("Reader 1", right=300)
+    page.get_by_text("Reader 1 drew the mask").wait_for()  # nothing was reloaded
+    say("Reader 2", right=100)
+    say("Reader 3")
+    say("Reader 4")
+    page.get_by_text("Reader 4 agreed").wait_for()
+    assert page.locator("output.area").inner_text() == drawing
+    assert readings.count() == 3
+    page.get_by_role("button", name="Show all 4").click()
+    assert readings.count() == 4
+
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.keyboard.press("Escape")
+    short = coloured(pixels(page, "canvas.layer"), CYAN)
+    older = readings.filter(has_text="Reader 1").get_by_role("button", name="Mask")
+    older.click()
+    page.locator(".history [aria-pressed=true]").and_(older).wait_for()
+    assert coloured(pixels(page, "canvas.layer"), CYAN) > 1.5 * short > 0
+    readings.filter(has_text="Reader 2").get_by_role("button", name="Mask").click()
+    page.wait_for_timeout(300)
+    assert coloured(pixels(page, "canvas.layer"), CYAN) == short
+
+
+def test_the_sides_are_marked_where_they_are(page: Any) -> None:
+    dark = np.random.default_rng(141).integers(30, 60, (400, 400)).astype(np.uint8)
+    dark[:, :100] = 235  # at the image's left edge, which is the patient's right by convention
+    upload(page, ("sides.png", cv2.imencode(".png", dark)[1].tobytes()))
+    drawn(page, "sides.png")
+    marker = page.locator(".marker", has_text="R")
+    for number in range(8):
+        for key in "r" if number % 4 else "h":
+            page.keyboard.press(key)
+        shown = pixels(page)[..., 0].astype(float)
+        middle = shown[:, shown.max(axis=0) > 20][shown.max(axis=1) > 20]  # the film alone
+        edges = {
+            "left": middle[:, :20],
+            "right": middle[:, -20:],
+            "top": middle[:20],
+            "bottom": middle[-20:],
+        }
+        bright = max(edges, key=lambda edge: edges[edge].mean())
+        assert bright in marker.get_attribute("class").split(), number
+
+
 def test_says_plainly_what_it_does_not_judge(page: Any) -> None:
     blank = cv2.imencode(".png", np.full((200, 200), 7, np.uint8))[1].tobytes()
     upload(page, ("blank.png", blank))
@@ -311,8 +432,28 @@ def test_asks_for_the_token(browser: Any, guarded: str) -> None:
         if token != TOKEN:
             page.get_by_text("That is not the token").wait_for()
     page.get_by_text("No films yet.").wait_for()
+    upload(page, ("private.png", film(101)))
+    drawn(page, "private.png")
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("dialog", name="Sign in").wait_for()
+    page.wait_for_timeout(300)
+    assert page.locator(".row, .corner").count() == 0
+    assert page.get_by_text("private.png").count() == 0
+    page.close()
+
+
+def test_signing_out_is_for_those_who_signed_in_here(browser: Any, guarded: str) -> None:
+    page = browser.new_page(extra_http_headers={"Authorization": f"Bearer {TOKEN}"})
+
+    def by_proxy(route: Any) -> None:
+        route.fulfill(json=route.fetch().json() | {"identity": "user A. Reader"})
+
+    page.goto(guarded)
+    page.get_by_role("button", name="Sign out").wait_for()
+    page.route("**/v1/service", by_proxy)
+    page.reload()
+    page.get_by_text("No films yet.").wait_for()
+    assert page.get_by_role("button", name="Sign out").count() == 0
     page.close()
 
 
