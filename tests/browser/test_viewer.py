@@ -379,7 +379,7 @@ def test_a_second_finger_takes_back_what_the_first_drew(phone: Any) -> None:
 
 def test_a_thousand_films_scroll(page: Any, address: str) -> None:
     upload(page, ("scrolled.png", film(31)))
-    page.locator(".row", has_text="scrolled.png").wait_for()
+    drawn(page, "scrolled.png")  # and the film after it fetched, before the list is made up
     one = page.request.get(f"{address}/v1/films?q=scrolled.png").json()["films"][0]
 
     def answer(route: Any) -> None:
