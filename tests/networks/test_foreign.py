@@ -64,7 +64,8 @@ def test_chexnet_says_what_its_own_network_says(
     assert fit.pretraining == NIH
     write_imported(tmp_path / "c.safetensors", fit, chexnet_file, network="chexnet")
     assert read_pretraining(tmp_path / "c.safetensors") == NIH
-    assert load_start(network, read_weights(tmp_path / "c.safetensors"), "c")
+    loaded = load_start(network, read_weights(tmp_path / "c.safetensors"), "c")
+    assert loaded == (True, ())
     images = torch.rand(2, 3, 64, 64)
     with torch.inference_mode():
         pneumothorax = densenet(images)[:, 7]
@@ -102,7 +103,7 @@ def test_wrappers_and_prefixes_are_seen_through(wrap, tmp_path: Path) -> None:
     torch.save(wrap(theirs.state_dict()), tmp_path / "w.pth")
     fit = fit_checkpoint(ours, read_checkpoint(tmp_path / "w.pth"), "w")
     assert (len(fit.tensors), fit.by_order) == (fit.total, ())
-    assert load_start(ours, dict(fit.tensors), "w")
+    assert load_start(ours, dict(fit.tensors), "w") == (True, ())
     assert same(ours, theirs)
 
 
@@ -218,13 +219,37 @@ def test_the_verb_says_what_fitted(tmp_path: Path) -> None:
     assert isinstance(wrong.exception, RecipeError)
 
 
+def test_a_checkpoint_of_three_channels_stays_one_where_the_network_takes_three(
+    tmp_path: Path,
+) -> None:
+    options = {"encoder": "resnet18", "box_units": 16}
+    theirs = create("mask_rcnn", channels=3, size=64, **options)
+    torch.save(theirs.state_dict(), tmp_path / "best_model.pth")
+    out = tmp_path / "m.safetensors"
+    command = ["import-weights", str(tmp_path / "best_model.pth"), "--network", "mask_rcnn"]
+    command += [part for k, v in options.items() for part in ("--option", f"{k}={v}")]
+    assert CliRunner().invoke(app, [*command, "--out", str(out)]).exit_code == 0
+    first = read_weights(out)["encoder.conv1.weight"]
+    assert torch.equal(first, theirs.state_dict()["encoder.conv1.weight"])
+    done = CliRunner().invoke(app, [*command, "--out", str(out), "--channels", "1"])
+    assert done.exit_code == 0, done.output
+    ours = create("mask_rcnn", channels=3, size=64, **options)
+    assert load_start(ours, read_weights(out), "m") == (True, ())
+    shared = ours.state_dict()["encoder.conv1.weight"].sum(dim=1)
+    torch.testing.assert_close(shared, first.sum(dim=1))
+
+
 def test_a_start_from_the_whole_network_or_from_its_encoder() -> None:
     theirs, ours = small(1), small(2)
-    assert not load_start(ours, dict(theirs.encoder.state_dict()), "w")
+    assert load_start(ours, dict(theirs.encoder.state_dict()), "w") == (False, ())
     assert same(ours.encoder, theirs.encoder)
     assert not torch.equal(ours.head.weight, theirs.head.weight)
-    assert load_start(ours, dict(theirs.state_dict()), "w")
+    assert load_start(ours, dict(theirs.state_dict()), "w") == (True, ())
     assert torch.equal(ours.head.weight, theirs.head.weight)
+    without = {k: v for k, v in theirs.state_dict().items() if k != "encoder.conv1.0.weight"}
+    assert load_start(ours, without, "w") == (True, ("encoder.conv1.0.weight",))
+    alone = {k.removeprefix("encoder."): v for k, v in without.items() if k.startswith("encoder.")}
+    assert load_start(ours, alone, "w") == (False, ("encoder.conv1.0.weight",))
     lame = {k: v for k, v in theirs.state_dict().items() if "layer4" not in k}
     with pytest.raises(RecipeError, match="that the network is to start from"):
         load_start(ours, lame, "w")

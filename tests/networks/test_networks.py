@@ -11,6 +11,7 @@ from pleura.errors import RecipeError, UnknownName
 from pleura.networks import (
     NETWORKS,
     create,
+    default_channels,
     has_own_loss,
     has_presence_head,
     parameter_count,
@@ -211,12 +212,30 @@ def test_an_encoder_of_three_channels_starts_one_of_a_single_channel() -> None:
     torch.manual_seed(0)
     colour = timm_encoder("resnet18", channels=3).eval()
     grey = timm_encoder("resnet18", channels=1).eval()
-    found = load_encoder(grey, dict(colour.state_dict()), "a test")
-    assert found == len([k for k in grey.state_dict() if not k.endswith("num_batches_tracked")])
+    assert load_encoder(grey, dict(colour.state_dict()), "a test") == ()
     plane = torch.rand(1, 1, 64, 64)
     with torch.inference_mode():
         for a, b in zip(grey(plane), colour(plane.expand(1, 3, 64, 64)), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_an_encoder_of_a_single_channel_starts_one_of_three() -> None:
+    torch.manual_seed(0)
+    grey = timm_encoder("resnet18", channels=1).eval()
+    colour = timm_encoder("resnet18", channels=3).eval()
+    assert load_encoder(colour, dict(grey.state_dict()), "a test") == ()
+    third = colour.state_dict()["conv1.weight"][:, 2:] * 3
+    torch.testing.assert_close(third, grey.state_dict()["conv1.weight"])
+    plane = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        for a, b in zip(colour(plane.expand(1, 3, 64, 64)), grey(plane), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_is_described_with_its_own_channels() -> None:
+    assert (default_channels("mask_rcnn"), default_channels("unet")) == (3, 1)
+    with pytest.raises(UnknownName, match="mask_rcnn"):
+        default_channels("mask_rcn")
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path) -> None:

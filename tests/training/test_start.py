@@ -43,7 +43,10 @@ def test_coco_weights_are_copied_but_for_the_heads_of_their_classes(
             theirs[key] = theirs[key].repeat_interleave(45, dim=0)[:91]
     monkeypatch.setattr(MaskRCNN, "coco_weights", lambda self: theirs)
     torch.manual_seed(2)
-    network, began = start(recipe(init="coco", **LIGHT))
+    told: list[str] = []
+    network, began = start(recipe(init="coco", **LIGHT), told.append)
+    assert "cls_score.weight, roi_heads.box_predictor.cls_score.bias" in told[0]
+    assert told[0].endswith("these start at random")
     assert began == Start("coco", whole=True)
     state = network.state_dict()
     assert torch.equal(
@@ -58,6 +61,20 @@ def test_other_networks_have_no_coco_weights() -> None:
         start(recipe("unet", "coco", filters=[4, 8]))
     with pytest.raises(RecipeError, match="for resnet50 alone"):
         start(recipe(init="coco", **LIGHT))
+
+
+def test_every_tensor_left_at_random_is_named(tmp_path: Path) -> None:
+    asked = recipe("unet", str(tmp_path / "w.safetensors"), filters=[4, 8])
+    weights = dict(build(asked).state_dict())
+    told: list[str] = []
+    save_file(weights, tmp_path / "w.safetensors")
+    start(asked, told.append)
+    assert told == []
+    save_file({k: v for k, v in weights.items() if k != "head.bias"}, tmp_path / "w.safetensors")
+    start(asked, told.append)
+    assert told == [
+        f"{tmp_path / 'w.safetensors'} has nothing that fits head.bias: these start at random"
+    ]
 
 
 def test_each_fold_starts_from_weights_of_its_own(tmp_path: Path) -> None:

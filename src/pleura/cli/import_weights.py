@@ -26,7 +26,10 @@ def import_weights(
         list[str] | None,
         typer.Option(help="An option of the network, key=value.", show_default=False),
     ] = None,
-    channels: Annotated[int, typer.Option(help="Of the input: 1 or 3.")] = 1,
+    channels: Annotated[
+        int | None,
+        typer.Option(help="Of the input: 1 or 3.", show_default="the network's own"),
+    ] = None,
     size: Annotated[
         int | None, typer.Option(help="Of the input, in px.", show_default="the network's own")
     ] = None,
@@ -41,13 +44,18 @@ def import_weights(
     order where that leaves no choice; what fitted and what not is said. Refused when less than nine in ten
     of the network's tensors are found. Then: pleura train RECIPE --init OUT.
     """
-    from pleura.networks import create, default_size
+    from pleura.networks import create, default_channels, default_size
     from pleura.networks.foreign import fit_checkpoint, read_checkpoint, write_imported
 
     if out.suffix != ".safetensors":
         raise RecipeError(f"{out} is to be a .safetensors file; give --out such a name")
     options = _options(option or ())
-    made = create(network, channels=channels, size=size or default_size(network), **options)
+    made = create(
+        network,
+        channels=channels or default_channels(network),
+        size=size or default_size(network),
+        **options,
+    )
     fit = fit_checkpoint(made, read_checkpoint(file), str(file))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_imported(out, fit, file, network=network, pretraining=pretraining)

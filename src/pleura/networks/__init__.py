@@ -62,9 +62,22 @@ def default_size(name: str) -> int:
     Raises:
         UnknownName: there is no such network.
     """
+    return _default(name, "size")
+
+
+def default_channels(name: str) -> int:
+    """The channels, 1 or 3, of the input that the network `name` is described with.
+
+    Raises:
+        UnknownName: there is no such network.
+    """
+    return _default(name, "channels")
+
+
+def _default(name: str, parameter: str) -> int:
     if name not in NETWORKS:
         raise UnknownName.among("network", name, NETWORKS)
-    return int(inspect.signature(NETWORKS[name]).parameters["size"].default)
+    return int(inspect.signature(NETWORKS[name]).parameters[parameter].default)
 
 
 def has_presence_head(name: str, options: Mapping[str, Any] | None = None) -> bool:
@@ -96,6 +109,7 @@ __all__ = [
     "NETWORKS",
     "Output",
     "create",
+    "default_channels",
     "default_size",
     "has_own_loss",
     "has_presence_head",

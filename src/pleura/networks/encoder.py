@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,19 @@ from pleura.errors import RecipeError, UnknownName
 from pleura.networks.torchvision_ops import declare_missing
 
 log = logging.getLogger(__name__)
+
+
+class Loaded(NamedTuple):
+    """What `load_start` has copied.
+
+    Attributes:
+        whole: whether the weights were the whole network's, not its encoder's alone.
+        missing: tensors of what was to be started, by their names in the network, that found none; they
+            are as they were.
+    """
+
+    whole: bool
+    missing: tuple[str, ...]
 
 
 def timm_encoder(name: str, *, channels: int, size: int | None = None, **options: Any) -> nn.Module:
@@ -108,22 +121,23 @@ def adapted(given: Tensor, shape: torch.Size) -> Tensor | None:
     """`given` as a tensor of `shape`, where it can be without a loss; None where not.
 
     A first convolution made for three channels is summed over them for a network of one, so that a grey
-    film gives what its copy in all three would have given. A linear layer becomes a 1x1 convolution.
+    film gives what its copy in all three would have given; one made for a single channel is shared out
+    among three, a third each, which gives the same of such a copy. A linear layer becomes a 1x1
+    convolution.
     """
     if given.shape == shape:
         return given
-    if given.ndim == 4 and len(shape) == 4 and given.shape[1] == 3 and shape[1] == 1:
+    if given.ndim == 4 and len(shape) == 4 and (given.shape[1], shape[1]) == (3, 1):
         given = given.sum(dim=1, keepdim=True)
+    elif given.ndim == 4 and len(shape) == 4 and (given.shape[1], shape[1]) == (1, 3):
+        given = given.expand(-1, 3, -1, -1) / 3
     elif given.ndim == 2 and len(shape) == 4:
         given = given[:, :, None, None]
     return given if given.shape == shape else None
 
 
-def load_start(network: nn.Module, weights: dict[str, Tensor], source: str) -> bool:
+def load_start(network: nn.Module, weights: dict[str, Tensor], source: str) -> Loaded:
     """Copies weights into a network: all of it, where they have its names, else its `encoder`.
-
-    Returns:
-        Whether the weights were the whole network's.
 
     Raises:
         RecipeError: fewer than nine in ten of the tensors of the network's encoder, or of the network where
@@ -142,13 +156,16 @@ def load_start(network: nn.Module, weights: dict[str, Tensor], source: str) -> b
                 "the weights of the same architecture"
             )
         network.load_state_dict(found, strict=False)
-        return True
-    load_encoder(encoder, weights, source)
-    return False
+        return Loaded(whole=True, missing=tuple(name for name in own if name not in found))
+    missing = load_encoder(encoder, weights, source)
+    return Loaded(whole=False, missing=tuple(f"encoder.{name}" for name in missing))
 
 
-def load_encoder(encoder: nn.Module, weights: dict[str, Tensor], source: str) -> int:
-    """Copies every tensor of `weights` whose name and shape fit into `encoder`; returns how many fit.
+def load_encoder(encoder: nn.Module, weights: dict[str, Tensor], source: str) -> tuple[str, ...]:
+    """Copies every tensor of `weights` whose name and shape fit into `encoder`.
+
+    Returns:
+        The names of the encoder's tensors that none fitted; they are as they were.
 
     Shapes are made to fit as by `adapted`. timm renames stages when it builds a feature extractor
     (`layers.0` becomes `layers_0`): both spellings are understood.
@@ -171,4 +188,4 @@ def load_encoder(encoder: nn.Module, weights: dict[str, Tensor], source: str) ->
         )
     with torch.no_grad():
         encoder.load_state_dict(fitting, strict=False)
-    return len(fitting)
+    return tuple(name for name in own if name not in fitting)

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def start(
 
     Args:
         recipe: its `network.init` is followed; where what it asks for cannot be fetched, they stay random.
-        note: told so.
+        note: told so, and which tensors of what was to be started are random still.
         fold: which stands for `{fold}` in the name of a file, so that each fold of a cross-validation goes on
             from weights that never saw its films either.
 
@@ -80,9 +80,10 @@ def start(
                 f"network.init is {init}, but no fold is trained; give --fold, or a file without {FOLD}"
             )
         path = Path(init.replace(FOLD, str(fold)))
-        whole = load_start(network, read_weights(path), str(path))
+        loaded = load_start(network, read_weights(path), str(path))
+        _say_missing(loaded.missing, str(path), note)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        began = Start(path.name, sha256, read_pretraining(path), whole)
+        began = Start(path.name, sha256, read_pretraining(path), loaded.whole)
     if began == Start() and getattr(network, "needs_weights", False):
         raise RecipeError(
             f"{recipe.network.name} with frozen norms cannot be trained from random weights: start it from "
@@ -105,7 +106,8 @@ def _imagenet(network: nn.Module, named: str, note: Callable[[str], None] | None
     if weights is None:
         _say_random(f"ImageNet weights of {name} cannot be had from timm's hub", note)
         return Start()
-    load_encoder(encoder, weights, f"timm's {name}")
+    missing = load_encoder(encoder, weights, f"timm's {name}")
+    _say_missing(missing, f"timm's {name}", note)
     return Start("imagenet")
 
 
@@ -121,15 +123,26 @@ def _coco(network: nn.Module, named: str, note: Callable[[str], None] | None) ->
         _say_random("COCO weights cannot be had from torchvision's server", note)
         return Start()
     fit = fit_checkpoint(network, weights, "torchvision's COCO weights")
-    load_start(network, dict(fit.tensors), "torchvision's COCO weights")
+    loaded = load_start(network, dict(fit.tensors), "torchvision's COCO weights")
+    _say_missing(loaded.missing, "torchvision's COCO weights", note)
     return Start("coco", whole=True)
 
 
 def _say_random(why: str, note: Callable[[str], None] | None) -> None:
-    message = (
+    _say(
         f"{why}. Starting from random weights, which costs accuracy; `--init FILE.safetensors` starts from a "
-        "file"
+        "file",
+        note,
     )
+
+
+def _say_missing(missing: Sequence[str], source: str, note: Callable[[str], None] | None) -> None:
+    """One that is frozen would never learn, so that all are named."""
+    if missing:
+        _say(f"{source} has nothing that fits {', '.join(missing)}: these start at random", note)
+
+
+def _say(message: str, note: Callable[[str], None] | None) -> None:
     log.warning(message)
     if note:
         note(message)
