@@ -8,6 +8,7 @@ import pytest
 
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split, make_split
+from pleura.errors import PleuraError
 from pleura.inference.bundle import open_bundle
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import PRESENCE_HEAD
@@ -99,6 +100,32 @@ def test_one_command_trains_both_and_one_exports_them(
     assert [member.role for member in manifest.members] == ["segmenter", "gate"]
     again = train_plan(cascade(), blocks, blocks_split, tmp_path / "run")
     assert [state.epoch for state in again] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("segmenter.network.options.filter=[4,8]", "filter"),
+        ("segmenter.network.name=unett", "Did you mean 'unet'"),
+        ("segmenter.loss.0.name=comb", "Did you mean 'combo'"),
+        ("segmenter.augmentation=lite", "lite"),
+        ("segmenter.network.init=none.safetensors", "none.safetensors does not exist"),
+    ],
+)
+def test_a_wrong_segmenter_is_found_before_the_gate_is_trained(
+    override: str, says: str, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    plan = read_plan(find_recipe("chexnet-cascade"), [*CASCADE, override])
+    began: list[str] = []
+    with pytest.raises(PleuraError, match=says):
+        train_plan(
+            plan,
+            blocks,
+            blocks_split,
+            tmp_path / "run",
+            part_begins=lambda role, _: began.append(role),
+        )
+    assert began == []
 
 
 def test_a_cascade_is_cross_validated_as_one_model(blocks: Dataset, tmp_path: Path) -> None:

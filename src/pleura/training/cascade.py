@@ -12,8 +12,10 @@ from pathlib import Path
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.inference.manifest import SEGMENTER
+from pleura.training.check import check_recipe
 from pleura.training.recipe import Plan, Recipe
 from pleura.training.run import RunFolder
+from pleura.training.start import check_start
 from pleura.training.state import State
 from pleura.training.train import Report, train
 
@@ -57,6 +59,10 @@ def train_plan(
 
     if isinstance(plan, Recipe):
         return [one(plan, out)]
+    for role, recipe in plan.parts():  # what is wrong with the second is not to wait for the first
+        check_recipe(recipe)
+        if not RunFolder(out / role).last.exists():
+            check_start(recipe, fold)
     states = []
     for role, recipe in plan.parts():
         if part_begins:

@@ -52,6 +52,15 @@ def build(recipe: Recipe) -> nn.Module:
     )
 
 
+def check_start(recipe: Recipe, fold: int | None = None) -> None:
+    """Raises RecipeError where the file that the recipe's network is to start from is not there."""
+    init = recipe.network.init
+    if init not in ("random", "imagenet", "coco") and not _path(init, fold).is_file():
+        raise RecipeError(
+            f"{_path(init, fold)} does not exist; give a .safetensors file to start from"
+        )
+
+
 def start(
     recipe: Recipe, note: Callable[[str], None] | None = None, fold: int | None = None
 ) -> tuple[nn.Module, Start]:
@@ -75,11 +84,7 @@ def start(
     elif init == "imagenet":
         began = _imagenet(network, recipe.network.name, note)
     else:
-        if FOLD in init and fold is None:
-            raise RecipeError(
-                f"network.init is {init}, but no fold is trained; give --fold, or a file without {FOLD}"
-            )
-        path = Path(init.replace(FOLD, str(fold)))
+        path = _path(init, fold)
         loaded = load_start(network, read_weights(path), str(path))
         _say_missing(loaded.missing, str(path), note)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -91,6 +96,14 @@ def start(
             "reached), or set network.options.norm=group"
         )
     return network, began
+
+
+def _path(init: str, fold: int | None) -> Path:
+    if FOLD in init and fold is None:
+        raise RecipeError(
+            f"network.init is {init}, but no fold is trained; give --fold, or a file without {FOLD}"
+        )
+    return Path(init.replace(FOLD, str(fold)))
 
 
 def _imagenet(network: nn.Module, named: str, note: Callable[[str], None] | None) -> Start:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from pleura.data.augment import AUGMENTATIONS
 from pleura.data.dataset import FilmSet
 from pleura.data.instances import InstanceSet
 from pleura.data.manifest import Dataset
@@ -28,8 +27,9 @@ from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.inference.runtimes.pytorch import choose_device
 from pleura.networks import has_presence_head
+from pleura.training.check import check_recipe
 from pleura.training.loop import Trainer
-from pleura.training.losses import MIN_INSTANCE_PX, check_loss, own_loss
+from pleura.training.losses import MIN_INSTANCE_PX, own_loss
 from pleura.training.memory import keep_freed_memory
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.recipe import Recipe
@@ -101,7 +101,7 @@ def train(
     """
     report = report or Report()
     split.check(dataset)
-    _check_names(recipe)
+    check_recipe(recipe)
     keep_freed_memory()
     torch.manual_seed(recipe.seed)
     fabric = choose_fabric(recipe, device)
@@ -169,14 +169,6 @@ def _say_threads(recorded: Mapping[str, Any], report: Report) -> None:
         log.warning(message)
         if report.note:
             report.note(message)
-
-
-def _check_names(recipe: Recipe) -> None:
-    """Everything a recipe names must exist, before any time is spent."""
-    for number in range(max(len(recipe.phases), 1)):
-        check_loss(recipe.phase(number).loss, recipe.network.name)
-    if recipe.augmentation not in AUGMENTATIONS:
-        raise UnknownName.among("augmentation set", recipe.augmentation, AUGMENTATIONS)
 
 
 def _film_sets(

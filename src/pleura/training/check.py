@@ -1,0 +1,56 @@
+"""Whether a recipe can be trained at all: looked at before any time is spent on it.
+
+Its network is made and run on PyTorch's meta device, where tensors have shapes and no numbers, so that
+nothing is computed.
+"""
+
+import torch
+from torch import nn
+
+from pleura.data.augment import AUGMENTATIONS
+from pleura.errors import RecipeError, UnknownName
+from pleura.training.losses import check_loss, weighted_sum
+from pleura.training.recipe import Recipe
+from pleura.training.start import build
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raises unless everything that a recipe names exists, and its network serves the loss of every phase.
+
+    Raises:
+        UnknownName: a network, loss, augmentation or option has no such name.
+        RecipeError: an option is impossible, or the network lacks the output that a loss is on, or cannot
+            take films of a phase's size.
+    """
+    phases = [recipe.phase(number) for number in range(max(len(recipe.phases), 1))]
+    for phase in phases:
+        check_loss(phase.loss, recipe.network.name)
+    if recipe.augmentation not in AUGMENTATIONS:
+        raise UnknownName.among("augmentation set", recipe.augmentation, AUGMENTATIONS)
+    with torch.device("meta"):
+        network = build(recipe).eval()
+        if not hasattr(network, "losses"):  # such a network's shapes hang on what it sees
+            for number, phase in enumerate(phases):
+                _check_phase(network, phase, _named(recipe, number))
+
+
+def _check_phase(network: nn.Module, phase: Recipe, named: str) -> None:
+    size = phase.input.size
+    try:
+        with torch.no_grad():
+            output = network(torch.zeros(1, phase.input.channels, size, size))
+            weighted_sum(phase.loss)(output, torch.zeros(1, 1, size, size))
+    except (
+        NotImplementedError
+    ):  # an operation that the meta device lacks: it will show when it trains
+        return
+    except RecipeError as error:
+        raise RecipeError(f"{named}: {error}") from error
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        raise RecipeError(
+            f"{named}: network {phase.network.name} cannot take films of {size} px: {error}"
+        ) from error
+
+
+def _named(recipe: Recipe, number: int) -> str:
+    return f"phase {recipe.phases[number].name}" if recipe.phases else f"recipe {recipe.name}"
