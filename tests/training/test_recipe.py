@@ -12,7 +12,15 @@ from pleura.data.augment import AUGMENTATIONS
 from pleura.errors import RecipeError, TrainingError, UnknownName
 from pleura.networks import NETWORKS, has_presence_head, parameter_count
 from pleura.training.losses import check_loss
-from pleura.training.recipe import Cascade, Recipe, find_recipe, read_plan, read_recipe, recipe_from
+from pleura.training.recipe import (
+    Cascade,
+    Recipe,
+    ShareSchedule,
+    find_recipe,
+    read_plan,
+    read_recipe,
+    recipe_from,
+)
 from pleura.training.sampling import epoch_order, epoch_size
 from pleura.training.start import build
 
@@ -212,6 +220,37 @@ def test_a_linear_share_reaches_its_end_in_the_last_epoch(tmp_path: Path) -> Non
     assert read_recipe(write(tmp_path, MINIMAL), ["positive_share=0.5"]).share(3) == 0.5
 
 
+@pytest.mark.parametrize(
+    ("epochs", "every"), [(30, 25), (60, 49), (10, 9), (5, 5), (2, 2), (1, None)]
+)
+def test_a_shorter_run_turns_to_every_film_as_early_in_proportion(
+    epochs: int, every: int | None
+) -> None:
+    recipe = read_recipe(find_recipe("joint"), [f"epochs={epochs}"])
+    shares = [recipe.share(epoch) for epoch in range(epochs)]
+    first = epochs if every is None else every - 1
+    assert shares == [0.5] * first + [None] * (epochs - first)
+
+
+def test_steps_that_are_set_with_the_epochs_stand_where_they_were_set() -> None:
+    changes = ["epochs=10", "positive_share={stepwise: [[1, 0.5], [3, null]]}"]
+    assert read_recipe(find_recipe("joint"), changes).share(2) is None
+    changes = ["epochs=10", "positive_share.stepwise.1=[5, 0.4]"]
+    schedule = read_recipe(find_recipe("joint"), changes).positive_share
+    assert schedule == ShareSchedule(stepwise=((1, 0.5), (5, 0.4)))
+
+
+def test_steps_are_stretched_in_proportion_and_keep_an_epoch_each() -> None:
+    steps = ShareSchedule(stepwise=((1, 0.8), (3, 0.6), (5, 0.4), (20, None)))
+    assert steps.stretched(10, 20).stepwise == ((1, 0.8), (5, 0.6), (9, 0.4), (39, None))
+    assert steps.stretched(10, 10) is steps
+    early = ShareSchedule(stepwise=((1, 0.8), (9, 0.6), (10, 0.4)))
+    assert early.stretched(10, 3).stepwise == ((1, 0.8), (2, 0.6), (3, 0.4))
+    assert early.stretched(10, 2).stepwise == ((1, 0.8), (2, 0.6), (3, 0.4))
+    linear = ShareSchedule(linear=(0.8, 0.2))
+    assert linear.stretched(10, 3) is linear
+
+
 @pytest.mark.parametrize("share", [None, 0.1, 0.22, 0.5, 0.8, 0.99])
 def test_an_epochs_size_is_known_before(share: float | None) -> None:
     labels = [1] * 10 + [0] * 37
@@ -262,6 +301,46 @@ def test_a_shorter_run_shortens_its_phases_in_proportion(
 ) -> None:
     recipe = read_recipe(write(tmp_path, PHASES), [f"epochs={epochs}"])
     assert [recipe.phase(n).epochs for n in range(2)] == each
+
+
+def test_a_phases_steps_follow_its_epochs(tmp_path: Path) -> None:
+    steps = "positive_share: {stepwise: [[1, 0.8], [5, 0.4]]}"
+    path = write(tmp_path, PHASES.replace("positive_share: {linear: [0.8, 0.4]}", steps))
+    for changes, begins in (([], 5), (["epochs=6"], 3), (["phases.mask.epochs=16"], 9)):
+        mask = read_recipe(path, changes).phase(1)
+        shares = [mask.share(epoch) for epoch in range(mask.epochs)]
+        assert shares == [0.8] * (begins - 1) + [0.4] * (mask.epochs - begins + 1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sizes"),
+    [
+        ([], [256, 384, 448]),
+        (["input.size=448"], [256, 384, 448]),
+        (["input.size=128"], [64, 96, 128]),  # 73 and 110
+        (["input.size=320"], [192, 288, 320]),  # 183 and 274
+        (["input.size=896"], [512, 768, 896]),
+        (["input.size=32"], [32, 32, 32]),
+        (["input.size=128", "phases.coarse.size=256"], [256, 96, 128]),
+        (["phases.1.size=320", "input.size=128"], [64, 320, 128]),
+    ],
+)
+def test_the_sizes_of_phases_follow_the_inputs(overrides: list[str], sizes: list[int]) -> None:
+    recipe = read_recipe(find_recipe("pleura-v1"), overrides)
+    assert [recipe.phase(n).input.size for n in range(3)] == sizes
+
+
+def test_a_last_phase_that_says_its_size_follows_exactly(tmp_path: Path) -> None:
+    text = "phases: [{name: a, epochs: 1, size: 32}, {name: b, epochs: 1, size: 64}]\n"
+    recipe = read_recipe(write(tmp_path, MINIMAL + text), ["input.size=100"])
+    assert [phase.size for phase in recipe.phases] == [64, 100]
+
+
+def test_the_winners_1024_after_512_can_be_asked_for() -> None:
+    changes = ["input.size=1024", "phases.start.size=512", "batch_size=2"]
+    recipe = read_recipe(find_recipe("siim-first-place"), changes)
+    assert [recipe.phase(n).input.size for n in range(3)] == [512, 1024, 1024]
+    assert {recipe.phase(n).batch_size for n in range(3)} == {2}
 
 
 def test_a_recipe_without_phases_is_its_own(tmp_path: Path) -> None:

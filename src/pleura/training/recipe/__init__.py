@@ -3,6 +3,7 @@
 model.py      `Recipe`: frozen dataclasses, checked
 file.py       recipes by name or path; YAML with overrides to a `Recipe`
 overrides.py  `key=value`, into nested sections and lists
+along.py      what moves along with an override
 cascade.py    `Cascade`: a recipe made of two
 """
 

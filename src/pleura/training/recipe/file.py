@@ -1,11 +1,13 @@
 """Recipes by name or path, from YAML."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from pleura.config import parse, read_yaml
 from pleura.errors import RecipeError, UnknownName
+from pleura.training.recipe.along import move_along
 from pleura.training.recipe.model import PHASE_KEYS, Recipe
 from pleura.training.recipe.overrides import apply_overrides
 
@@ -45,7 +47,8 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(
             f"{path} is a cascade of the recipes {given['gate']} and {given['segmenter']}; name one of them"
         )
-    apply_overrides(given, overrides)
+    before = deepcopy(given)
+    move_along(given, before, apply_overrides(given, overrides))
     if given.get("precision") == 32:  # YAML's number for what is the name of a precision
         given["precision"] = "32"
     _refuse_idle(given, overrides)

@@ -120,6 +120,21 @@ class ShareSchedule:
             return first + (last - first) * min(epoch / max(epochs - 1, 1), 1.0)
         return [share for begin, share in self.stepwise or () if begin <= epoch + 1][-1]
 
+    def stretched(self, epochs: int, to: int) -> "ShareSchedule":
+        """The same for `to` epochs instead of `epochs`: steps in proportion, each of at least one epoch.
+
+        Where there are fewer epochs than steps, the last ones are not reached.
+        """
+        if self.stepwise is None or epochs == to:
+            return self
+        moved: list[tuple[int, float | None]] = []
+        for number, (begin, share) in enumerate(self.stepwise):
+            at = 1 + round((begin - 1) * to / epochs)
+            if begin <= epochs:  # reached before, and so after
+                at = min(at, to - (len(self.stepwise) - number - 1))
+            moved.append((max(at, moved[-1][0] + 1 if moved else 1), share))
+        return ShareSchedule(stepwise=tuple(moved))
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -270,8 +285,11 @@ class Recipe:
             return self
         phase = self.phases[number]
         own = {key: getattr(phase, key) for key in PHASE_KEYS}
+        epochs = self._phase_epochs()[number]
+        if isinstance(phase.positive_share, ShareSchedule):
+            own["positive_share"] = phase.positive_share.stretched(phase.epochs, epochs)
         seen = replace(self.input, size=phase.size or self.input.size)
-        return replace(self, **own, input=seen, epochs=self._phase_epochs()[number], phases=())
+        return replace(self, **own, input=seen, epochs=epochs, phases=())
 
     def _phase_epochs(self) -> list[int]:
         """How many of the recipe's epochs each phase has: in proportion, each at least one."""

@@ -7,16 +7,23 @@ import yaml
 
 from pleura.errors import RecipeError
 
+Place = tuple[str | int, ...]
+"""Where in a recipe's mapping a value stands: keys, and numbers of items of lists."""
 
-def apply_overrides(given: dict[str, Any], overrides: Sequence[str]) -> None:
+
+def apply_overrides(given: dict[str, Any], overrides: Sequence[str]) -> set[Place]:
     """Sets each `key=value` in `given`, the mapping of a recipe; values are YAML.
 
     Dots reach into sections, and into lists by number (`loss.0.weight=2`) or by the `name` of what they hold
     (`phases.mask.epochs=3`).
 
+    Returns:
+        The places that were set.
+
     Raises:
         RecipeError: one is no override, or reaches for what there is not.
     """
+    changed: set[Place] = set()
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key.strip(" ."):
@@ -27,25 +34,25 @@ def apply_overrides(given: dict[str, Any], overrides: Sequence[str]) -> None:
             raise RecipeError(f"{override!r}: its value is not YAML ({error})") from error
         *path, last = key.strip().split(".")
         place: Any = given
+        keys: list[str | int] = []
         for number, part in enumerate(path):
-            place = _within(place, part, override, ".".join(path[:number]))
-        if isinstance(place, list):
-            place[_index(place, last, override, ".".join(path))] = parsed
-        elif isinstance(place, dict):
-            place[last] = parsed
-        else:
-            raise RecipeError(f"{override!r}: {'.'.join(path)} is a value, not a section")
+            keys.append(_key(place, part, override, ".".join(path[:number])))
+            if isinstance(place, dict) and place.get(part) is None:
+                place[part] = {}
+            place = place[keys[-1]]
+        keys.append(_key(place, last, override, ".".join(path)))
+        place[keys[-1]] = parsed
+        changed.add(tuple(keys))
+    return changed
 
 
-def _within(place: Any, part: str, override: str, where: str) -> Any:
-    """The section or item `part` of `place`; a section that is not there yet is made."""
+def _key(place: Any, part: str, override: str, where: str) -> str | int:
+    """By what `part` is reached in a section or list."""
     if isinstance(place, list):
-        return place[_index(place, part, override, where)]
+        return _index(place, part, override, where)
     if not isinstance(place, dict):
         raise RecipeError(f"{override!r}: {where} is a value, not a section")
-    if place.get(part) is None:
-        place[part] = {}
-    return place[part]
+    return part
 
 
 def _index(items: list[Any], part: str, override: str, where: str) -> int:
