@@ -245,13 +245,26 @@ def test_what_a_crash_left_behind_is_not_averaged(
 
 
 @pytest.mark.parametrize(
-    ("schedule", "expected"), [("constant", [5, 6]), ("cosine_restarts", [4, 6])]
+    ("schedule", "cycle", "epochs", "expected"),
+    [
+        ("constant", 2, 6, [5, 6]),
+        ("cosine_restarts", 2, 6, [4, 6]),
+        ("cosine_restarts", 2, 5, [2, 4]),  # the fifth ends as a cycle has just begun
+        ("cosine_wave", 1, 4, [1, 3]),  # the fourth ends at the highest rate
+        ("cosine_restarts", 3, 5, [3, 5]),  # the end, since there is but one rest
+    ],
 )
 def test_where_nothing_is_chosen_the_last_are_kept_or_the_ends_of_cycles(
-    schedule: str, expected: list[int], blocks: Dataset, blocks_split: Split, tmp_path: Path
+    schedule: Any,
+    cycle: int,
+    epochs: int,
+    expected: list[int],
+    blocks: Dataset,
+    blocks_split: Split,
+    tmp_path: Path,
 ) -> None:
-    optimizer = OptimizerRecipe(schedule=schedule, cycle_epochs=2)  # type: ignore[arg-type]
-    recipe = replace(PLAIN, epochs=6, monitor="last", optimizer=optimizer)
+    optimizer = OptimizerRecipe(schedule=schedule, cycle_epochs=cycle)
+    recipe = replace(PLAIN, epochs=epochs, monitor="last", optimizer=optimizer)
     train(recipe, blocks, blocks_split, tmp_path / "run")
     assert kept(tmp_path / "run") == expected
 

@@ -71,13 +71,17 @@ def test_a_plateau_is_pytorchs() -> None:
 
 def resting(epochs: int, **options) -> list[int]:
     recipe = OptimizerRecipe(**options)
-    return [epoch for epoch in range(1, epochs + 1) if is_resting(recipe, epoch, epochs)]
+    return [epoch for epoch in range(1, epochs + 1) if is_resting(recipe, epoch)]
 
 
 def test_where_a_schedule_rests() -> None:
     assert resting(4, schedule="cosine") == [1, 2, 3, 4]
-    assert resting(10, schedule="cosine_restarts", cycle_epochs=3) == [3, 6, 9, 10]
-    assert resting(15, schedule="cosine_restarts", cycle_epochs=2, cycle_growth=2) == [2, 6, 14, 15]
-    assert resting(8, schedule="cosine_restarts", cycle_epochs=3, warmup_epochs=1) == [4, 7, 8]
-    assert resting(8, schedule="cosine_restarts", cycle_epochs=2.5) == [3, 5, 8]
-    assert resting(30, schedule="cosine_wave", cycle_epochs=8) == [8, 24, 30]
+    assert resting(10, schedule="cosine_restarts", cycle_epochs=3) == [3, 6, 9]
+    assert resting(15, schedule="cosine_restarts", cycle_epochs=2, cycle_growth=2) == [2, 6, 14]
+    assert resting(8, schedule="cosine_restarts", cycle_epochs=3, warmup_epochs=1) == [4, 7]
+    assert resting(8, schedule="cosine_restarts", cycle_epochs=2.5) == [
+        3,
+        5,
+        8,
+    ]  # 2.5, 5 and 7.5 are passed
+    assert resting(30, schedule="cosine_wave", cycle_epochs=8) == [8, 24]

@@ -287,12 +287,18 @@ class Trainer:
             state.best, state.best_epoch = None if last else value, state.epoch
             self.folder.save_best(self.weights())
         if phase.keep_checkpoints > 1 and self.in_last_phase:
-            if not last or is_resting(phase.optimizer, state.in_phase(), phase.epochs):
+            if not last or self._worth_keeping():
                 best = sorted([*state.kept, (value, state.epoch)], reverse=True)
                 state.kept = best[: phase.keep_checkpoints]
             if (value, state.epoch) in state.kept:
                 self.folder.save_kept(state.epoch, self.weights())
         return better
+
+    def _worth_keeping(self) -> bool:
+        """Whether the schedule is at rest; or at its end, and has rested fewer times than are to be kept."""
+        epoch, phase = self.state.in_phase(), self.phase
+        few = len(self.state.kept) < phase.keep_checkpoints
+        return is_resting(phase.optimizer, epoch) or (epoch >= phase.epochs and few)
 
     def _record(self, train_loss: float, tuning: Tuning | None, seconds: float, shown: int) -> None:
         """Writes everything of a completed epoch; the checkpoint last, since resuming goes by it."""

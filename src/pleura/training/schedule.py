@@ -40,12 +40,12 @@ def learning_rate(
     return highest * (FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def is_resting(recipe: OptimizerRecipe, epoch: int, epochs: int) -> bool:
-    """Whether a cyclic schedule is at its lowest after `epoch` epochs, or at its end; others always are.
+def is_resting(recipe: OptimizerRecipe, epoch: int) -> bool:
+    """Whether a cyclic schedule is at its lowest after `epoch` epochs; others always are.
 
     The weights at such points are the ones worth averaging (Huang et al., Snapshot Ensembles, ICLR 2017).
     """
-    if recipe.schedule not in ("cosine_restarts", "cosine_wave") or epoch >= epochs:
+    if recipe.schedule not in ("cosine_restarts", "cosine_wave"):
         return True
     since = epoch - recipe.warmup_epochs
     if since <= 0:

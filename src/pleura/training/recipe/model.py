@@ -199,7 +199,8 @@ class Recipe:
         tune_every: epochs between two scorings of the tuning films; the last epoch is always scored. None
             never scores them, which only `monitor: last` can do without.
         keep_checkpoints: how many of the best epochs are kept and averaged, as probabilities, into the model;
-            with `monitor: last` the last ones, of a cyclic schedule those where it is at its lowest.
+            with `monitor: last` the last ones, of a cyclic schedule those where it is at its lowest (and its
+            end, if those are too few).
         flip: whether the model averages its answer with that for the mirrored film.
         ema_decay: of the exponential moving average of weights that is evaluated and kept; None: no average.
         clip_norm: of the gradient; None does not clip.
