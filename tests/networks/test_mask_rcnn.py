@@ -99,6 +99,38 @@ def test_a_checkpoint_of_91_classes_leaves_its_class_outputs() -> None:
             torch.testing.assert_close(level, expected[name], rtol=1e-3, atol=1e-4)
 
 
+def test_frozen_norms_have_the_epsilon_that_torchvision_sets_for_coco() -> None:
+    theirs = torchvisions(2)
+    theirs.backbone.body.bn1.running_var.fill_(1e-5)  # which an epsilon of 1e-5 would double
+    ours = create("mask_rcnn", channels=3, size=64, **LIGHT).eval()
+    load_start(ours, dict(fit_checkpoint(ours, theirs.state_dict(), "w").tensors), "w")
+    from torchvision.models.detection._utils import overwrite_eps
+
+    overwrite_eps(theirs, 0.0)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        expected = theirs.backbone(images)
+        for name, level in ours.pyramid(ours.encoder(images)).items():
+            torch.testing.assert_close(level, expected[name])
+
+
+def test_an_encoder_that_comes_from_a_classifier_keeps_its_epsilon() -> None:
+    provide_missing()
+    from torchvision.models import resnet18
+
+    torch.manual_seed(3)
+    theirs = resnet18().eval()
+    theirs.bn1.running_var.fill_(1e-5)
+    ours = create("mask_rcnn", channels=3, size=64, **LIGHT).eval()
+    load_start(ours, dict(theirs.state_dict()), "w")
+    ours.absorb_epsilon()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(images))))
+        expected = theirs.layer4(theirs.layer3(theirs.layer2(theirs.layer1(x))))
+        torch.testing.assert_close(ours.encoder(images)["3"], expected, rtol=1e-3, atol=1e-4)
+
+
 def test_boxes_of_instances_end_after_their_last_pixel() -> None:
     planes = torch.zeros(3, 8, 10)
     planes[0, 2:5, 3:9] = 1.0

@@ -63,6 +63,17 @@ def test_other_networks_have_no_coco_weights() -> None:
         start(recipe(init="coco", **LIGHT))
 
 
+def test_only_an_encoders_weights_bring_an_epsilon(tmp_path: Path) -> None:
+    asked = recipe(init=str(tmp_path / "w.safetensors"), **LIGHT)
+    weights = {k: v.contiguous() for k, v in build(asked).state_dict().items()}
+    save_file(weights, tmp_path / "w.safetensors")
+    assert start(asked)[0].state_dict()["encoder.bn1.running_var"].unique().tolist() == [1.0]
+    alone = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
+    save_file(alone, tmp_path / "w.safetensors")
+    variance = start(asked)[0].state_dict()["encoder.bn1.running_var"]
+    assert variance.unique().tolist() == pytest.approx([1.0 + 1e-5], abs=1e-7)
+
+
 def test_every_tensor_left_at_random_is_named(tmp_path: Path) -> None:
     asked = recipe("unet", str(tmp_path / "w.safetensors"), filters=[4, 8])
     weights = dict(build(asked).state_dict())

@@ -17,6 +17,7 @@ PRIOR = 0.1  # of a proposed box holding the target, before any training
 FLOOR = 1e-6  # probability where there is no instance; its logit is finite
 MIN_SCORE = 1e-3  # of an instance; low, since films are ranked by their best one
 NORMS = ("frozen", "group")
+CLASSIFIER_EPSILON = 1e-5  # of PyTorch's batch norms
 
 
 class Instances(NamedTuple):
@@ -46,7 +47,8 @@ class MaskRCNN(nn.Module):
         size: of the input; any size works, so it is not used.
         encoder: torchvision's name of a ResNet.
         norm: `frozen`: batch norm with the statistics of the weights it starts from, as its authors
-            fine-tune it; random weights have none to freeze. `group` trains from random weights (Wu and
+            fine-tune it, and as COCO's were learnt with no epsilon beside the variance, so that there is
+            none here either; random weights have none to freeze. `group` trains from random weights (Wu and
             He, "Group normalization", ECCV 2018; He, Girshick and Dollár, ICCV 2019).
         trainable_layers: of the encoder's five, counted from the last; by default three of a frozen
             norm's, as torchvision has it, and else all.
@@ -106,6 +108,12 @@ class MaskRCNN(nn.Module):
         if self.norm != "frozen":
             raise ValueError("COCO weights have batch norms; start from them with norm: frozen")
         return coco_weights(self.encoder_name)
+
+    def absorb_epsilon(self) -> None:
+        """Adds to frozen variances the epsilon that a classifier, whose they are, learnt beside them."""
+        for name, buffer in self.encoder.named_buffers():
+            if self.norm == "frozen" and name.endswith("running_var"):
+                buffer += CLASSIFIER_EPSILON
 
     def forward(self, images: Tensor) -> Output:
         """(N, channels, H, W), normalised, to logits at H x W and of presence (N,), and boxes."""
@@ -198,7 +206,7 @@ def _backbone(encoder: str, channels: int, norm: str, trainable_layers: int) -> 
 
     if encoder not in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"):
         raise ValueError(f"encoder is a ResNet of torchvision, such as resnet50; got {encoder!r}")
-    layer = FrozenBatchNorm2d if norm == "frozen" else partial(nn.GroupNorm, 32)
+    layer = partial(FrozenBatchNorm2d, eps=0.0) if norm == "frozen" else partial(nn.GroupNorm, 32)
     backbone = resnet_fpn_backbone(
         backbone_name=encoder, weights=None, norm_layer=layer, trainable_layers=trainable_layers
     )

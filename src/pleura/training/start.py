@@ -89,6 +89,8 @@ def start(
         _say_missing(loaded.missing, str(path), note)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         began = Start(path.name, sha256, read_pretraining(path), loaded.whole)
+    if began != Start() and not began.whole and hasattr(network, "absorb_epsilon"):
+        network.absorb_epsilon()  # type: ignore[operator]
     if began == Start() and getattr(network, "needs_weights", False):
         raise RecipeError(
             f"{recipe.network.name} with frozen norms cannot be trained from random weights: start it from "
