@@ -30,6 +30,12 @@ def test_every_verb_has_a_help_page(verb: str) -> None:
     assert f"Usage: pleura {verb}" in shown.output.replace("root", "pleura")
 
 
+def test_the_help_of_train_names_every_start() -> None:
+    shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output
+    option = shown[shown.index("--init") :][:300]
+    assert all(start in option for start in ("imagenet", "coco", "random", "safetensors"))
+
+
 def test_the_front_page_says_what_it_is_not() -> None:
     shown = CliRunner().invoke(app, ["--help"])
     assert "not a medical device" in " ".join(shown.output.split())

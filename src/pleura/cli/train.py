@@ -28,7 +28,10 @@ def train(
     fold: Annotated[int | None, typer.Option(help="Which fold tunes, if there are folds.")] = None,
     init: Annotated[
         str | None,
-        typer.Option(help="What the encoder starts from: imagenet, random, or a safetensors file."),
+        typer.Option(
+            help="What the network starts from: imagenet (its encoder), coco (mask_rcnn), random, or a "
+            "safetensors file."
+        ),
     ] = None,
     device: Device = "auto",
     finish: Annotated[
