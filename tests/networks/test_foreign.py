@@ -219,6 +219,28 @@ def test_the_verb_says_what_fitted(tmp_path: Path) -> None:
     assert isinstance(wrong.exception, RecipeError)
 
 
+@pytest.mark.parametrize("separator", [".", "_"])
+def test_a_swin_unet_of_either_spelling_of_its_stages(separator: str, tmp_path: Path) -> None:
+    """timm's Swin calls them layers.0; as a feature extractor, which newer checkpoints hold, layers_0."""
+    torch.manual_seed(1)
+    theirs = create("swin_unet", channels=1, size=32)
+    renamed = {
+        k.replace("encoder.layers_", f"module.encoder.layers{separator}"): v
+        for k, v in theirs.state_dict().items()
+    }
+    assert any(f"layers{separator}3.blocks.0.attn" in name for name in renamed)
+    torch.save({"epoch": 12, "model_state_dict": renamed}, tmp_path / "best_swin_unet.pth")
+    out = tmp_path / "swin.safetensors"
+    command = ["import-weights", str(tmp_path / "best_swin_unet.pth"), "--network", "swin_unet"]
+    done = CliRunner().invoke(app, [*command, "--size", "32", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "by name, 0 by shape and order" in " ".join(done.output.split())
+    torch.manual_seed(2)
+    ours = create("swin_unet", channels=1, size=32)
+    assert load_start(ours, read_weights(out), "swin") == (True, ())
+    assert same(ours, theirs)
+
+
 def test_a_checkpoint_of_three_channels_stays_one_where_the_network_takes_three(
     tmp_path: Path,
 ) -> None:
