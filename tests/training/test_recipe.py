@@ -412,8 +412,14 @@ def test_the_cascade_is_two_recipes_of_which_each_can_be_changed() -> None:
     assert ended.segmenter.optimizer == plan.segmenter.optimizer
 
 
-@pytest.mark.parametrize("name", ["unet", "unetpp", "unetpp-weighted", "double-unet"])
-def test_the_cascade_has_its_projects_four_choices(name: str) -> None:
+def test_a_classifier_is_set_by_its_scores_and_its_cascade_by_masks() -> None:
+    assert read_recipe(find_recipe("chexnet")).aim == "Youden"
+    plan = read_plan(find_recipe("chexnet-cascade"))
+    assert (plan.aim, plan.decision) == ("competition Dice", "threshold")
+
+
+@pytest.mark.parametrize("name", ["unet", "unetpp", "unetpp-weighted", "double-unet", "cad"])
+def test_the_cascade_has_its_projects_four_choices_and_the_cad_projects(name: str) -> None:
     plan = read_plan(find_recipe("chexnet-cascade"), [f"segmenter={name}"])
     assert isinstance(plan, Cascade)
     assert plan.segmenter.name == name
