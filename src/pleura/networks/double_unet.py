@@ -18,8 +18,9 @@ class DoubleUNet(nn.Module):
 
     The first network is a VGG-19 encoder under atrous spatial pyramid pooling and a decoder with squeeze and
     excitation; the second looks at the image times the first one's mask, has an encoder of its own, and its
-    decoder meets the skips of both. Its mask is `mask_logits`; the first one's is `deep_logits`. The paper
-    trains and evaluates both together; train on both, with a loss on `mask` and one on `deep`.
+    decoder meets the skips of both. The image is the normalised one: what the mask hides becomes 0, which is
+    its mean grey and not black. The second one's mask is `mask_logits`, the first one's `deep_logits`. The
+    paper trains and evaluates both together; train on both, with a loss on `mask` and one on `deep`.
 
     Args:
         channels: of the input, 1 or 3.

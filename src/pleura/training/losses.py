@@ -25,6 +25,9 @@ MIN_INSTANCE_PX = 50
 def bce(logits: Tensor, masks: Tensor, positive_weight: float = 1.0) -> Tensor:
     """Binary cross-entropy, averaged over each image's pixels.
 
+    As Long, Shelhamer and Darrell, "Fully convolutional networks", CVPR 2015, have it of each pixel; a weight
+    of the rarer class as in Rajpurkar et al., "CheXNet", arXiv 1711.05225, 2017, which weighs both.
+
     Args:
         logits: float (N, 1, H, W).
         masks: float (N, 1, H, W) in {0, 1}.
@@ -71,14 +74,21 @@ def dice_positives(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor
 
 
 def bce_dice(logits: Tensor, masks: Tensor, alpha: float = 0.5, smooth: float = 1.0) -> Tensor:
-    """alpha times `bce` plus (1 - alpha) times `dice`; shapes as there."""
+    """alpha times `bce` plus (1 - alpha) times `dice`; shapes as there.
+
+    The sum of both, at equal weights, is that of Isensee et al., "nnU-Net", Nature Methods 18, 2021.
+    """
     return alpha * bce(logits, masks) + (1.0 - alpha) * dice(logits, masks, smooth)
 
 
 def combo(
     logits: Tensor, masks: Tensor, positive_weight: float = 1.0, smooth: float = 1.0
 ) -> Tensor:
-    """`bce` plus `dice`, as the CheXNet cascade's project calls it; shapes as there."""
+    """`bce` plus `dice`, as the CheXNet cascade's project calls it; shapes as there.
+
+    It is the plain sum of Isensee et al., "nnU-Net", Nature Methods 18, 2021, and not the Combo loss of
+    Taghanaki et al., which is `taghanaki_combo`.
+    """
     return bce(logits, masks, positive_weight) + dice(logits, masks, smooth)
 
 

@@ -76,7 +76,7 @@ def train(
 
     Stops by the tuning films, keeps the best epoch's weights, and fits the operating point on
     the tuning films with the very detector that will serve. Interrupted at any time, by a signal
-    or a lost machine, the same call goes on after the last completed epoch and, on the same device,
+    or a lost machine, the same call goes on after the last completed epoch and, on a CPU with the same
     precision and number of threads, ends with the same weights.
 
     Args:
