@@ -25,7 +25,8 @@ def export(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Folders of finished runs, which are averaged, of a cascade, or of one cross-validation.",
+            help="Folders of finished runs or of finished cross-validations, which are averaged, or of a "
+            "cascade.",
             show_default=False,
         ),
     ],
@@ -101,7 +102,8 @@ def export(
     Several runs are averaged. With --gate, a film is negative unless the gate's score reaches its
     threshold, and only the others are segmented. The operating point of a combination is fitted anew, on
     the tuning films that its runs share. Of a cross-validation, the models of all folds are averaged, and
-    operating point and calibrator are those fitted on its out-of-fold films.
+    operating point and calibrator are those fitted on its out-of-fold films; of several on one split, they
+    are fitted anew on the average of their out-of-fold answers.
 
     The graph runs in OpenVINO or ONNX Runtime, without PyTorch. It is refused unless it decides as PyTorch
     does on tuning films; the numbers stand in the bundle and are printed.
@@ -112,11 +114,14 @@ def export(
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.evaluation.card import read_about
     from pleura.inference.manifest import SEGMENTER
+    from pleura.training.blend import export_blend
     from pleura.training.cross_validate import export_folds, is_cross_validation
     from pleura.training.export import export as write
     from pleura.training.run import RunFolder, is_cascade
 
-    folds = len(runs) == 1 and is_cross_validation(runs[0])
+    folds = is_cross_validation(runs[0])
+    if any(is_cross_validation(run) is not folds for run in runs):
+        raise typer.BadParameter("give runs, or finished cross-validations, but not both at once")
     if folds and (gate or flip or aim):
         raise typer.BadParameter("--gate, --flip and --aim do not go with a cross-validation")
     run = runs[0] / "fold-0" if folds else runs[0]
@@ -124,11 +129,10 @@ def export(
     folder = data or Path(RunFolder(run).described()["dataset"])
     dataset, parts = Dataset.open(folder), Split.load(split or folder / SPLIT_FILE)
     with Bar("Fitting the operating point") as bar, Bar("Comparing with PyTorch") as checking:
-        model = (
-            partial(export_folds, runs[0])
-            if folds
-            else partial(write, runs, gates=gate or (), flip=flip, aim=aim)
-        )
+        model = partial(write, runs, gates=gate or (), flip=flip, aim=aim)
+        if folds:
+            several = len(runs) > 1
+            model = partial(export_blend, runs) if several else partial(export_folds, runs[0])
         identity = model(
             dataset=dataset,
             split=parts,

@@ -14,7 +14,8 @@ from pleura.data.split import Split
 from pleura.inference.manifest import SEGMENTER
 from pleura.training.check import check_recipe
 from pleura.training.recipe import Plan, Recipe
-from pleura.training.run import RunFolder
+from pleura.training.recipe.cascade import PARTS
+from pleura.training.run import RunFolder, is_cascade
 from pleura.training.start import check_start
 from pleura.training.state import State
 from pleura.training.train import Report, train
@@ -76,3 +77,15 @@ def runs_of(plan: Plan, out: Path) -> list[tuple[str, Recipe, RunFolder]]:
     if isinstance(plan, Recipe):
         return [(SEGMENTER, plan, RunFolder(out))]
     return [(role, recipe, RunFolder(out / role)) for role, recipe in plan.parts()]
+
+
+def runs_in(out: Path) -> list[tuple[str, Recipe, RunFolder]]:
+    """The same of a folder that `train_plan` has filled, whatever the plan was.
+
+    Raises:
+        TrainingError: there is no run.
+    """
+    if not is_cascade(out):
+        return [(SEGMENTER, RunFolder(out).recipe(), RunFolder(out))]
+    runs = [(role, RunFolder(out / role)) for role in PARTS]
+    return [(role, run.recipe(), run) for role, run in runs]

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import EvaluationError, TrainingError
@@ -111,7 +113,7 @@ def cross_validate(
     for fold, film_ids in enumerate(split.folds):
         if fold_begins:
             fold_begins(fold)
-        run = _fold(out, fold)
+        run = run_of_fold(out, fold)
         train_plan(plan, dataset, split, run, fold=fold, device=device, fit=False, report=report)
         detector = undecided(runs_of(plan, run), dataset.target, device)
         sweeps.append(sweep(detector, dataset, film_ids, part=PART, progress=sweeping))
@@ -126,7 +128,14 @@ def cross_validate(
             fitted = fit_operating_point(
                 PixelSweep.joined(others), part=PART, rule=plan.decision, aim=plan.aim
             )
-            export([_fold(out, fold)], dataset, split, place, fitted=fitted.facts(), device=device)
+            export(
+                [run_of_fold(out, fold)],
+                dataset,
+                split,
+                place,
+                fitted=fitted.facts(),
+                device=device,
+            )
         detectors[fold] = Detector.load(place, device)
         made, found = score_films(
             detectors[fold],
@@ -170,11 +179,7 @@ def export_folds(
         TrainingError: the cross-validation is not finished, or as `export` says.
     """
     fitted, calibrator = folder / PART / POINT_FILE, folder / PART / CALIBRATOR_FILE
-    if not is_cross_validation(folder):
-        raise TrainingError(
-            f"{folder} holds no finished cross-validation ({PART}/{POINT_FILE} is missing); run the same "
-            "`pleura cross-validate` again to go on"
-        )
+    check_finished(folder)
     try:
         point = json.loads(fitted.read_text(encoding="utf-8"))
         curve = (
@@ -187,7 +192,7 @@ def export_folds(
             f"what was fitted in {fitted.parent} is damaged ({error!r}); remove it and run "
             "`pleura cross-validate` again"
         ) from error
-    runs = [_fold(folder, fold) for fold in range(len(split.folds))]
+    runs = [run_of_fold(folder, fold) for fold in range(len(split.folds))]
     told = point | _numbers_of(folder / PART)
     return export(runs, dataset, split, out, fitted=told, calibrator=curve, **options)
 
@@ -204,7 +209,17 @@ def is_cross_validation(folder: Path) -> bool:
     return (folder / PART / POINT_FILE).exists()
 
 
-def _fold(out: Path, fold: int) -> Path:
+def check_finished(folder: Path) -> None:
+    """Raises TrainingError unless `folder` holds a finished cross-validation."""
+    if not is_cross_validation(folder):
+        raise TrainingError(
+            f"{folder} holds no finished cross-validation ({PART}/{POINT_FILE} is missing); run the same "
+            "`pleura cross-validate` again to go on"
+        )
+
+
+def run_of_fold(out: Path, fold: int) -> Path:
+    """The folder of a fold's training run, or of its cascade's."""
     return out / f"fold-{fold}"
 
 
@@ -241,12 +256,16 @@ def _write_fitted(out: Path, plan: Plan, sweeps: list[PixelSweep], scores: list[
     )
     write_json(out / POINT_FILE, fitted.facts())
     judged = [score for score in scores if not score.declined]
+    calibrator = calibrator_of(
+        [score.presence_score or 0.0 for score in judged], [score.label for score in judged]
+    )
+    if calibrator is not None:
+        write_json(out / CALIBRATOR_FILE, asdict(calibrator))
+
+
+def calibrator_of(scores: ArrayLike, labels: ArrayLike) -> Calibrator | None:
+    """A calibrator of out-of-fold scores (N,) and labels (N,); None where the films are too few for one."""
     try:
-        calibrator = fit_calibrator(
-            [score.presence_score or 0.0 for score in judged],
-            [score.label for score in judged],
-            part=PART,
-        )
-    except EvaluationError:  # too few films for one; the numbers stand without it
-        return
-    write_json(out / CALIBRATOR_FILE, asdict(calibrator))
+        return fit_calibrator(scores, labels, part=PART)
+    except EvaluationError:  # the numbers stand without it
+        return None

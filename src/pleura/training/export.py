@@ -195,17 +195,23 @@ def _with_anatomy(
     return replace(manifest, members=members, admission=thresholds), [*weights, own]
 
 
+def check_trained_on(run: RunFolder, dataset: Dataset, split: Split) -> dict[str, Any]:
+    """What a run says of itself; raises TrainingError where it is of another dataset or split."""
+    described = run.described()
+    for what, here in (("dataset", dataset.sha256), ("split", split.sha256)):
+        if described[f"{what}_sha256"] != here:
+            raise TrainingError(
+                f"{run.root} was trained on another {what} than the one given; give the one it names: "
+                f"{described['dataset']}"
+            )
+    return described
+
+
 def _finished(
     run: Path, dataset: Dataset, split: Split, role: str, given: Mapping[str, Any] | None
 ) -> _Finished:
     folder = RunFolder(run)
-    described = folder.described()
-    for what, here in (("dataset", dataset.sha256), ("split", split.sha256)):
-        if described[f"{what}_sha256"] != here:
-            raise TrainingError(
-                f"{run} was trained on another {what} than the one given; give the one it names: "
-                f"{described['dataset']}"
-            )
+    described = check_trained_on(folder, dataset, split)
     try:
         fitted = given or json.loads(folder.operating_point.read_text(encoding="utf-8"))
         OperatingPoint(**fitted["point"])

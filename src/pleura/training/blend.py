@@ -1,0 +1,102 @@
+"""Several finished cross-validations of one split as one model, whose average is fitted out of fold, too.
+
+In each fold, the networks of all of them judge together the films that none of them has seen; operating
+point and calibrator are fitted on these answers. The challenge's winner blended four networks of five folds.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pleura.data.manifest import Dataset
+from pleura.data.split import Split
+from pleura.errors import TrainingError
+from pleura.evaluation.operating_point import Aim, FittedPoint, Rule, fit_operating_point
+from pleura.evaluation.pixel_sweep import PixelSweep, sweep
+from pleura.finding import ModelIdentity
+from pleura.inference.calibration import Calibrator
+from pleura.inference.manifest import SEGMENTER
+from pleura.training.cascade import runs_in
+from pleura.training.cross_validate import PART, calibrator_of, check_finished, run_of_fold
+from pleura.training.export import check_trained_on, export
+from pleura.training.recipe import Recipe
+from pleura.training.run import RunFolder, is_cascade
+from pleura.training.train import undecided
+
+Runs = list[tuple[str, Recipe, RunFolder]]
+"""Role, recipe and folder of each."""
+
+
+def export_blend(
+    folders: Sequence[Path],
+    dataset: Dataset,
+    split: Split,
+    out: Path,
+    *,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> ModelIdentity:
+    """The models of all folds of several cross-validations as one bundle, averaged.
+
+    Its operating point, by the rule and for the aim of the first one's recipe, and its calibrator are fitted
+    on the average of their networks out of fold. As with a single cross-validation, what serves averages the
+    folds besides; but no film is left that none of them has seen, to fit that on.
+
+    Args:
+        folders: of finished cross-validations, all of one split; cascades go with cascades alone.
+        dataset, split: they were made of.
+        out, options: as `export` has them.
+        device: `auto`, `cpu` or `cuda`.
+        progress: called with (films done, films of the fold) while the average is asked.
+
+    Raises:
+        TrainingError: one is not finished, or of another dataset or split, or cascades are among others; or
+            as `export` says.
+    """
+    folds = [_runs(folders, dataset, split, fold) for fold in range(len(split.folds))]
+    sweeps = [
+        sweep(undecided(runs, dataset.target, device), dataset, films, part=PART, progress=progress)
+        for runs, films in zip(folds, split.folds, strict=True)
+    ]
+    swept = PixelSweep.joined(sweeps)
+    return export(
+        [run_of_fold(folder, fold) for folder in folders for fold in range(len(split.folds))],
+        dataset,
+        split,
+        out,
+        fitted=_point(swept, folds[0]).facts(),
+        calibrator=_calibrator(swept, dataset, split),
+        device=device,
+        **options,
+    )
+
+
+def _runs(folders: Sequence[Path], dataset: Dataset, split: Split, fold: int) -> Runs:
+    """What judges the films of a fold: the runs of every cross-validation that have not seen them."""
+    roots = [run_of_fold(folder, fold) for folder in folders]
+    for folder, root in zip(folders, roots, strict=True):
+        check_finished(folder)
+        for _, _, run in runs_in(root):
+            check_trained_on(run, dataset, split)
+    if len({is_cascade(root) for root in roots}) > 1:
+        raise TrainingError(
+            "cascades are among these cross-validations, whose gates would decide for the others too; "
+            "blend cascades with cascades"
+        )
+    return [one for root in roots for one in runs_in(root)]
+
+
+def _point(swept: PixelSweep, runs: Runs) -> FittedPoint:
+    """By the triplet where every recipe decides so, unless a gate or the aim needs a presence threshold."""
+    recipes = [recipe for role, recipe, _ in runs if role == SEGMENTER]
+    aim = recipes[0].aim
+    triplet = all(recipe.decision == "triplet" for recipe in recipes)
+    free = len(recipes) == len(runs) and Aim.of(aim) == Aim()
+    rule: Rule = "triplet" if triplet and free else "threshold"
+    return fit_operating_point(swept, part=PART, rule=rule, aim=aim)
+
+
+def _calibrator(swept: PixelSweep, dataset: Dataset, split: Split) -> Calibrator | None:
+    labels = [dataset.by_id[film_id].label == 1 for films in split.folds for film_id in films]
+    return calibrator_of(swept.arrays()[0], labels)
