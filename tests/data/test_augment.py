@@ -259,6 +259,25 @@ def test_what_comes_in_from_outside_is_black_or_mirrored() -> None:
     assert (turned["mirror"][1] == 255).all()
 
 
+def test_the_cad_projects_numbers() -> None:
+    """As its authors give them, in albumentations' terms; a ShiftScaleRotate's limits are its defaults."""
+    steps = AUGMENTATIONS["cad"]
+    assert [step.probability for step in steps] == [0.5, 0.5, 0.5, 0.3, 0.5]
+    flip, affine, elastic, grey, crop_or_clahe = (step.step for step in steps)
+    assert flip is flip_horizontal
+    assert (affine.shift, affine.scale, affine.aspect, affine.degrees) == (0.0625, 0.1, 0.0, 45.0)
+    assert (elastic.alpha, elastic.sigma, elastic.affine) == (120.0, 6.0, 3.6)
+    assert grey.weights is None
+    contrast, gamma, brightness = grey.steps
+    assert (contrast.brightness, contrast.contrast) == (0.0, 0.2)
+    assert gamma.most == 1.25
+    assert (brightness.brightness, brightness.contrast) == (0.2, 0.0)
+    assert crop_or_clahe.weights == (0.25, 0.4)
+    crop, clahe = crop_or_clahe.steps
+    assert crop.smallest * 256 == 176
+    assert (clahe.clip, clahe.tiles) == (2.0, 32)
+
+
 def test_a_recompressed_film_is_the_same_film() -> None:
     """Smooth structure survives; the finest does not, as in the copies it stands for."""
     y, x = np.mgrid[:128, :128].astype(np.float32)

@@ -18,6 +18,8 @@ from pleura.networks import (
 )
 from pleura.networks.decoder import UNetDecoder
 from pleura.networks.encoder import load_encoder, read_weights, timm_encoder
+from pleura.training.losses import weighted_sum
+from pleura.training.recipe import LossTerm
 
 LIGHT_RCNN = {
     "encoder": "resnet18",
@@ -118,6 +120,25 @@ def test_a_batch_without_positives_has_a_loss_of_its_own(case: str) -> None:
         first = network.eval().losses(images, none)
         torch.rand(3)
         assert torch.equal(first, network.losses(images, none))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if not has_own_loss(CASES[c][0])])
+def test_a_batch_without_positives_has_a_loss_and_gradients(case: str) -> None:
+    torch.manual_seed(0)
+    network, size = made(case)
+    images, none = torch.rand(2, 1, size, size), torch.zeros(2, 1, size, size)
+    output = network.train()(images)
+    terms = [LossTerm("bce_dice")]  # a recipe's default, and the same on what else there is
+    terms += [LossTerm("bce", on="presence")] if output.presence_logits is not None else []
+    terms += [LossTerm("bce_dice", on="deep")] if output.deep_logits else []
+    losses = weighted_sum(terms)(output, none)
+    assert losses.shape == (2,)
+    assert losses.isfinite().all()
+    losses.mean().backward()
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert any(bool(gradient.any()) for gradient in gradients)
 
 
 @pytest.mark.parametrize("case", CASES)
