@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from pleura.cli import app
@@ -18,6 +19,8 @@ from pleura.errors import BundleError, EvaluationError, LeakError, PleuraError, 
 from pleura.inference.bundle import BundleManifest, Member, open_bundle, write_bundle
 from pleura.inference.preprocess import InputSpec
 from pleura.inference.runtimes import Choice, Logits
+from pleura.training.recipe import find_recipe, read_recipe
+from pleura.training.start import build
 
 TINY = ("input.size=64", "batch_size=8", "network.init=random", "epochs=1", "tune_every=1")
 
@@ -215,7 +218,12 @@ def test_every_fold_from_the_command_line(blocks: Dataset, tmp_path: Path) -> No
     data, out = copied(tmp_path / "data", blocks), tmp_path / "cv"
     split = make_split(blocks, seed=0, test_fraction=0.25, folds=2)
     split.save(data / "split.json")
-    said = pleura("cross-validate", "light", *TINY, "--data", data, "--out", out)
+    weights = dict(build(read_recipe(find_recipe("light"), TINY)).state_dict())
+    del weights["head.bias"]
+    save_file(weights, tmp_path / "w.safetensors")
+    start = f"network.init={tmp_path / 'w.safetensors'}"
+    said = pleura("cross-validate", "light", *TINY, start, "--data", data, "--out", out)
+    assert said.count("has nothing that fits head.bias: these start at random") == 2
     assert "fold 0" in said
     assert "fold 1" in said
     facts = json.loads((out / "out-of-fold" / "evaluation.json").read_text())

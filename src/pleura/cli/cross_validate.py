@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from pleura.cli.options import Device, Overrides, PreparedDataset, RecipeName
-from pleura.cli.progress import Bar, console
+from pleura.cli.progress import Bar, console, note
 
 
 def cross_validate(
@@ -54,7 +54,7 @@ def cross_validate(
                 out,
                 device=device,
                 command=shlex.join(["pleura", *sys.argv[1:]]),
-                report=Report(cache, films, points),
+                report=Report(cache, films, points, note=note),
                 fold_begins=lambda fold: console.print(f"fold {fold}"),
                 sweeping=points,
                 scoring=scoring,

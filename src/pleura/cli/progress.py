@@ -22,6 +22,11 @@ from rich.text import Text
 console = Console(soft_wrap=True, markup=False, emoji=False)
 
 
+def note(text: str) -> None:
+    """Prints what is worth a person's attention."""
+    console.print(f"Note: {text}", style="yellow", markup=False)
+
+
 class _Rate(ProgressColumn):
     def __init__(self, unit: str) -> None:
         super().__init__()

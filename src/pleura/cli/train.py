@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pleura.cli.options import Device, Overrides, PreparedDataset, RecipeName
-from pleura.cli.progress import Bar, console
+from pleura.cli.progress import Bar, console, note
 
 if TYPE_CHECKING:
     from pleura.training.recipe import Recipe
@@ -65,7 +65,7 @@ def train(
         Bar("Training") as films,
         Bar("Fitting the operating point") as point,
     ):
-        report = Report(cache, films, point, _epoch_line, _note)
+        report = Report(cache, films, point, _epoch_line, note)
         try:
             states = train_plan(
                 plan,
@@ -112,7 +112,3 @@ def _epoch_line(row: dict[str, Any]) -> None:
         f"(empty {shown('all_empty_dice')})  AUC {shown('auc')}  {row['films_per_second']:.0f} films/s"
         f"{'  best' if row['best'] else ''}"
     )
-
-
-def _note(text: str) -> None:
-    console.print(f"Note: {text}", style="yellow", markup=False)
