@@ -223,7 +223,7 @@ def test_every_fold_from_the_command_line(blocks: Dataset, tmp_path: Path) -> No
     save_file(weights, tmp_path / "w.safetensors")
     start = f"network.init={tmp_path / 'w.safetensors'}"
     said = pleura("cross-validate", "light", *TINY, start, "--data", data, "--out", out)
-    assert said.count("has nothing that fits head.bias: these start at random") == 2
+    assert said.count("w.safetensors fits head.bias: these start at random") == 2
     assert "fold 0" in said
     assert "fold 1" in said
     facts = json.loads((out / "out-of-fold" / "evaluation.json").read_text())

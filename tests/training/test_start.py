@@ -84,7 +84,7 @@ def test_every_tensor_left_at_random_is_named(tmp_path: Path) -> None:
     save_file({k: v for k, v in weights.items() if k != "head.bias"}, tmp_path / "w.safetensors")
     start(asked, told.append)
     assert told == [
-        f"{tmp_path / 'w.safetensors'} has nothing that fits head.bias: these start at random"
+        f"nothing in {tmp_path / 'w.safetensors'} fits head.bias: these start at random"
     ]
 
 

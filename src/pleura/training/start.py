@@ -154,7 +154,7 @@ def _say_random(why: str, note: Callable[[str], None] | None) -> None:
 def _say_missing(missing: Sequence[str], source: str, note: Callable[[str], None] | None) -> None:
     """One that is frozen would never learn, so that all are named."""
     if missing:
-        _say(f"{source} has nothing that fits {', '.join(missing)}: these start at random", note)
+        _say(f"nothing in {source} fits {', '.join(missing)}: these start at random", note)
 
 
 def _say(message: str, note: Callable[[str], None] | None) -> None:
