@@ -254,7 +254,8 @@ def test_an_encoder_of_a_single_channel_starts_one_of_three() -> None:
 
 
 def test_a_network_is_described_with_its_own_channels() -> None:
-    assert (default_channels("mask_rcnn"), default_channels("unet")) == (3, 1)
+    names = ("mask_rcnn", "unet", "anatomy")
+    assert [default_channels(name) for name in names] == [3, 1, 1]
     with pytest.raises(UnknownName, match="mask_rcnn"):
         default_channels("mask_rcn")
 

@@ -75,9 +75,10 @@ def default_channels(name: str) -> int:
 
 
 def _default(name: str, parameter: str) -> int:
-    if name not in NETWORKS:
+    network = NETWORKS.get(name) or HELPERS.get(name)
+    if network is None:
         raise UnknownName.among("network", name, NETWORKS)
-    return int(inspect.signature(NETWORKS[name]).parameters[parameter].default)
+    return int(inspect.signature(network).parameters[parameter].default)
 
 
 def has_presence_head(name: str, options: Mapping[str, Any] | None = None) -> bool:
