@@ -169,7 +169,8 @@ def _is_plain(key: Any) -> bool:
         ValueError: half a character.
     """
     if isinstance(key, str):
-        return bool(key.encode()) or not key
+        key.encode()
+        return True
     return isinstance(key, float) or (isinstance(key, int) and abs(key) < 2**63)
 
 
