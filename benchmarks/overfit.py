@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from pleura.data.dataset import FilmSet
@@ -29,10 +30,10 @@ from pleura.networks import has_own_loss
 from pleura.training.losses import loss_of
 from pleura.training.recipe import Recipe, find_recipe, read_recipe
 from pleura.training.start import build
+from pleura.training.train import choose_fabric
 
 FILMS, RATE, ENOUGH, EVERY = 8, 1e-3, 0.93, 20
 LEAST = 0.002  # of the film
-BF16 = {"device_type": "cpu", "dtype": torch.bfloat16}
 
 
 def chosen(dataset: Dataset, split: Split) -> list[str]:
@@ -57,10 +58,10 @@ def films_of(dataset: Dataset, ids: Sequence[str], recipe: Recipe) -> tuple[Tens
     return inputs.contiguous(memory_format=torch.channels_last), taught, masks
 
 
-def dice(network: nn.Module, inputs: Tensor, masks: Tensor, part: int) -> Tensor:
+def dice(network: nn.Module, inputs: Tensor, masks: Tensor, part: int, fabric: Fabric) -> Tensor:
     """Of each film, at 0.5."""
     network.eval()
-    with torch.inference_mode(), torch.autocast(**BF16):
+    with torch.inference_mode(), fabric.autocast():
         logits = [network(one).mask_logits[:, 0].float() for one in inputs.split(part)]
     called = torch.cat(logits) >= 0
     both = (called & masks).sum((1, 2))
@@ -71,6 +72,7 @@ def overfit(recipe: Recipe, dataset: Dataset, ids: Sequence[str], steps: int) ->
     """Trains, printing as it goes, until the Dice is enough or the steps are over."""
     inputs, taught, masks = films_of(dataset, ids, recipe)
     loss = loss_of(recipe.loss)
+    fabric = choose_fabric(recipe, "cpu")
     torch.manual_seed(0)
     network = build(recipe).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.0)
@@ -81,7 +83,7 @@ def overfit(recipe: Recipe, dataset: Dataset, ids: Sequence[str], steps: int) ->
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, step / 10) * (1 + math.cos(math.pi * step / steps)) / 2
         for images, target in zip(inputs.split(part), taught.split(part), strict=True):
-            with torch.autocast(**BF16):
+            with fabric.autocast():
                 given = network.losses(images, target) if loss is None else network(images)
             each = given if loss is None else loss(given.float(), target)
             (each.sum() / FILMS).backward()
@@ -89,7 +91,7 @@ def overfit(recipe: Recipe, dataset: Dataset, ids: Sequence[str], steps: int) ->
         optimizer.step()
         optimizer.zero_grad()
         if step % EVERY == 0:
-            found = dice(network, inputs, masks, part)
+            found = dice(network, inputs, masks, part, fabric)
             print(
                 f"{recipe.name}: step {step}, Dice {found.mean():.3f}, {found.min():.3f} at worst, "
                 f"{time.monotonic() - started:.0f} s",

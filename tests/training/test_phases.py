@@ -52,6 +52,7 @@ RECIPE = Recipe(
             loss=(LossTerm("bce_dice"), LossTerm("bce", 0.1, on="presence")),
             optimizer=OptimizerRecipe("adam", 1e-3, schedule="cosine"),
             monitor="competition_dice",
+            frozen_stages=1,
         ),
     ),
 )
@@ -95,6 +96,17 @@ def whole(
     seen = Snapshots(out)
     train(RECIPE, blocks, blocks_split, out, report=Report(epoch=seen))
     return out, seen
+
+
+def test_what_the_second_phase_freezes_is_as_the_first_left_it(
+    whole: tuple[Path, Snapshots],
+) -> None:
+    first, last = whole[1].best[2], whole[1].best[5]
+    stem = [name for name in first if name.startswith("encoder.conv_stem")]
+    assert stem
+    assert all(torch.equal(first[name], last[name]) for name in stem)
+    later = "encoder.blocks.3.0.conv_pw.weight"
+    assert not torch.equal(first[later], last[later])
 
 
 def test_each_phase_has_its_own_films_rate_and_loss(

@@ -65,7 +65,8 @@ class _Worker:
 
 
 def _received(pipe: Connection, until: float, most: int) -> bytes:
-    if not pipe.poll(max(0.0, until - time.monotonic())):
+    left = until - time.monotonic()
+    if left <= 0.0 or not pipe.poll(left):
         raise _Broken("took too long")
     return pipe.recv_bytes(most)
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from pleura.data.augment import AUGMENTATIONS
 from pleura.errors import RecipeError, UnknownName
+from pleura.training.frozen import Frozen
 from pleura.training.losses import check_loss, weighted_sum
 from pleura.training.recipe import Recipe
 from pleura.training.start import build
@@ -19,8 +20,8 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises:
         UnknownName: a network, loss, augmentation or option has no such name.
-        RecipeError: an option is impossible, or the network lacks the output that a loss is on, or cannot
-            take films of a phase's size.
+        RecipeError: an option is impossible, or the network lacks the output that a loss is on or the stages
+            that are to be frozen, or cannot take films of a phase's size.
     """
     phases = [recipe.phase(number) for number in range(max(len(recipe.phases), 1))]
     for phase in phases:
@@ -29,6 +30,8 @@ def check_recipe(recipe: Recipe) -> None:
         raise UnknownName.among("augmentation set", recipe.augmentation, AUGMENTATIONS)
     with torch.device("meta"):
         network = build(recipe).eval()
+        for phase in phases:
+            Frozen(network, phase.frozen_stages)
         if not hasattr(network, "losses"):  # such a network's shapes hang on what it sees
             for number, phase in enumerate(phases):
                 _check_phase(network, phase, _named(recipe, number))

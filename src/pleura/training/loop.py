@@ -16,6 +16,7 @@ from pleura.data.dataset import FilmSet
 from pleura.errors import NonFiniteLoss, TrainingError
 from pleura.training.average import Average
 from pleura.training.batches import batches
+from pleura.training.frozen import Frozen
 from pleura.training.losses import Loss, loss_of
 from pleura.training.pictures import sheet_films
 from pleura.training.recipe import OptimizerRecipe, Recipe
@@ -51,6 +52,7 @@ class Trainer:
         self.phase = recipe.phase(self.state.phase)
         self.train, self.tuning = films(self.phase.input.size)
         self.loss: Loss | None = loss_of(self.phase.loss)
+        self.frozen = Frozen(network, self.phase.frozen_stages)
         optimizer = _optimizer(self.phase.optimizer, network)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network, self.optimizer = fabric.setup(network, optimizer)
@@ -115,6 +117,8 @@ class Trainer:
         self.phase = self.recipe.phase(self.state.phase)
         self.train, self.tuning = self.films(self.phase.input.size)
         self.loss = loss_of(self.phase.loss)
+        self.frozen.thaw()
+        self.frozen = Frozen(self.network.module, self.phase.frozen_stages)
         optimizer = _optimizer(self.phase.optimizer, self.network.module)
         self.optimizer = self.fabric.setup_optimizers(optimizer)
         self.average = self._new_average()
@@ -138,6 +142,7 @@ class Trainer:
         started = time.monotonic()
         total, shown = 0.0, 0
         self.network.train()
+        self.frozen.rest()
         loader = self.loader(order)
         before, planned = self._planned()
         for batch, (images, masks, indices) in enumerate(loader):

@@ -148,8 +148,8 @@ class Phase:
         epochs: at most; of all phases together, the share of the recipe's `epochs` that is this one's.
         size: px, of the films it sees; None: the recipe's. The last phase has the recipe's, which the model
             will be used at.
-        loss, optimizer, positive_share, monitor, patience: as a recipe's. What a phase's YAML leaves out is
-            as the recipe says.
+        loss, optimizer, positive_share, monitor, patience, frozen_stages: as a recipe's. What a phase's YAML
+            leaves out is as the recipe says.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
@@ -161,6 +161,7 @@ class Phase:
     positive_share: float | ShareSchedule | None = None
     monitor: Monitor = "dice_positive"
     patience: int | None = 10
+    frozen_stages: int | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w-]+", self.name):  # it stands in dotted paths, and in a log
@@ -198,6 +199,9 @@ class Recipe:
             `last` chooses nothing: the last epoch's weights are kept, whatever the tuning films say.
         tune_every: epochs between two scorings of the tuning films; the last epoch is always scored. None
             never scores them, which only `monitor: last` can do without.
+        frozen_stages: the encoder's first stages, as many as said, that learn nothing more, and with them the
+            statistics of all its batch norms; 0 holds only these. See `pleura.training.frozen`. None: all of
+            it learns.
         keep_checkpoints: how many of the best epochs are kept and averaged, as probabilities, into the model;
             with `monitor: last` the last ones, of a cyclic schedule those where it is at its lowest (and its
             end, if those are too few).
@@ -229,6 +233,7 @@ class Recipe:
     patience: int | None = 10
     monitor: Monitor = "dice_positive"
     tune_every: int | None = 1
+    frozen_stages: int | None = None
     keep_checkpoints: int = 1
     flip: bool = False
     ema_decay: float | None = None
@@ -250,6 +255,8 @@ class Recipe:
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 < value < 1:
                 raise ValueError(f"{name} lies between 0 and 1; got {value}")
+        if self.frozen_stages is not None and self.frozen_stages < 0:
+            raise ValueError(f"frozen_stages is not negative, or absent; got {self.frozen_stages}")
         if self.seed < 0:
             raise ValueError(f"seed is not negative; got {self.seed}")
         if self.keep_checkpoints > MAX_CHECKPOINTS:
