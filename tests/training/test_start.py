@@ -12,7 +12,7 @@ from pleura.inference.preprocess import InputSpec
 from pleura.networks import create
 from pleura.networks.mask_rcnn import MaskRCNN
 from pleura.training.recipe import NetworkRecipe, Recipe
-from pleura.training.start import Start, build, start
+from pleura.training.start import Start, build, check_start, start
 
 LIGHT: dict[str, Any] = {"encoder": "resnet18", "box_units": 16}
 
@@ -24,6 +24,9 @@ def recipe(network: str = "mask_rcnn", init: str = "random", **options: Any) -> 
 def test_frozen_norms_are_not_trained_from_random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecipeError, match=r"cannot be trained from random weights.*norm=group"):
         start(recipe(**LIGHT))
+    with pytest.raises(RecipeError, match=r"cannot be trained from random weights.*norm=group"):
+        check_start(recipe(**LIGHT))  # before a cascade's gate is trained
+    check_start(recipe(norm="group", **LIGHT))
     monkeypatch.setattr(MaskRCNN, "coco_weights", lambda self: None)
     told: list[str] = []
     with pytest.raises(RecipeError, match="cannot be trained from random weights"):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from pleura.errors import RecipeError
@@ -53,8 +54,11 @@ def build(recipe: Recipe) -> nn.Module:
 
 
 def check_start(recipe: Recipe, fold: int | None = None) -> None:
-    """Raises RecipeError where the file that the recipe's network is to start from is not there."""
+    """Raises RecipeError where a file to start from is not there, or random weights are no start."""
     init = recipe.network.init
+    if init == "random":
+        with torch.device("meta"):
+            _refuse_random(recipe, build(recipe))
     if init not in ("random", "imagenet", "coco") and not _path(init, fold).is_file():
         raise RecipeError(
             f"{_path(init, fold)} does not exist; give a .safetensors file to start from"
@@ -91,13 +95,18 @@ def start(
         began = Start(path.name, sha256, read_pretraining(path), loaded.whole)
     if began != Start() and not began.whole and hasattr(network, "absorb_epsilon"):
         network.absorb_epsilon()  # type: ignore[operator]
-    if began == Start() and getattr(network, "needs_weights", False):
+    if began == Start():
+        _refuse_random(recipe, network)
+    return network, began
+
+
+def _refuse_random(recipe: Recipe, network: nn.Module) -> None:
+    if getattr(network, "needs_weights", False):
         raise RecipeError(
             f"{recipe.network.name} with frozen norms cannot be trained from random weights: start it from "
             "some (--init FILE.safetensors, or network.init=coco where torchvision's server can be "
             "reached), or set network.options.norm=group"
         )
-    return network, began
 
 
 def _path(init: str, fold: int | None) -> Path:

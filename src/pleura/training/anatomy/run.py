@@ -227,7 +227,9 @@ def _started(network: Anatomy, init: Path | None) -> dict[str, Any]:
     if init is None:
         log.warning("the anatomy network starts from random weights, which costs accuracy")
         return {"start": {"encoder": "random", "sha256": None}}
-    load_start(network, read_weights(init), str(init))
+    missing = load_start(network, read_weights(init), str(init)).missing
+    if missing:
+        log.warning("nothing in %s fits %s: these start at random", init, ", ".join(missing))
     return {"start": {"encoder": init.name, "sha256": _file_sha256(init)}}
 
 
