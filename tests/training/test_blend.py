@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from pleura.cli import app
@@ -17,13 +18,17 @@ from pleura.errors import TrainingError
 from pleura.evaluation.calibration import fit_calibrator
 from pleura.evaluation.operating_point import fit_operating_point
 from pleura.evaluation.pixel_sweep import PixelSweep
+from pleura.evaluation.report import NUMBERS_FILE, REPORT_FILE
+from pleura.evaluation.run import FILMS_FILE
+from pleura.evaluation.score_file import read_scores
 from pleura.finding import Finding
 from pleura.inference.bundle import open_bundle
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.inference.preprocess import InputSpec
 from pleura.training.blend import _point, export_blend
-from pleura.training.cross_validate import PART, cross_validate
+from pleura.training.cross_validate import cross_validate
+from pleura.training.out_of_fold import PART
 from pleura.training.recipe import NetworkRecipe, OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
 
@@ -123,6 +128,37 @@ def test_one_command_exports_them(
     mixed = exported(two[0], two[1] / "fold-0", "--out", tmp_path / "mixed")
     assert mixed.exit_code == 2
     assert "but not both at" in mixed.output
+
+
+def test_the_average_is_scored_out_of_fold_like_one_cross_validation(
+    two: tuple[Path, Path], blocks: Dataset, split: Split, tmp_path: Path
+) -> None:
+    split.save(tmp_path / "split.json")
+    places = ["--data", blocks.root, "--split", tmp_path / "split.json", "--device", "cpu"]
+    scores = tmp_path / "scores"
+    asked = ["export", *two, "--out", tmp_path / "bundle", "--graph", "none", "--scores", scores]
+    done = CliRunner().invoke(app, list(map(str, [*asked, *places])))
+    assert done.exit_code == 0, done.output
+    swept = averaged(two, blocks, split)
+    expected, _, truth = swept.arrays()
+    table = {row.film_id: row for row in read_scores(scores / PART / FILMS_FILE)}
+    order = [film_id for film_ids in split.folds for film_id in film_ids]
+    assert list(table) == order
+    found = [table[film_id].presence_score for film_id in order]
+    assert found == pytest.approx(list(expected), abs=1e-4)
+    numbers = json.loads((scores / PART / NUMBERS_FILE).read_text())
+    assert numbers["numbers"]["metrics"]["auc"]["value"] == pytest.approx(
+        roc_auc_score(truth > 0, expected)
+    )
+    assert (scores / PART / REPORT_FILE).exists()
+    point = json.loads((scores / PART / "operating_point.json").read_text())
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    assert manifest.operating_point.pixel_threshold == point["point"]["pixel_threshold"]
+    assert manifest.metrics[PART]["numbers"] == numbers["numbers"]
+    alone = ["export", two[0], "--out", tmp_path / "alone", "--scores", scores, *places]
+    refused = CliRunner().invoke(app, list(map(str, alone)))
+    assert refused.exit_code == 2
+    assert "--scores goes with several" in refused.output
 
 
 def test_what_cannot_be_blended_is_refused(

@@ -14,8 +14,9 @@ from pleura.inference.detector import Detector
 from pleura.inference.manifest import PRESENCE_HEAD
 from pleura.inference.preprocess import InputSpec
 from pleura.training.cascade import train_plan
-from pleura.training.cross_validate import PART, cross_validate, export_folds
+from pleura.training.cross_validate import cross_validate, export_folds
 from pleura.training.export import export
+from pleura.training.out_of_fold import PART
 from pleura.training.recipe import Cascade, Recipe, find_recipe, read_plan, read_recipe
 from pleura.training.train import train
 

@@ -12,7 +12,8 @@ from pleura.errors import EvaluationError, TrainingError
 from pleura.evaluation.comparison import read_entrants
 from pleura.evaluation.run import count_openings
 from pleura.inference.bundle import open_bundle
-from pleura.training.cross_validate import PART, cross_validate, export_folds
+from pleura.training.cross_validate import cross_validate, export_folds
+from pleura.training.out_of_fold import PART
 from pleura.training.recipe import find_recipe, read_recipe
 
 TINY = (

@@ -35,8 +35,8 @@ def cross_validate(
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.evaluation.numbers import METRICS
     from pleura.evaluation.report import REPORT_FILE
-    from pleura.training.cross_validate import PART
     from pleura.training.cross_validate import cross_validate as run
+    from pleura.training.out_of_fold import PART
     from pleura.training.recipe import find_recipe, read_plan
     from pleura.training.train import Report
 

@@ -83,6 +83,13 @@ def export(
     split: Annotated[
         Path | None, typer.Option(help="The split file.", show_default="DATA/split.json")
     ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder for the out-of-fold scores of several cross-validations' average, with a page.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Of the model.", show_default="the recipes'")
     ] = None,
@@ -103,7 +110,8 @@ def export(
     threshold, and only the others are segmented. The operating point of a combination is fitted anew, on
     the tuning films that its runs share. Of a cross-validation, the models of all folds are averaged, and
     operating point and calibrator are those fitted on its out-of-fold films; of several on one split, they
-    are fitted anew on the average of their out-of-fold answers.
+    are fitted anew on the average of their out-of-fold answers, and --scores scores it as `pleura
+    cross-validate` does one.
 
     The graph runs in OpenVINO or ONNX Runtime, without PyTorch. It is refused unless it decides as PyTorch
     does on tuning films; the numbers stand in the bundle and are printed.
@@ -124,15 +132,25 @@ def export(
         raise typer.BadParameter("give runs, or finished cross-validations, but not both at once")
     if folds and (gate or flip or aim):
         raise typer.BadParameter("--gate, --flip and --aim do not go with a cross-validation")
+    several = folds and len(runs) > 1
+    if scores and not several:
+        raise typer.BadParameter(
+            "--scores goes with several cross-validations; `pleura cross-validate` has scored each alone"
+        )
     run = runs[0] / "fold-0" if folds else runs[0]
     run = run / SEGMENTER if is_cascade(run) else run
     folder = data or Path(RunFolder(run).described()["dataset"])
     dataset, parts = Dataset.open(folder), Split.load(split or folder / SPLIT_FILE)
-    with Bar("Fitting the operating point") as bar, Bar("Comparing with PyTorch") as checking:
+    with (
+        Bar("Fitting the operating point") as bar,
+        Bar("Scoring") as scoring,
+        Bar("Comparing with PyTorch") as checking,
+    ):
         model = partial(write, runs, gates=gate or (), flip=flip, aim=aim)
         if folds:
-            several = len(runs) > 1
-            model = partial(export_blend, runs) if several else partial(export_folds, runs[0])
+            model = partial(export_folds, runs[0])
+        if several:
+            model = partial(export_blend, runs, scores=scores, scoring=scoring)
         identity = model(
             dataset=dataset,
             split=parts,

@@ -1,10 +1,11 @@
 """Several finished cross-validations of one split as one model, whose average is fitted out of fold, too.
 
 In each fold, the networks of all of them judge together the films that none of them has seen; operating
-point and calibrator are fitted on these answers. The challenge's winner blended four networks of five folds.
+point and calibrator are fitted on these answers, and by them the whole is scored as one cross-validation is.
+The challenge's winner blended four networks of five folds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from pleura.finding import ModelIdentity
 from pleura.inference.calibration import Calibrator
 from pleura.inference.manifest import SEGMENTER
 from pleura.training.cascade import runs_in
-from pleura.training.cross_validate import PART, calibrator_of, check_finished, run_of_fold
+from pleura.training.cross_validate import check_finished, run_of_fold
 from pleura.training.export import check_trained_on, export
+from pleura.training.out_of_fold import PART, Progress, calibrator_of, numbers_in, score_out_of_fold
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import undecided
@@ -34,7 +36,9 @@ def export_blend(
     out: Path,
     *,
     device: str = "auto",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
+    scores: Path | None = None,
+    scoring: Progress | None = None,
     **options: Any,
 ) -> ModelIdentity:
     """The models of all folds of several cross-validations as one bundle, averaged.
@@ -49,6 +53,9 @@ def export_blend(
         out, options: as `export` has them.
         device: `auto`, `cpu` or `cuda`.
         progress: called with (films done, films of the fold) while the average is asked.
+        scores: a folder for what `cross_validate` writes of one: the average's scores out of fold, each
+            fold's at the point that was best on the others, with a page; the bundle then says the numbers.
+        scoring: called as `progress` is, while they are made.
 
     Raises:
         TrainingError: one is not finished, or of another dataset or split, or cascades are among others; or
@@ -60,12 +67,28 @@ def export_blend(
         for runs, films in zip(folds, split.folds, strict=True)
     ]
     swept = PixelSweep.joined(sweeps)
+    point = _point(swept, folds[0])
+    told: dict[str, Any] = point.facts()
+    if scores is not None:
+        each = range(len(split.folds))
+        score_out_of_fold(
+            [[run_of_fold(folder, fold) for folder in folders] for fold in each],
+            sweeps,
+            dataset,
+            split,
+            scores,
+            rule=_rule(folds[0]),
+            aim=_segmenters(folds[0])[0].aim,
+            device=device,
+            scoring=scoring,
+        )
+        told |= numbers_in(scores / PART)
     return export(
         [run_of_fold(folder, fold) for folder in folders for fold in range(len(split.folds))],
         dataset,
         split,
         out,
-        fitted=_point(swept, folds[0]).facts(),
+        fitted=told,
         calibrator=_calibrator(swept, dataset, split),
         device=device,
         **options,
@@ -87,14 +110,20 @@ def _runs(folders: Sequence[Path], dataset: Dataset, split: Split, fold: int) ->
     return [one for root in roots for one in runs_in(root)]
 
 
-def _point(swept: PixelSweep, runs: Runs) -> FittedPoint:
-    """By the triplet where every recipe decides so, unless a gate or the aim needs a presence threshold."""
-    recipes = [recipe for role, recipe, _ in runs if role == SEGMENTER]
-    aim = recipes[0].aim
+def _segmenters(runs: Runs) -> list[Recipe]:
+    return [recipe for role, recipe, _ in runs if role == SEGMENTER]
+
+
+def _rule(runs: Runs) -> Rule:
+    """The triplet where every recipe decides so, unless a gate or the aim needs a presence threshold."""
+    recipes = _segmenters(runs)
     triplet = all(recipe.decision == "triplet" for recipe in recipes)
-    free = len(recipes) == len(runs) and Aim.of(aim) == Aim()
-    rule: Rule = "triplet" if triplet and free else "threshold"
-    return fit_operating_point(swept, part=PART, rule=rule, aim=aim)
+    free = len(recipes) == len(runs) and Aim.of(recipes[0].aim) == Aim()
+    return "triplet" if triplet and free else "threshold"
+
+
+def _point(swept: PixelSweep, runs: Runs) -> FittedPoint:
+    return fit_operating_point(swept, part=PART, rule=_rule(runs), aim=_segmenters(runs)[0].aim)
 
 
 def _calibrator(swept: PixelSweep, dataset: Dataset, split: Split) -> Calibrator | None:
