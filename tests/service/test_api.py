@@ -124,6 +124,8 @@ def test_a_film_is_judged_again_when_asked(served: Served) -> None:
     assert (job["film_ids"], job["films"]["repeated"]) == ([film["id"]], 0)
     served.wait_for(job["id"])
     again = served.json(f"/v1/films/{film['id']}")
+    listed = {row["id"]: row["model_sha256"] for row in served.json("/v1/films")["films"]}
+    assert listed[film["id"]] == served.json("/v1/model")["sha256"]
     assert again["revision"] > film["revision"]
     assert (again["finding"], again["state"]) == (film["finding"], film["state"])
     assert again["verdict"] == "accepted"

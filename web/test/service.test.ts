@@ -40,6 +40,14 @@ describe("the card", () => {
     );
   });
 
+  it("knows films that another model has judged", async () => {
+    const { judgedByAnother } = await import("../src/state/service");
+    expect(judgedByAnother(film("a", { model_sha256: "bbbb" }))).toBe(true);
+    expect(judgedByAnother(film("a", { model_sha256: "aaaa" }))).toBe(false);
+    expect(judgedByAnother(film("a", { model_sha256: null, state: "failed" }))).toBe(false);
+    expect(judgedByAnother(film("a", { model_sha256: "bbbb", state: "waiting" }))).toBe(false);
+  });
+
   it("has readers agree with the model that they saw", async () => {
     const { isOfAnother } = await import("../src/panel/CorrectionBox");
     const agreed = reading(1, { model_sha256: "aaaa" });

@@ -28,6 +28,7 @@ function film(id: string, change: Partial<Summary> = {}): Summary {
     side: null,
     area_fraction: 0,
     area_mm2: null,
+    model_sha256: null,
     view: "AP",
     age_years: 62.9,
     sex: "F",

@@ -54,6 +54,7 @@ class Summary(_Given):
     columns: int | None
     read: bool
     verdict: Verdict | None
+    model_sha256: str | None
 
 
 class Counts(_Given):

@@ -180,6 +180,7 @@ def summary(row: sqlite3.Row) -> dict[str, Any]:
         **{name: row[name] for name in _SUMMARY},
         "received": moment(row["received"]),
         "calibrated": _whether(row["calibrated"]),
+        "model_sha256": json.loads(row["finding"])["model_sha256"] if row["finding"] else None,
         "has_regions": _whether(row["has_regions"]),
         "read": bool(row["read"]),
     }

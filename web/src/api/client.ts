@@ -66,6 +66,11 @@ export async function setRead(id: string, read: boolean): Promise<void> {
   await call(`/films/${id}/read`, { method: read ? "PUT" : "DELETE" });
 }
 
+/** Has a film judged again, by the model that the service has now. */
+export async function judge(id: string): Promise<void> {
+  await call(`/films/${id}/judge`, { method: "POST" });
+}
+
 export async function remove(id: string): Promise<void> {
   await call(`/films/${id}`, { method: "DELETE" });
 }

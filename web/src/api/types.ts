@@ -31,6 +31,8 @@ export interface Summary {
   columns: number | null;
   read: boolean;
   verdict: Verdict | null;
+  /** Of the model that judged it; null where none has. */
+  model_sha256: string | null;
 }
 
 export interface Lesion {

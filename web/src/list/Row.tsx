@@ -1,6 +1,7 @@
 import { address } from "../api/client";
 import type { Summary } from "../api/types";
 import { unsavedFilms } from "../state/correction";
+import { judgedByAnother } from "../state/service";
 import { presence, wouldBe } from "../state/trial";
 import { facts, parted, received, STATES, score, verdict } from "./words";
 
@@ -50,6 +51,11 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
           )}
           {!would && film.state === "positive" && film.side && (
             <span class="side">{film.side}</span>
+          )}
+          {judgedByAnother(film) && (
+            <span class="another" title="Judged by another model than the service has now">
+              other model
+            </span>
           )}
           <Reading film={film} />
         </div>

@@ -1,5 +1,8 @@
+import * as api from "../api/client";
 import type { Film } from "../api/types";
 import { area } from "../film/measure";
+import { attempt } from "../state/messages";
+import { card, judgedByAnother } from "../state/service";
 
 const BASIS = {
   orientation: "side as the file's header says",
@@ -22,7 +25,25 @@ export function Decision({ film }: { film: Film }) {
         </p>
       )}
       <p class="reason">{because(film)}</p>
+      <Again film={film} />
     </section>
+  );
+}
+
+/** A second look where one may come out otherwise: at a file that failed, or by the model there is now. */
+function Again({ film }: { film: Film }) {
+  const another = judgedByAnother(film);
+  if (!another && film.state !== "failed") return null;
+  const judge = () => attempt("It cannot be judged again", () => api.judge(film.id));
+  return (
+    <p class="again">
+      {another && film.finding && `By ${film.finding.model} ${film.finding.model_version}. `}
+      <button type="button" onClick={judge}>
+        {another && card.value
+          ? `Judge again by ${card.value.name} ${card.value.version}`
+          : "Try again"}
+      </button>
+    </p>
   );
 }
 

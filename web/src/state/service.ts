@@ -3,7 +3,7 @@
 import { computed, signal } from "@preact/signals";
 
 import * as api from "../api/client";
-import type { Finding, ModelCard, Service } from "../api/types";
+import type { Finding, ModelCard, Service, Summary } from "../api/types";
 import { forgetAll, unsavedFilms } from "./correction";
 import { attempt } from "./messages";
 
@@ -26,6 +26,13 @@ export async function fetchCard(): Promise<void> {
 /** Whether the model of the card judged, and no other. */
 export function isOfCard(finding: Finding): boolean {
   return finding.model_sha256 === card.value?.sha256;
+}
+
+/** Whether another model judged than the service has now. */
+export function judgedByAnother({ state, model_sha256 }: Summary): boolean {
+  return (
+    state !== "waiting" && !!model_sha256 && !!card.value && model_sha256 !== card.value.sha256
+  );
 }
 
 /** Whether the reader signed in here: with the token, and not at a proxy before the service. */
