@@ -21,9 +21,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     member = Member("unet_timm", {"encoder": "resnet10t"}, InputSpec(SIZE), PRESENCE_HEAD)
     out = tmp_path_factory.mktemp("served") / "b"
     graphs = [graph(gain=2.0, offset=0.0)]
-    write_bundle(
-        out, BundleManifest("bright", "1", (member,), operating_point=point), [], graphs=graphs
+    fitted = {"n": 100, "positives": 20, "sensitivity": 0.9, "specificity": 0.95}
+    manifest = BundleManifest(
+        "bright", "1", (member,), operating_point=point, metrics={"no films": fitted}
     )
+    write_bundle(out, manifest, [], graphs=graphs)
     return out
 
 

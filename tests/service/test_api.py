@@ -389,7 +389,11 @@ def test_metrics_count_what_happened(served: Served, found: list[dict[str, Any]]
     assert number("pleura_free_bytes") > 0
     assert number("pleura_probability_count") > 0
     model = served.json("/v1/model")["sha256"]
-    assert f'sha256="{model}"' in served.get("/metrics").text
+    text = served.get("/metrics").text
+    assert f'sha256="{model}"' in text
+    share = 'pleura_reference_positive_share{fitted_on="no films"} '  # 18 of 20 and 4 of 80
+    (said,) = [line for line in text.splitlines() if line.startswith(share)]
+    assert float(said.removeprefix(share)) == pytest.approx(0.22)
 
 
 def test_the_pages(served: Served) -> None:

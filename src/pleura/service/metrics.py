@@ -16,6 +16,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from pleura.inference.manifest import BundleManifest
+
 STAGES = ("receive", "wait", "decode", "judge", "keep")
 """A film's way: received and safe on the disk, waiting for its turn, decoded, judged, kept."""
 
@@ -27,7 +29,7 @@ class Metrics:
     """The service's numbers; `text()` is what `/metrics` answers.
 
     The histogram of probabilities and the counts of decisions show drift: a model that meets other films than
-    it was made for says so there first.
+    it was made for says so there first. `refer` gives what to compare them with.
     """
 
     def __init__(self) -> None:
@@ -75,10 +77,27 @@ class Metrics:
             registry=self.registry,
         )
         self.model = Info("pleura_model", "The model that judges films", registry=self.registry)
+        self.reference = Gauge(
+            "pleura_reference_positive_share",
+            "Share that the model called positive of the films its operating point was fitted on",
+            ["fitted_on"],
+            registry=self.registry,
+        )
         self.waiting = Gauge("pleura_waiting_films", "Films that wait", registry=self.registry)
         self.unread = Gauge("pleura_unread_films", "Films nobody has read", registry=self.registry)
         self.stored = Gauge("pleura_stored_bytes", "Bytes of films kept", registry=self.registry)
         self.free = Gauge("pleura_free_bytes", "Bytes the disk has left", registry=self.registry)
+
+    def refer(self, manifest: BundleManifest) -> None:
+        """Takes from a bundle's record what share of films its model called positive, where it says so."""
+        fitted_on = manifest.operating_point.fitted_on
+        facts = manifest.metrics.get(fitted_on, {})
+        n, positives, found, spared = (
+            facts.get(name) for name in ("n", "positives", "sensitivity", "specificity")
+        )
+        if n and None not in (positives, found, spared):
+            called = found * positives + (1 - spared) * (n - positives)
+            self.reference.labels(fitted_on).set(called / n)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

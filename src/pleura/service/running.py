@@ -51,6 +51,7 @@ class Running:
         self.metrics.model.info(
             {"name": identity.name, "version": identity.version, "sha256": identity.sha256}
         )
+        self.metrics.refer(self.detector.bundle.manifest)
         bounds = settings.bounds
         self.sessions = Sessions(settings.token, self.store.folders.secret)
         # One more than films are judged at once, so that a page opens while an archive is read.
