@@ -1,12 +1,13 @@
 # ruff: noqa: T201
 """Films a second that a recipe trains on, against the loop that notebooks write.
 
-    python benchmarks/train.py DATA [--recipe NAME] [--turns N] [--films N]
+    python benchmarks/train.py DATA [--recipe NAME] [--settings KEY=VALUE ...] [--against KEY=VALUE ...]
 
 DATA is a prepared dataset. Both ways train the recipe's network on the same films with the same batch size.
 The naive loop decodes and resizes each PNG whenever it comes up, flips at random, and computes in float32
 with tensors as they are. `pleura` reads its film cache, augments by the recipe, averages weights, computes
-in bf16 where the machine has it, and channels last. The ways take turns and change their order.
+in bf16 where the machine has it, and channels last. With --against, a third way is `pleura` with
+these changes to the recipe besides. The ways take turns and change their order.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -94,6 +96,7 @@ def pleura_turn(data: Prepared, recipe: Recipe, film_ids: list[str], steps: int,
 
     def turn() -> int:
         trainer.network.train()
+        trainer.frozen.rest()
         for _ in range(steps):
             trainer.step(*next(batches))
         return steps * recipe.batch_size
@@ -101,24 +104,38 @@ def pleura_turn(data: Prepared, recipe: Recipe, film_ids: list[str], steps: int,
     return turn
 
 
+def of_recipe(name: str, settings: list[str]) -> Recipe:
+    """With its last phase for the whole, every film as it comes."""
+    recipe = read_recipe(find_recipe(name), settings)
+    recipe = recipe.phase(len(recipe.phases) - 1) if recipe.phases else recipe
+    return replace(recipe, positive_share=None)
+
+
 def main() -> None:
     """Measures and prints films a second of both ways, and the ratio with its spread."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--recipe", default="light")
+    parser.add_argument("--settings", nargs="*", default=[], help="changes to the recipe")
+    parser.add_argument("--against", nargs="*", default=[], help="further ones, as a third way")
     parser.add_argument("--turns", type=int, default=8)
     parser.add_argument("--steps", type=int, default=4, help="batches a turn")
     parser.add_argument("--films", type=int, default=128)
     given = parser.parse_args()
-    recipe = replace(read_recipe(find_recipe(given.recipe)), positive_share=None)
+    recipe = of_recipe(given.recipe, given.settings)
     data = Prepared.open(given.data)
     film_ids = [film.film_id for film in data.films if film.label is not None][: given.films]
-    rates: dict[str, list[float]] = {"naive, float32": [], "pleura": []}
     with tempfile.TemporaryDirectory(prefix="pleura-benchmark-") as scratch:
         ways = {
             "naive, float32": naive_turn(data, recipe, film_ids, given.steps),
-            "pleura": pleura_turn(data, recipe, film_ids, given.steps, Path(scratch)),
+            "pleura": pleura_turn(data, recipe, film_ids, given.steps, Path(scratch) / "a"),
         }
+        if given.against:
+            other = of_recipe(given.recipe, [*given.settings, *given.against])
+            ways[" ".join(given.against)] = pleura_turn(
+                data, other, film_ids, given.steps, Path(scratch) / "b"
+            )
+        rates: dict[str, list[float]] = {name: [] for name in ways}
         for turn in ways.values():
             turn()  # warm up
         for number in range(given.turns):
@@ -127,15 +144,16 @@ def main() -> None:
                 began = time.perf_counter()
                 films = ways[name]()
                 rates[name].append(films / (time.perf_counter() - began))
-    ratios = [a / b for a, b in zip(rates["pleura"], rates["naive, float32"], strict=True)]
     print(
         f"{recipe.name} at {recipe.input.size}, batch {recipe.batch_size}, {torch.get_num_threads()} threads"
     )
     for name, measured in rates.items():
         low, middle, high = statistics.quantiles(measured, n=4)
         print(f"{name:20s}{middle:8.1f} films/s ({low:.1f} to {high:.1f})")
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    print(f"pleura is {middle:.2f} x (quartiles {low:.2f} to {high:.2f})")
+    for name, than in pairwise(reversed(rates)):
+        ratios = [a / b for a, b in zip(rates[name], rates[than], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print(f"{name} is {middle:.2f} x (quartiles {low:.2f} to {high:.2f}) {than}")
 
 
 if __name__ == "__main__":

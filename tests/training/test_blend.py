@@ -155,6 +155,14 @@ def test_the_average_is_scored_out_of_fold_like_one_cross_validation(
     manifest = open_bundle(tmp_path / "bundle").manifest
     assert manifest.operating_point.pixel_threshold == point["point"]["pixel_threshold"]
     assert manifest.metrics[PART]["numbers"] == numbers["numbers"]
+    again = CliRunner().invoke(app, list(map(str, [*asked, *places])))
+    assert again.exit_code == 0, again.output  # the very same is taken up
+    assert [row.presence_score for row in read_scores(scores / PART / FILMS_FILE)] == found
+    with pytest.raises(TrainingError, match="holds something else"):
+        export_blend([two[1], two[0]], blocks, split, tmp_path / "other", scores=scores)
+    with pytest.raises(TrainingError, match="holds something else"):
+        export_blend(two, blocks, split, tmp_path / "other", scores=two[0])
+    assert not (tmp_path / "other").exists()
     alone = ["export", two[0], "--out", tmp_path / "alone", "--scores", scores, *places]
     refused = CliRunner().invoke(app, list(map(str, alone)))
     assert refused.exit_code == 2

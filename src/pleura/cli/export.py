@@ -1,5 +1,7 @@
 """`pleura export`: finished runs to a bundle, the only thing that predicts."""
 
+import shlex
+import sys
 from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
@@ -150,7 +152,8 @@ def export(
         if folds:
             model = partial(export_folds, runs[0])
         if several:
-            model = partial(export_blend, runs, scores=scores, scoring=scoring)
+            command = shlex.join(["pleura", *sys.argv[1:]])
+            model = partial(export_blend, runs, scores=scores, command=command, scoring=scoring)
         identity = model(
             dataset=dataset,
             split=parts,

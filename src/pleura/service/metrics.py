@@ -1,8 +1,9 @@
 """What the service counts and times, for Prometheus."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -91,11 +92,14 @@ class Metrics:
     def refer(self, manifest: BundleManifest) -> None:
         """Takes from a bundle's record what share of films its model called positive, where it says so."""
         fitted_on = manifest.operating_point.fitted_on
-        facts = manifest.metrics.get(fitted_on, {})
-        n, positives, found, spared = (
+        facts = manifest.metrics.get(fitted_on)
+        if not isinstance(facts, Mapping):
+            return
+        said: list[Any] = [
             facts.get(name) for name in ("n", "positives", "sensitivity", "specificity")
-        )
-        if n and None not in (positives, found, spared):
+        ]
+        if all(isinstance(one, int | float) for one in said) and said[0] > 0:
+            n, positives, found, spared = said
             called = found * positives + (1 - spared) * (n - positives)
             self.reference.labels(fitted_on).set(called / n)
 

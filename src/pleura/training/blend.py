@@ -5,6 +5,8 @@ point and calibrator are fitted on these answers, and by them the whole is score
 The challenge's winner blended four networks of five folds.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from pleura.data.split import Split
 from pleura.errors import TrainingError
 from pleura.evaluation.operating_point import Aim, FittedPoint, Rule, fit_operating_point
 from pleura.evaluation.pixel_sweep import PixelSweep, sweep
+from pleura.files import write_json
 from pleura.finding import ModelIdentity
 from pleura.inference.calibration import Calibrator
 from pleura.inference.manifest import SEGMENTER
@@ -25,6 +28,7 @@ from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import undecided
 
+MADE_OF_FILE = "made-of.json"
 Runs = list[tuple[str, Recipe, RunFolder]]
 """Role, recipe and folder of each."""
 
@@ -38,6 +42,7 @@ def export_blend(
     device: str = "auto",
     progress: Progress | None = None,
     scores: Path | None = None,
+    command: str | None = None,
     scoring: Progress | None = None,
     **options: Any,
 ) -> ModelIdentity:
@@ -53,26 +58,28 @@ def export_blend(
         out, options: as `export` has them.
         device: `auto`, `cpu` or `cuda`.
         progress: called with (films done, films of the fold) while the average is asked.
-        scores: a folder for what `cross_validate` writes of one: the average's scores out of fold, each
-            fold's at the point that was best on the others, with a page; the bundle then says the numbers.
+        scores: a folder, new or of this very blend, for what `cross_validate` writes of one: the average's
+            scores out of fold, each fold's at the point that was best on the others, with a page; the bundle
+            then says the numbers.
+        command: what was typed, for that page.
         scoring: called as `progress` is, while they are made.
 
     Raises:
-        TrainingError: one is not finished, or of another dataset or split, or cascades are among others; or
-            as `export` says.
+        TrainingError: one is not finished, or of another dataset or split, or cascades are among others;
+            `scores` holds something else; or as `export` says.
     """
     folds = [_runs(folders, dataset, split, fold) for fold in range(len(split.folds))]
+    if scores is not None:
+        _claim(scores, folds)
     sweeps = [
         sweep(undecided(runs, dataset.target, device), dataset, films, part=PART, progress=progress)
         for runs, films in zip(folds, split.folds, strict=True)
     ]
     swept = PixelSweep.joined(sweeps)
-    point = _point(swept, folds[0])
-    told: dict[str, Any] = point.facts()
+    told = _point(swept, folds[0]).facts()
     if scores is not None:
-        each = range(len(split.folds))
         score_out_of_fold(
-            [[run_of_fold(folder, fold) for folder in folders] for fold in each],
+            [[run_of_fold(one, fold) for one in folders] for fold in range(len(split.folds))],
             sweeps,
             dataset,
             split,
@@ -80,6 +87,7 @@ def export_blend(
             rule=_rule(folds[0]),
             aim=_segmenters(folds[0])[0].aim,
             device=device,
+            command=command,
             scoring=scoring,
         )
         told |= numbers_in(scores / PART)
@@ -108,6 +116,20 @@ def _runs(folders: Sequence[Path], dataset: Dataset, split: Split, fold: int) ->
             "blend cascades with cascades"
         )
     return [one for root in roots for one in runs_in(root)]
+
+
+def _claim(scores: Path, folds: Sequence[Runs]) -> None:
+    """Says in the folder whose scores it holds, so that those of other networks are not taken up."""
+    made_of = [
+        [hashlib.sha256(run.best.read_bytes()).hexdigest() for _, _, run in runs] for runs in folds
+    ]
+    path = scores / MADE_OF_FILE
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) == made_of:
+        return
+    if scores.exists() and any(scores.iterdir()):
+        raise TrainingError(f"{scores} holds something else; give a new folder for the scores")
+    scores.mkdir(parents=True, exist_ok=True)
+    write_json(path, made_of)
 
 
 def _segmenters(runs: Runs) -> list[Recipe]:

@@ -12,8 +12,8 @@ class Frozen:
     """The first stages of a network's encoder, and the statistics of all its batch norms, held as they are.
 
     First layers change least from one task to the next (Yosinski et al., "How transferable are features in
-    deep neural networks?", NeurIPS 2014), and of a film they have the most to compute: without their
-    gradients, a step of `joint` takes a quarter less. Statistics of a few films are noise: those of all the
+    deep neural networks?", NeurIPS 2014), and of a film they have the most to compute, which without
+    their gradients is less (benchmarks/README.md). Statistics of a few films are noise: those of all the
     films seen before serve better while a trained network is trained on. Scales and shifts of the norms of
     later stages go on learning.
 

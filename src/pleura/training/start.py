@@ -90,7 +90,7 @@ def start(
     else:
         path = _path(init, fold)
         loaded = load_start(network, read_weights(path), str(path))
-        _say_missing(loaded.missing, str(path), note)
+        say_missing(loaded.missing, str(path), note)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         began = Start(path.name, sha256, read_pretraining(path), loaded.whole)
     if began != Start() and not began.whole and hasattr(network, "absorb_epsilon"):
@@ -131,7 +131,7 @@ def _imagenet(network: nn.Module, named: str, note: Callable[[str], None] | None
         _say_random(f"ImageNet weights of {name} cannot be had from timm's hub", note)
         return Start()
     missing = load_encoder(encoder, weights, f"timm's {name}")
-    _say_missing(missing, f"timm's {name}", note)
+    say_missing(missing, f"timm's {name}", note)
     return Start("imagenet")
 
 
@@ -148,7 +148,7 @@ def _coco(network: nn.Module, named: str, note: Callable[[str], None] | None) ->
         return Start()
     fit = fit_checkpoint(network, weights, "torchvision's COCO weights")
     loaded = load_start(network, dict(fit.tensors), "torchvision's COCO weights")
-    _say_missing(loaded.missing, "torchvision's COCO weights", note)
+    say_missing(loaded.missing, "torchvision's COCO weights", note)
     return Start("coco", whole=True)
 
 
@@ -160,8 +160,10 @@ def _say_random(why: str, note: Callable[[str], None] | None) -> None:
     )
 
 
-def _say_missing(missing: Sequence[str], source: str, note: Callable[[str], None] | None) -> None:
-    """One that is frozen would never learn, so that all are named."""
+def say_missing(
+    missing: Sequence[str], source: str, note: Callable[[str], None] | None = None
+) -> None:
+    """Names the tensors that found no weights: one that is frozen would never learn."""
     if missing:
         _say(f"nothing in {source} fits {', '.join(missing)}: these start at random", note)
 

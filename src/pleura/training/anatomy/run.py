@@ -42,6 +42,7 @@ from pleura.training.anatomy.settings import AnatomySettings
 from pleura.training.anatomy.teacher import teach
 from pleura.training.memory import keep_freed_memory
 from pleura.training.run import RunFolder
+from pleura.training.start import say_missing
 from pleura.training.train import fabric_for
 
 log = logging.getLogger(__name__)
@@ -227,9 +228,7 @@ def _started(network: Anatomy, init: Path | None) -> dict[str, Any]:
     if init is None:
         log.warning("the anatomy network starts from random weights, which costs accuracy")
         return {"start": {"encoder": "random", "sha256": None}}
-    missing = load_start(network, read_weights(init), str(init)).missing
-    if missing:
-        log.warning("nothing in %s fits %s: these start at random", init, ", ".join(missing))
+    say_missing(load_start(network, read_weights(init), str(init)).missing, str(init))
     return {"start": {"encoder": init.name, "sha256": _file_sha256(init)}}
 
 
