@@ -118,7 +118,13 @@ def test_a_stopped_prediction_goes_on_to_the_same_files(
     assert whole.returncode == 0, whole.stderr
     os.rename(tmp_path / "out", tmp_path / "whole")
     command = [sys.executable, "-m", "pleura.cli", "predict", "in", "--bundle", str(bundle)]
-    process = subprocess.Popen([*command, "--out", "out"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--out", "out"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        # Who is started in a shell's background inherits that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while process.poll() is None and len(list(tmp_path.glob("out/overlays/*.jpg"))) < 20:
         time.sleep(0.005)
     process.send_signal(how)
