@@ -29,7 +29,8 @@ from pleura.training.export import export
 from pleura.training.loop import Average, Trainer
 from pleura.training.recipe import LossTerm, NetworkRecipe, OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
-from pleura.training.train import Report, choose_fabric, train, trained_on
+from pleura.training.sampling import epoch_size
+from pleura.training.train import Report, choose_fabric, repeated, train, trained_on
 
 RECIPE = Recipe(
     name="blocks",
@@ -99,6 +100,36 @@ def test_corpora_that_a_recipe_does_without_are_not_trained_on(
     with pytest.raises(TrainingError, match="0 positive of 0"):
         train(everything, blocks, blocks_split, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_films_of_a_corpus_can_be_repeated(blocks: Dataset, blocks_split: Split) -> None:
+    first, second, *_ = blocks_split.part("train")
+    films = {i: SimpleNamespace(corpus="far" if i == first else "near") for i in blocks.by_id}
+    dataset = cast(Dataset, SimpleNamespace(by_id=films))
+    recipe = replace(RECIPE, repeat_corpora={"far": 3})
+    assert repeated(recipe, dataset, (second, first)) == (second, first, first, first)
+    with pytest.raises(UnknownName, match="fra"):
+        repeated(replace(RECIPE, repeat_corpora={"fra": 3}), dataset, (first,))
+    with pytest.raises(ValueError, match="far is at least 1; got 0"):
+        replace(RECIPE, repeat_corpora={"far": 0})
+
+
+def test_repeats_are_trained_on_and_not_counted_as_films(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, epochs=1, pictures_every=9, batch_size=1, repeat_corpora={"blocks": 2})
+    shown = []
+    train(
+        recipe,
+        blocks,
+        blocks_split,
+        tmp_path / "run",
+        report=Report(films=lambda done, total: shown.append((done, total))),
+    )
+    films = blocks_split.part("train")
+    once = epoch_size([int(blocks.by_id[i].label or 0) for i in films], 0.5)
+    assert shown[-1] == (2 * once, 2 * once)
+    assert trained_on(recipe, blocks, blocks_split, None) == films
 
 
 def test_the_same_seed_gives_the_same_weights(

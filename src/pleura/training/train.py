@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -192,6 +192,7 @@ def _film_sets(
     if (own := own_loss(recipe.phase(0).loss)) is not None:  # such a network learns from instances
         min_px = int(own.options.get("min_instance_px", MIN_INSTANCE_PX))
         make = partial(InstanceSet, squeeze_version=PREPROCESS_VERSION, min_px=min_px)
+    parts[0] = repeated(recipe, dataset, parts[0])
     train, tuning = (make(dataset, film_ids, size, squeeze, progress) for film_ids in parts)
     return train, tuning
 
@@ -202,12 +203,27 @@ def trained_on(recipe: Recipe, dataset: Dataset, split: Split, fold: int | None)
     Raises:
         UnknownName: a corpus to be left out is not in the dataset.
     """
-    known = sorted({film.corpus for film in dataset.by_id.values()})
-    for corpus in recipe.without_corpora:
-        if corpus not in known:
-            raise UnknownName.among("corpus", corpus, known)
+    _check_corpora(recipe.without_corpora, dataset)
     films = split.part("train", fold)
     return tuple(i for i in films if dataset.by_id[i].corpus not in recipe.without_corpora)
+
+
+def repeated(recipe: Recipe, dataset: Dataset, film_ids: Sequence[str]) -> tuple[str, ...]:
+    """The films as often as `recipe.repeat_corpora` says, the repeats side by side.
+
+    Raises:
+        UnknownName: a corpus to be repeated is not in the dataset.
+    """
+    times = recipe.repeat_corpora
+    _check_corpora(times, dataset)
+    return tuple(i for i in film_ids for _ in range(times.get(dataset.by_id[i].corpus, 1)))
+
+
+def _check_corpora(named: Iterable[str], dataset: Dataset) -> None:
+    known = sorted({film.corpus for film in dataset.by_id.values()})
+    for corpus in named:
+        if corpus not in known:
+            raise UnknownName.among("corpus", corpus, known)
 
 
 def choose_fabric(recipe: Recipe, device: str) -> Fabric:

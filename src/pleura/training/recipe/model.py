@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -187,6 +188,8 @@ class Recipe:
             anew each epoch, as make up the rest; one share or a schedule. None takes every film each epoch.
         without_corpora: corpora none of whose films is trained on, whatever the split says: to measure what
             each is worth.
+        repeat_corpora: how often each film of a corpus is among those to train on, where not once: a corpus
+            that is few among many and yet like the films to be judged. Its repeats are augmented differently.
         epoch_films: films an epoch at most, drawn from those it would show; None shows them all.
         batch_size: films an optimiser step.
         micro_batch: films a forward pass; gradients are summed to `batch_size`. None: the same.
@@ -225,6 +228,7 @@ class Recipe:
     augmentation: str = "none"
     positive_share: float | ShareSchedule | None = None
     without_corpora: tuple[str, ...] = ()
+    repeat_corpora: Mapping[str, int] = field(default_factory=dict)
     epoch_films: int | None = None
     batch_size: int = 8
     micro_batch: int | None = None
@@ -255,6 +259,9 @@ class Recipe:
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 < value < 1:
                 raise ValueError(f"{name} lies between 0 and 1; got {value}")
+        for corpus, times in self.repeat_corpora.items():
+            if times < 1:
+                raise ValueError(f"repeat_corpora: {corpus} is at least 1; got {times}")
         if self.frozen_stages is not None and self.frozen_stages < 0:
             raise ValueError(f"frozen_stages is not negative, or absent; got {self.frozen_stages}")
         if self.seed < 0:
