@@ -104,6 +104,18 @@ def test_training_films_are_refused_on_every_part_and_tuning_films_on_a_test(
     score_films(detector, hashed, split.tune[:1], part="tune")
 
 
+def test_films_that_its_anatomy_network_was_shown_are_refused_on_a_test(
+    hashed: Dataset, split: Split
+) -> None:
+    made = card(hashed, split.train[1:], split.tune)
+    shown = [hashed.by_id[split.test[0]].pixel_sha256[:CARD_HASH_CHARACTERS]]
+    score_films(Bundled(made), hashed, split.test[:1], part="test")
+    detector = Bundled(made | {"anatomy": {"films": 1, "pixel_sha256": shown}})
+    with pytest.raises(LeakError, match=split.test[0]):
+        score_films(detector, hashed, split.test[:1], part="test")
+    score_films(detector, hashed, split.test[:1], part="tune")
+
+
 def test_another_film_of_a_training_patient_is_refused(hashed: Dataset) -> None:
     (a, b) = [f for f in hashed.films if f.patient_id == "patient-03"]
     detector = Bundled(card(hashed, [a.film_id], []))

@@ -10,7 +10,7 @@ import pleura
 from pleura.errors import BundleError
 from pleura.inference.bundle import PRESENCE_HEAD, BundleManifest, Member, write_bundle
 from pleura.inference.preprocess import InputSpec
-from pleura.inference.shipped import default_bundle
+from pleura.inference.shipped import default_bundle, shipped_anatomy
 from tiny_graphs import SIZE, graph
 
 
@@ -60,6 +60,23 @@ def test_weights_without_a_bundle_are_refused(
     weights_module(tmp_path, monkeypatch, body)
     with pytest.raises(BundleError, match="holds no bundle that this pleura finds"):
         default_bundle()
+
+
+@pytest.mark.usefixtures("without")
+def test_without_weights_the_anatomy_says_what_to_install() -> None:
+    with pytest.raises(
+        BundleError, match=r"anatomy network is not installed: pip install pleura-weights"
+    ):
+        shipped_anatomy()
+
+
+@pytest.mark.parametrize("body", ["", 'ANATOMY = Path(__file__).parent / "gone"'])
+def test_weights_without_an_anatomy_are_refused(
+    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights_module(tmp_path, monkeypatch, body)
+    with pytest.raises(BundleError, match="holds no anatomy run that this pleura finds"):
+        shipped_anatomy()
 
 
 def test_weights_that_cannot_be_imported_say_why(

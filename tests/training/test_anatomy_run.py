@@ -1,7 +1,10 @@
 """Training the anatomy network: what it is shown, what it loses, and a run from films to a bundle."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import cv2
 import numpy as np
@@ -13,10 +16,10 @@ from pleura.data.dataset import FilmSet
 from pleura.data.lung_films import LungFilm, read_lung_films
 from pleura.data.manifest import Dataset
 from pleura.data.phantom import phantom
-from pleura.data.split import Split
+from pleura.data.split import Split, make_split
 from pleura.errors import RecipeError, TrainingError, UnknownName
 from pleura.inference.admission.answers import Answers
-from pleura.inference.bundle import Bundle, BundleManifest, Member
+from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle, BundleManifest, Member
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import ANATOMY
 from pleura.inference.postprocess import OperatingPoint
@@ -144,7 +147,7 @@ def test_only_training_films_are_shown(blocks: Dataset, blocks_split: Split) -> 
 
 
 def test_into_a_bundle(finished: Path, blocks: Dataset, blocks_split: Split) -> None:
-    """Its network goes along, and what it was trained on must be the same split."""
+    """Its network goes along, unless it was shown what is to be tuned or tested on."""
     options = {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8, 8]}
     plain = BundleManifest(
         "m",
@@ -152,13 +155,38 @@ def test_into_a_bundle(finished: Path, blocks: Dataset, blocks_split: Split) -> 
         (Member("unet_timm", options, InputSpec(64)),),
         operating_point=OperatingPoint(0, 0, 0),
     )
-    manifest, weights = _with_anatomy(plain, [b"first"], finished, blocks_split)
+    manifest, weights = _with_anatomy(plain, [b"first"], finished, blocks, blocks_split)
     assert [member.role for member in manifest.members] == ["segmenter", "anatomy"]
     assert len(weights) == 2
     assert manifest.admission == finished_anatomy(finished)[2]
-    other = replace(blocks_split, seed=blocks_split.seed + 1)
-    with pytest.raises(TrainingError, match="another split"):
-        _with_anatomy(plain, [b"first"], finished, other)
+    shown = manifest.data_card["anatomy"]
+    hashes = {blocks.by_id[i].pixel_sha256[:CARD_HASH_CHARACTERS] for i in blocks_split.train}
+    assert (shown["films"], set(shown["pixel_sha256"])) == (len(blocks_split.train), hashes)
+    assert "shown_pixel_sha256" not in manifest.members[1].training
+
+    others = make_split(blocks, seed=9, test_fraction=0.25, tune_fraction=0.3)
+    held_out = {*others.test, *others.tune}
+    seen = held_out & set(blocks_split.train)
+    with pytest.raises(TrainingError, match=f"shown {len(seen)} of the {len(held_out)} films"):
+        _with_anatomy(plain, [b"first"], finished, blocks, others)
+    divided = replace(
+        blocks_split,
+        tune=(),
+        folds=(blocks_split.tune[:1], blocks_split.tune[1:]),
+        companions=((), ()),
+    )
+    _with_anatomy(plain, [b"first"], finished, blocks, divided)
+
+
+def test_a_run_that_does_not_say_what_it_was_shown_is_refused(
+    finished: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    described = json.loads((finished / "anatomy.json").read_text())
+    del described["shown_pixel_sha256"]
+    (tmp_path / "run" / "anatomy.json").write_text(json.dumps(described))
+    with pytest.raises(TrainingError, match="does not say which films"):
+        _with_anatomy(MagicMock(), [], tmp_path / "run", blocks, blocks_split)
 
 
 def test_its_graph_sees_the_same(finished: Path, blocks: Dataset) -> None:

@@ -46,7 +46,8 @@ def export(
     anatomy: Annotated[
         Path | None,
         typer.Option(
-            help="A run of `pleura train-anatomy`: it finds the lungs, and declines what is no chest film.",
+            help="A run of `pleura train-anatomy`, or `shipped`, that of pleura-weights: it finds the lungs, "
+            "and declines what is no chest film.",
             show_default=False,
         ),
     ] = None,
@@ -124,6 +125,7 @@ def export(
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.evaluation.card import read_about
     from pleura.inference.manifest import SEGMENTER
+    from pleura.inference.shipped import shipped_anatomy
     from pleura.training.blend import export_blend
     from pleura.training.cross_validate import export_folds, is_cross_validation
     from pleura.training.export import export as write
@@ -164,7 +166,7 @@ def export(
             graph=None if graph is Graph.none else graph.value,
             keep_weights=weights,
             thumbnails=thumbnails,
-            anatomy=anatomy,
+            anatomy=shipped_anatomy() if anatomy == Path("shipped") else anatomy,
             about=asdict(read_about(about)) if about else None,
             device=device,
             progress=bar,

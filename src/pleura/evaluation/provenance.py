@@ -62,7 +62,8 @@ def check_provenance(
 ) -> Provenance:
     """Refuses to score a bundle on films it was made from.
 
-    Films that trained it are refused on every part, films that tuned it on a test part. They are known by
+    Films that trained it are refused on every part, films that tuned it or that its anatomy network was shown
+    on a test part. They are known by
     the hashes of their pixels in the data card, in another dataset also by small thumbnails
     (`pleura.evaluation.near_copies`); with each goes every film of this dataset that belongs with it
     (`pleura.data.split.linked`).
@@ -96,7 +97,8 @@ def check_provenance(
     same = card.get("dataset_sha256") == dataset.sha256
     parts = ("train", "tune") if test else ("train",)
     copies = set() if same else _copies(card, dataset, parts)
-    leaks = _made_from(dataset, films, trained | tuned if test else trained, copies or set())
+    made = trained | tuned | _looked_at(card) if test else trained
+    leaks = _made_from(dataset, films, made, copies or set())
     if leaks and not allow_overlap:
         shown = ", ".join(film.film_id for film in leaks[:_NAMED])
         kind = "trained or tuned" if test else "trained"
@@ -129,9 +131,20 @@ def _pretraining(card: Any, dataset: Dataset, films: Sequence[Film]) -> tuple[st
 def _hashes(card: Any, part: str) -> set[str] | None:
     """The hashes that a data card lists for a part; None where it lists none as it should."""
     try:
-        listed = card["parts"][part]["pixel_sha256"]
+        return _whole(card["parts"][part]["pixel_sha256"])
     except (KeyError, TypeError, IndexError):
         return None
+
+
+def _looked_at(card: Any) -> set[str]:
+    """The hashes of the films that its anatomy network was shown, where it has one."""
+    try:
+        return _whole(card["anatomy"]["pixel_sha256"]) or set()
+    except (KeyError, TypeError, IndexError):
+        return set()
+
+
+def _whole(listed: Any) -> set[str] | None:
     if not isinstance(listed, list | tuple):
         return None
     whole = all(isinstance(text, str) and len(text) >= CARD_HASH_CHARACTERS for text in listed)

@@ -1,4 +1,4 @@
-"""The model that is used when none is named: that of the distribution `pleura-weights`."""
+"""What the distribution `pleura-weights` holds: the model that is used when none is named, and its parts."""
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -8,6 +8,7 @@ from pleura.errors import BundleError
 from pleura.inference.bundle import MANIFEST
 
 DISTRIBUTION = "pleura-weights"
+ANATOMY_RUN = "anatomy.json"
 _MODULE = "pleura_weights"
 
 
@@ -17,20 +18,36 @@ def default_bundle() -> Path:
     Raises:
         BundleError: it is not installed, or holds none that this pleura finds.
     """
+    needed = "no bundle was named, and the trained model is not installed"
+    return _held("BUNDLE", MANIFEST, needed, "bundle", "a bundle that `pleura export` made")
+
+
+def shipped_anatomy() -> Path:
+    """The folder of the finished anatomy run that the installed `pleura-weights` holds.
+
+    Raises:
+        BundleError: it is not installed, or holds none that this pleura finds.
+    """
+    needed = "the trained anatomy network is not installed"
+    return _held("ANATOMY", ANATOMY_RUN, needed, "anatomy run", "a run of `pleura train-anatomy`")
+
+
+def _held(name: str, file: str, needed: str, what: str, instead: str) -> Path:
+    """The folder that the module names, when it holds a file."""
     try:
         held = import_module(_MODULE)
     except ModuleNotFoundError as error:
         if error.name != _MODULE:
             raise
         raise BundleError(
-            f"no bundle was named, and the trained model is not installed: pip install {DISTRIBUTION} "
-            "(under a licence of its own, for research use), or name a bundle that `pleura export` made"
+            f"{needed}: pip install {DISTRIBUTION} (under a licence of its own, for research use), or name "
+            f"{instead}"
         ) from None
-    place = getattr(held, "BUNDLE", None)
-    if not isinstance(place, Path) or not (place / MANIFEST).is_file():
+    place = getattr(held, name, None)
+    if not isinstance(place, Path) or not (place / file).is_file():
         raise BundleError(
-            f"the installed {DISTRIBUTION} {_version()} holds no bundle that this pleura finds; name one "
-            "that `pleura export` made, or install the two in versions that go together"
+            f"the installed {DISTRIBUTION} {_version()} holds no {what} that this pleura finds; name "
+            f"{instead}, or install the two in versions that go together"
         )
     return place
 

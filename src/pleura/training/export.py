@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, MAX_MEMBERS, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
-from pleura.training.anatomy.finished import finished_anatomy
+from pleura.training.anatomy.finished import SHOWN, finished_anatomy
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import member_of, trained_on
@@ -83,8 +84,8 @@ def export(
         dataset, split: those the runs were trained on.
         out: the bundle to write.
         gates: runs whose presence score alone says which films `runs` look at; several are averaged.
-        anatomy: a finished run of `pleura train-anatomy`, on the same split: its network says which films are
-            judged, how they lie and where their lungs are.
+        anatomy: a finished run of `pleura train-anatomy` that was shown none of the films that tune or test:
+            its network says which films are judged, how they lie and where their lungs are.
         flip: average every network's answer with that for the mirrored film, also where no recipe does.
         aim: fit the operating point anew, for this; None: for what the first run's recipe says.
         fitted: the facts of an operating point fitted elsewhere (`FittedPoint.facts`), such as
@@ -160,7 +161,7 @@ def export(
         },
     )
     if anatomy is not None:
-        manifest, weights = _with_anatomy(manifest, weights, anatomy, split)
+        manifest, weights = _with_anatomy(manifest, weights, anatomy, dataset, split)
     graphs: Sequence[bytes] = ()
     if graph is not None:
         from pleura.training.graphs import graphs_for
@@ -182,17 +183,30 @@ def export(
 
 
 def _with_anatomy(
-    manifest: BundleManifest, weights: Sequence[bytes], run: Path, split: Split
+    manifest: BundleManifest,
+    weights: Sequence[bytes],
+    run: Path,
+    dataset: Dataset,
+    split: Split,
 ) -> tuple[BundleManifest, list[bytes]]:
     """The model with the network of an anatomy run, and what its members' weights then are."""
     member, own, thresholds = finished_anatomy(run)
-    if member.training["split_sha256"] != split.sha256:
+    shown = member.training.get(SHOWN)
+    if shown is None:
+        raise TrainingError(f"{run} does not say which films it was shown; train it again")
+    held_out = {*split.test, *split.tune, *chain.from_iterable(split.folds)}
+    hashes = {dataset.by_id[i].pixel_sha256[:CARD_HASH_CHARACTERS] for i in held_out}
+    if seen := hashes & set(shown):
         raise TrainingError(
-            f"{run} was trained on another split than the other runs, and may have seen films that theirs "
-            "tunes or tests on; train it on theirs"
+            f"{run} was shown {len(seen)} of the {len(held_out)} films that tune or test here: it would know "
+            "them when it is scored; train one on this split"
         )
+    told = {key: value for key, value in member.training.items() if key != SHOWN}
+    member = replace(member, training=told)
+    card = dict(manifest.data_card) | {"anatomy": {"films": len(shown), "pixel_sha256": shown}}
     members = (*manifest.members, member)
-    return replace(manifest, members=members, admission=thresholds), [*weights, own]
+    made = replace(manifest, members=members, admission=thresholds, data_card=card)
+    return made, [*weights, own]
 
 
 def check_trained_on(run: RunFolder, dataset: Dataset, split: Split) -> dict[str, Any]:

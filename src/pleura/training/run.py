@@ -209,6 +209,11 @@ class RunFolder:
 
     def effort(self) -> dict[str, float] | None:
         """Films shown, seconds of training and threads, of the completed epochs; None without a log."""
+        logged = self.logged()
+        return logged and logged | {"threads": self.described()["threads"]}
+
+    def logged(self) -> dict[str, float] | None:
+        """Films shown and seconds of training, by the log; None where there is none."""
         try:
             with self.log.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
@@ -217,7 +222,7 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         films = sum(round(s * r) for s, r in zip(seconds, rates, strict=True))
-        return {"films": films, "seconds": sum(seconds), "threads": self.described()["threads"]}
+        return {"films": films, "seconds": sum(seconds)}
 
     def write_log(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes `log.csv`, one epoch a row."""

@@ -1,6 +1,9 @@
-"""The trained model of pleura, as a bundle. For research; not a medical device."""
+"""What pleura was trained to. For research; not a medical device."""
 
 from pathlib import Path
 
 BUNDLE = Path(__file__).parent / "pleura-v1"
 """What `pleura.Detector.load()` opens."""
+
+ANATOMY = Path(__file__).parent / "anatomy"
+"""What `pleura export --anatomy shipped` puts into a bundle: a finished run of `pleura train-anatomy`."""

@@ -1,7 +1,7 @@
 """The folder of an anatomy run, once it is finished.
 
 RUN/
-  anatomy.json       settings, films and start of the run
+  anatomy.json       settings, start and films of the run
   last.ckpt          everything needed to go on after the last completed epoch
   log.csv            one completed epoch a row
   best.safetensors   the network, with the density of known films
@@ -22,6 +22,7 @@ from pleura.training.run import RunFolder
 
 FORMAT_VERSION = 1
 RUN_FILE, THRESHOLDS_FILE = "anatomy.json", "admission.json"
+SHOWN = "shown_pixel_sha256"  # in RUN_FILE: of the films with no drawn lungs, as in a data card
 
 
 def finished_anatomy(run: Path) -> tuple[Member, bytes, AdmissionThresholds]:
@@ -62,13 +63,10 @@ def finished_anatomy(run: Path) -> tuple[Member, bytes, AdmissionThresholds]:
 
 def _effort(run: Path, described: Mapping[str, Any]) -> dict[str, float] | None:
     """Films shown, seconds of training and threads; None without a log."""
-    rows = (RunFolder(run).load_checkpoint() or {}).get("history", [])
-    if not rows or "threads" not in described:
+    logged = RunFolder(run).logged()
+    if logged is None or "threads" not in described:
         return None
-    settings = described["settings"]
-    films = len(rows) * (settings["epoch_films"] // settings["batch_size"] * settings["batch_size"])
-    seconds = sum(row["seconds"] for row in rows)
-    return {"films": films, "seconds": seconds, "threads": described["threads"]}
+    return logged | {"threads": described["threads"]}
 
 
 def options_of(settings: AnatomySettings) -> dict[str, Any]:

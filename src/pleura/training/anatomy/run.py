@@ -23,6 +23,7 @@ from pleura.data.split import Split
 from pleura.errors import TrainingError, UnknownName
 from pleura.files import write_json
 from pleura.inference.admission.thresholds import AdmissionThresholds
+from pleura.inference.bundle import CARD_HASH_CHARACTERS
 from pleura.inference.manifest import ANATOMY
 from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.networks import create, parameter_count
@@ -31,6 +32,7 @@ from pleura.networks.encoder import load_start, read_weights
 from pleura.training.anatomy.finished import (
     FORMAT_VERSION,
     RUN_FILE,
+    SHOWN,
     THRESHOLDS_FILE,
     finished_anatomy,
     options_of,
@@ -128,6 +130,9 @@ def train_anatomy(
         started = _started(network, init or (RunFolder(teacher).best if teacher else None))
         out.mkdir(parents=True, exist_ok=True)
         recorded = _recorded(network, drawn, shown, taught) | _arithmetic(fabric)
+        recorded[SHOWN] = sorted(
+            dataset.by_id[i].pixel_sha256[:CARD_HASH_CHARACTERS] for i in shown
+        )
         write_json(out / RUN_FILE, identity | started | recorded)
     trainer = AnatomyTrainer(settings, network, material, folder, fabric)
     for row in trainer.epochs(report.films):
