@@ -114,7 +114,9 @@ def real_films(
         for film_id in fold:
             crossed.append(not _is_fine(said[film_id], limits))
     if pictures:
-        cv2.imwrite(str(out / "declined.png"), np.rint(255 * np.hstack(pictures[:8])).astype(np.uint8))
+        cv2.imwrite(
+            str(out / "declined.png"), np.rint(255 * np.hstack(pictures[:8])).astype(np.uint8)
+        )
     patients = [dataset.by_id[i].patient_id for i in said]
     return {
         "declined": share([i in reasons for i in said], patients),

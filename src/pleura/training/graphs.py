@@ -19,6 +19,7 @@ from pleura.inference.manifest import ANATOMY
 from pleura.inference.preprocess import InputSpec, network_input
 from pleura.inference.runtimes import RuntimeOptions
 from pleura.inference.runtimes.graph import RuntimeRefusal
+from pleura.inference.runtimes.open_vino import computes_bf16
 from pleura.radiograph import Radiograph
 from pleura.training.anatomy.parity import compare_looks
 from pleura.training.graph import graph_of
@@ -214,7 +215,7 @@ def _detectors(bundle: Bundle) -> tuple[dict[tuple[str, str], Detector], set[str
     found: dict[tuple[str, str], Detector] = {}
     refused: dict[str, RuntimeRefusal] = {}
     for runtime, precision in _CHECKS:
-        if find_spec(runtime) is None:
+        if find_spec(runtime) is None or (precision == "bf16" and not computes_bf16()):
             continue
         options = RuntimeOptions(runtime, "cpu", precision=precision, cache=False)
         try:

@@ -35,6 +35,13 @@ _NAMES = {
 }
 
 
+def computes_bf16() -> bool:
+    """Whether this CPU has arithmetic for bf16."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
 class OpenVinoRuntime:
     """An exported graph in OpenVINO, on one stream, so that one batch has all the threads.
 
@@ -79,9 +86,7 @@ class OpenVinoRuntime:
             precision = "f32"
         if precision != AUTO:
             settings[_PRECISION] = precision
-        if precision == "bf16" and "BF16" not in core.get_property(
-            _DEVICE, "OPTIMIZATION_CAPABILITIES"
-        ):
+        if precision == "bf16" and not computes_bf16():
             log.warning(
                 "this CPU has no arithmetic for bf16, which will be several times slower than f32; "
                 "use precision auto"
