@@ -173,6 +173,16 @@ def test_a_zipped_bundle_says_the_same(demo: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_shipped_anatomy_goes_into_a_bundle(demo: Path, tmp_path: Path) -> None:
+    done = run("export", demo / "run", "--data", demo / "data", "--out", tmp_path / "b",
+               "--graph", "none", "--anatomy", "shipped")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    manifest = open_bundle(tmp_path / "b").manifest
+    assert [member.role for member in manifest.members] == ["segmenter", "anatomy"]
+    assert manifest.data_card["anatomy"]["films"] == 2839
+
+
+@pytest.mark.slow
 def test_another_split_than_the_runs_is_refused(demo: Path, tmp_path: Path) -> None:
     done = run("split", demo / "data", "--seed", "5", "--out", tmp_path / "other.json")
     assert done.returncode == 0, done.stderr

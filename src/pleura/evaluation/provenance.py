@@ -62,11 +62,10 @@ def check_provenance(
 ) -> Provenance:
     """Refuses to score a bundle on films it was made from.
 
-    Films that trained it are refused on every part, films that tuned it or that its anatomy network was shown
-    on a test part. They are known by
-    the hashes of their pixels in the data card, in another dataset also by small thumbnails
-    (`pleura.evaluation.near_copies`); with each goes every film of this dataset that belongs with it
-    (`pleura.data.split.linked`).
+    Films that trained it are refused on every part; on a test part also films that tuned it or that its
+    anatomy network was shown. They are known by the hashes of their pixels in the data card, in another dataset also
+    by small thumbnails (`pleura.evaluation.near_copies`; not those of the anatomy network); with each goes
+    every film of this dataset that belongs with it (`pleura.data.split.linked`).
 
     Args:
         detector: to be scored.
@@ -145,6 +144,7 @@ def _looked_at(card: Any) -> set[str]:
 
 
 def _whole(listed: Any) -> set[str] | None:
+    """A list of hashes as the set of their beginnings; None where it is no such list."""
     if not isinstance(listed, list | tuple):
         return None
     whole = all(isinstance(text, str) and len(text) >= CARD_HASH_CHARACTERS for text in listed)

@@ -8,7 +8,7 @@ from pleura.errors import BundleError
 from pleura.inference.bundle import MANIFEST
 
 DISTRIBUTION = "pleura-weights"
-ANATOMY_RUN = "anatomy.json"
+ANATOMY_RUN = "anatomy.json"  # what every anatomy run has
 _MODULE = "pleura_weights"
 
 

@@ -16,12 +16,13 @@ from typing import Any
 from pleura.errors import TrainingError
 from pleura.inference.admission.thresholds import AdmissionThresholds
 from pleura.inference.manifest import ANATOMY, Member
+from pleura.inference.shipped import ANATOMY_RUN
 from pleura.training.anatomy.fit import DOMAINS
 from pleura.training.anatomy.settings import AnatomySettings
 from pleura.training.run import RunFolder
 
 FORMAT_VERSION = 1
-RUN_FILE, THRESHOLDS_FILE = "anatomy.json", "admission.json"
+RUN_FILE, THRESHOLDS_FILE = ANATOMY_RUN, "admission.json"
 SHOWN = "shown_pixel_sha256"  # in RUN_FILE: of the films with no drawn lungs, as in a data card
 
 
