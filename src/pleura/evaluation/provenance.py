@@ -63,9 +63,9 @@ def check_provenance(
     """Refuses to score a bundle on films it was made from.
 
     Films that trained it are refused on every part; on a test part also films that tuned it or that its
-    anatomy network was shown. They are known by the hashes of their pixels in the data card, in another dataset also
-    by small thumbnails (`pleura.evaluation.near_copies`; not those of the anatomy network); with each goes
-    every film of this dataset that belongs with it (`pleura.data.split.linked`).
+    anatomy network was shown. They are known by the hashes of their pixels in the data card, in another
+    dataset also by small thumbnails (`pleura.evaluation.near_copies`; not those of the anatomy network);
+    with each goes every film of this dataset that belongs with it (`pleura.data.split.linked`).
 
     Args:
         detector: to be scored.
