@@ -24,7 +24,10 @@ def weights_module(place: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> N
     package = place / "pleura_weights"
     package.mkdir()
     (package / "__init__.py").write_text(f"from pathlib import Path\n{body}\n")
-    monkeypatch.delitem(sys.modules, "pleura_weights", raising=False)
+    monkeypatch.setitem(
+        sys.modules, "pleura_weights", None
+    )  # so that what is imported is forgotten afterwards,
+    del sys.modules["pleura_weights"]  # which an entry that was not there yet would not be
     monkeypatch.syspath_prepend(place)
 
 
