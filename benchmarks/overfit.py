@@ -27,10 +27,10 @@ from pleura.data.manifest import Dataset
 from pleura.data.split import SPLIT_FILE, Split
 from pleura.inference.preprocess import PREPROCESS_VERSION, normalise, squeeze
 from pleura.networks import has_own_loss
+from pleura.training.fabric import choose_fabric
 from pleura.training.losses import loss_of
 from pleura.training.recipe import Recipe, find_recipe, read_recipe
 from pleura.training.start import build
-from pleura.training.train import choose_fabric
 
 FILMS, RATE, ENOUGH, EVERY = 8, 1e-3, 0.93, 20
 LEAST = 0.002  # of the film

@@ -28,10 +28,10 @@ from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset as Prepared
 from pleura.inference.preprocess import squeeze
 from pleura.networks import create
+from pleura.training.fabric import choose_fabric
 from pleura.training.loop import Trainer
 from pleura.training.recipe import Recipe, find_recipe, read_recipe
 from pleura.training.run import RunFolder
-from pleura.training.train import choose_fabric
 
 Turn = Callable[[], int]
 

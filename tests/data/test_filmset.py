@@ -10,6 +10,7 @@ import pytest
 from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
+from pleura.frame import Frame
 from pleura.inference.preprocess import squeeze
 
 IDS = ("film-00", "film-04", "film-11")
@@ -44,6 +45,21 @@ def test_the_cache_is_made_once_and_told_apart(blocks: Dataset) -> None:
     FilmSet(blocks, IDS, 48, counting, squeeze_version=2)
     assert len(calls) == 11
     assert not list(Path(blocks.root / "cache").glob("*.partial"))
+
+
+def test_of_a_frame_only_what_is_in_it(blocks: Dataset) -> None:
+    """The films' quarter at the lower left, 80 x 80, at its own size; and not in the cache of whole films."""
+    whole = FilmSet(blocks, IDS, 80, squeeze)
+    frames = dict.fromkeys(IDS, Frame(0.5, 0.0, 1.0, 0.5))
+    framed = FilmSet(blocks, IDS, 80, squeeze, frames=frames)
+    for i, film_id in enumerate(IDS):
+        film = blocks.by_id[film_id]
+        image, mask = framed.get(i)
+        assert np.abs(image - blocks.pixels(film)[80:, :80]).max() <= 0.5 / 255 + 1e-6
+        np.testing.assert_array_equal(mask > 0, blocks.mask(film)[80:, :80])
+        assert not np.array_equal(image, whole.get(i)[0])
+    other = FilmSet(blocks, IDS, 80, squeeze, frames=dict.fromkeys(IDS, Frame(0.0, 0.0, 0.5, 0.5)))
+    assert not np.array_equal(other.get(0)[0], framed.get(0)[0])
 
 
 def test_a_worker_gets_the_file_not_its_contents(blocks: Dataset) -> None:

@@ -4,7 +4,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import cv2
 import numpy as np
@@ -22,7 +21,6 @@ from pleura.inference.admission.answers import Answers
 from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle, BundleManifest, Member
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import ANATOMY
-from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec, squeeze
 from pleura.networks.anatomy import AnatomyOutput
 from pleura.training.anatomy import AnatomySettings, fit, run, train_anatomy
@@ -33,8 +31,8 @@ from pleura.training.anatomy.parity import compare_looks
 from pleura.training.anatomy.run import AnatomyReport
 from pleura.training.anatomy.samples import NO_CHEST, Batch, Material, Samples, framed
 from pleura.training.anatomy.teacher import agreed_planes
-from pleura.training.export import _with_anatomy
 from pleura.training.graph import graph_of
+from pleura.training.lungs import Anatomy
 from pleura.training.quantise import half
 from tiny_graphs import graph as tiny_graph
 
@@ -148,34 +146,27 @@ def test_only_training_films_are_shown(blocks: Dataset, blocks_split: Split) -> 
 
 def test_into_a_bundle(finished: Path, blocks: Dataset, blocks_split: Split) -> None:
     """Its network goes along, unless it was shown what is to be tuned or tested on."""
-    options = {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8, 8]}
-    plain = BundleManifest(
-        "m",
-        "1",
-        (Member("unet_timm", options, InputSpec(64)),),
-        operating_point=OperatingPoint(0, 0, 0),
-    )
-    manifest, weights = _with_anatomy(plain, [b"first"], finished, blocks, blocks_split)
-    assert [member.role for member in manifest.members] == ["segmenter", "anatomy"]
-    assert len(weights) == 2
-    assert manifest.admission == finished_anatomy(finished)[2]
-    shown = manifest.data_card["anatomy"]
+    anatomy = Anatomy.of(finished)
+    anatomy.check_unseen(blocks, blocks_split)
+    assert anatomy.member.role == "anatomy"
+    assert anatomy.thresholds == finished_anatomy(finished)[2]
+    shown = anatomy.card()
     hashes = {blocks.by_id[i].pixel_sha256[:CARD_HASH_CHARACTERS] for i in blocks_split.train}
     assert (shown["films"], set(shown["pixel_sha256"])) == (len(blocks_split.train), hashes)
-    assert "shown_pixel_sha256" not in manifest.members[1].training
+    assert "shown_pixel_sha256" not in anatomy.member.training
 
     others = make_split(blocks, seed=9, test_fraction=0.25, tune_fraction=0.3)
     held_out = {*others.test, *others.tune}
     seen = held_out & set(blocks_split.train)
     with pytest.raises(TrainingError, match=f"shown {len(seen)} of the {len(held_out)} films"):
-        _with_anatomy(plain, [b"first"], finished, blocks, others)
+        anatomy.check_unseen(blocks, others)
     divided = replace(
         blocks_split,
         tune=(),
         folds=(blocks_split.tune[:1], blocks_split.tune[1:]),
         companions=((), ()),
     )
-    _with_anatomy(plain, [b"first"], finished, blocks, divided)
+    anatomy.check_unseen(blocks, divided)
 
 
 def test_a_run_that_does_not_say_what_it_was_shown_is_refused(
@@ -186,7 +177,7 @@ def test_a_run_that_does_not_say_what_it_was_shown_is_refused(
     del described["shown_pixel_sha256"]
     (tmp_path / "run" / "anatomy.json").write_text(json.dumps(described))
     with pytest.raises(TrainingError, match="does not say which films"):
-        _with_anatomy(MagicMock(), [], tmp_path / "run", blocks, blocks_split)
+        Anatomy.of(tmp_path / "run").check_unseen(blocks, blocks_split)
 
 
 def test_its_graph_sees_the_same(finished: Path, blocks: Dataset) -> None:

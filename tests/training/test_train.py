@@ -26,11 +26,12 @@ from pleura.inference.bundle import open_bundle
 from pleura.inference.preprocess import InputSpec, squeeze
 from pleura.networks import Output, create
 from pleura.training.export import export
+from pleura.training.fabric import choose_fabric
 from pleura.training.loop import Average, Trainer
 from pleura.training.recipe import LossTerm, NetworkRecipe, OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
 from pleura.training.sampling import epoch_size
-from pleura.training.train import Report, choose_fabric, repeated, train, trained_on
+from pleura.training.train import Report, repeated, train, trained_on
 
 RECIPE = Recipe(
     name="blocks",

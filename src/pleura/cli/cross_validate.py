@@ -41,6 +41,7 @@ def cross_validate(
     from pleura.training.train import Report
 
     with (
+        Bar("Finding lungs") as lungs,
         Bar("Reading films") as cache,
         Bar("Training") as films,
         Bar("Fitting operating points") as points,
@@ -54,7 +55,7 @@ def cross_validate(
                 out,
                 device=device,
                 command=shlex.join(["pleura", *sys.argv[1:]]),
-                report=Report(cache, films, points, note=note),
+                report=Report(lungs, cache, films, points, note=note),
                 fold_begins=lambda fold: console.print(f"fold {fold}"),
                 sweeping=points,
                 scoring=scoring,

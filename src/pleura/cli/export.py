@@ -125,7 +125,6 @@ def export(
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.evaluation.card import read_about
     from pleura.inference.manifest import SEGMENTER
-    from pleura.inference.shipped import shipped_anatomy
     from pleura.training.blend import export_blend
     from pleura.training.cross_validate import export_folds, is_cross_validation
     from pleura.training.export import export as write
@@ -166,7 +165,7 @@ def export(
             graph=None if graph is Graph.none else graph.value,
             keep_weights=weights,
             thumbnails=thumbnails,
-            anatomy=shipped_anatomy() if anatomy == Path("shipped") else anatomy,
+            anatomy=anatomy,
             about=asdict(read_about(about)) if about else None,
             device=device,
             progress=bar,

@@ -61,11 +61,12 @@ def train(
     folder = out or Path("runs") / plan.name
     dataset = Dataset.open(data)
     with (
+        Bar("Finding lungs") as lungs,
         Bar("Reading films") as cache,
         Bar("Training") as films,
         Bar("Fitting the operating point") as point,
     ):
-        report = Report(cache, films, point, _epoch_line, note)
+        report = Report(lungs, cache, films, point, _epoch_line, note)
         try:
             states = train_plan(
                 plan,

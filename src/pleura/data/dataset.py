@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pleura.data.augment import augment
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
 from pleura.files import whole
+from pleura.frame import WHOLE, Frame
 
 Squeeze = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
@@ -34,6 +35,7 @@ class FilmSet:
         squeeze: the serving path's resizing: float32 (H, W) in [0, 1] to (size, size).
         progress: called with (films done, films in all) while the cache is made.
         squeeze_version: of `squeeze`: another number is another cache.
+        frames: of each film, the part that the network sees; None: the whole film.
 
     Raises:
         DatasetError: a film is not in the dataset, is unlabelled, is labelled positive without a mask, or
@@ -49,6 +51,7 @@ class FilmSet:
         progress: Callable[[int, int], None] | None = None,
         *,
         squeeze_version: int = 1,
+        frames: Mapping[str, Frame] | None = None,
     ) -> None:
         unknown = [i for i in film_ids if i not in dataset.by_id]
         if unknown:
@@ -66,7 +69,10 @@ class FilmSet:
             )
         self.labels = tuple(int(f.label or 0) for f in films)
         self.size = size
-        self._path = _cached(dataset, self.film_ids, size, squeeze, progress, squeeze_version)
+        self.frames = None if frames is None else tuple(frames[i] for i in film_ids)
+        self._path = _cached(
+            dataset, self.film_ids, size, squeeze, progress, squeeze_version, self.frames
+        )
         self._open()
 
     def _open(self) -> None:
@@ -114,9 +120,11 @@ def _cached(
     squeeze: Squeeze,
     progress: Callable[[int, int], None] | None,
     squeeze_version: int,
+    frames: Sequence[Frame] | None,
 ) -> Path:
     """A file of uint8 (N, 2, S, S): each film, and the area its mask covers of each pixel."""
     told = f"{dataset.sha256} {size} v{squeeze_version} {' '.join(film_ids)}"
+    told += "" if frames is None else f" {frames}"
     key = hashlib.sha256(told.encode()).hexdigest()[:16]
     path = dataset.root / "cache" / f"films-{size}-{key}.npy"
     shape = (len(film_ids), 2, size, size)
@@ -126,7 +134,7 @@ def _cached(
             return path
     path.parent.mkdir(exist_ok=True)
     with whole(path) as temporary:
-        _fill(temporary, shape, dataset, film_ids, squeeze, progress)
+        _fill(temporary, shape, dataset, film_ids, squeeze, progress, frames)
     return path
 
 
@@ -137,14 +145,19 @@ def _fill(
     film_ids: Sequence[str],
     squeeze: Squeeze,
     progress: Callable[[int, int], None] | None,
+    frames: Sequence[Frame] | None,
 ) -> None:
     pixels = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     size = shape[-1]
 
     def one(index: int) -> None:
         film = dataset.by_id[film_ids[index]]
-        image = squeeze(dataset.pixels(film), size)
-        mask = dataset.mask(film).astype(np.float32)
+        frame = frames[index] if frames else WHOLE
+        image, mask = (
+            one[frame.window(one.shape)]
+            for one in (dataset.pixels(film), dataset.mask(film).astype(np.float32))
+        )
+        image = squeeze(image, size)
         covered = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
         pixels[index, 0] = np.round(image * 255.0)
         pixels[index, 1] = np.round(covered * 255.0)

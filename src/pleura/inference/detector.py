@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from pleura.errors import BundleError
 from pleura.finding import PNEUMOTHORAX, Finding
+from pleura.frame import WHOLE, Frame
 from pleura.inference.admission.doorkeeper import Admission, Doorkeeper
 from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
 from pleura.inference.ensemble import Ensemble, Vote
-from pleura.inference.lung_fields import LungFields
+from pleura.inference.lung_fields import LungFields, lung_frame
 from pleura.inference.manifest import ANATOMY, GATE, SEGMENTER
 from pleura.inference.measurements import measure
 from pleura.inference.postprocess import (
@@ -34,10 +35,14 @@ SIDE_NOTE = "A lesion's side is that of the lung field it lies in."
 
 
 class _Outcome(NamedTuple):
-    """What the networks make of one film: a map and boxes where the segmenters looked, and the score."""
+    """What the networks make of one film: a map and boxes where the segmenters looked, and the score.
+
+    The map is over `frame`, the part of the film that they saw.
+    """
 
     probability_map: Map | None
     score: float
+    frame: Frame = WHOLE
     boxes: NDArray[np.float32] | None = None
 
 
@@ -147,7 +152,7 @@ class Detector:
     def batch(self, films: Sequence[Radiograph]) -> list[Finding]:
         """The findings for several films, in their order; the network sees them in one batch."""
         admissions = self._door(films)
-        judged = [one.film for one in admissions if one.reason is None]
+        judged = [one for one in admissions if one.reason is None]
         outcomes = iter(self._outcomes(judged) if judged else ())
         with stage("postprocess"):
             return [
@@ -158,28 +163,37 @@ class Detector:
             ]
 
     def probabilities(self, films: Sequence[Radiograph]) -> tuple[Map, list[float]]:
-        """What the networks make of films, before any decision.
+        """What the networks make of films, as they are and before any decision; none is declined.
 
         Returns:
-            Pixel probabilities at the segmenters' resolution, float32 (N, size, size) in [0, 1], and the
-            presence scores, in [0, 1]: the gates' in a cascade.
+            Pixel probabilities at the segmenters' resolution, float32 (N, size, size) in [0, 1], over the
+            part of each film that they see, and the presence scores, in [0, 1]: the gates' in a cascade.
 
         Raises:
             BundleError: a member scores by a presence head, and its network has none.
         """
-        maps, scores, _ = self._segmenter(films)
-        if self._gate:
-            scores = self._gate(films).scores
-        return maps, [float(score) for score in scores]
+        lungs = self.lungs(films)
+        vote = self._segmenter(films, lungs)
+        scores = self._gate(films, lungs).scores if self._gate else vote.scores
+        return vote.maps, [float(score) for score in scores]
 
-    def _outcomes(self, films: Sequence[Radiograph]) -> list[_Outcome]:
+    def lungs(self, films: Sequence[Radiograph]) -> list[Frame]:
+        """The frame around the lungs of each film as it is; the whole film without an anatomy network."""
+        return [lung_frame(labels) for labels in self._door.labels(films)]
+
+    def _outcomes(self, admissions: Sequence[Admission]) -> list[_Outcome]:
         """Each film's outcome; a cascade makes no map of the films that its gates do not suspect."""
+        films = [one.film for one in admissions]
+        lungs = [lung_frame(one.labels) for one in admissions]
         if self._gate is None:
-            return list(_outcomes_of(self._segmenter(films)))
-        gated = [float(score) for score in self._gate(films).scores]
+            return list(_outcomes_of(self._segmenter(films, lungs)))
+        gated = [float(score) for score in self._gate(films, lungs).scores]
         threshold = self.manifest.operating_point.presence_threshold
-        suspected = [film for film, score in zip(films, gated, strict=True) if score >= threshold]
-        drawn = iter(_outcomes_of(self._segmenter(suspected)) if suspected else ())
+        suspected = [i for i, score in enumerate(gated) if score >= threshold]
+        drawn: Iterator[_Outcome] = iter(())
+        if suspected:
+            chosen = [films[i] for i in suspected], [lungs[i] for i in suspected]
+            drawn = _outcomes_of(self._segmenter(*chosen))
         return [
             next(drawn)._replace(score=score) if score >= threshold else _Outcome(None, score)
             for score in gated
@@ -188,14 +202,14 @@ class Detector:
     def _finding(self, admission: Admission, outcome: _Outcome) -> Finding:
         film, labels = admission.film, admission.labels
         fields = None if labels is None else LungFields.of(labels, film)
-        probability_map, score, boxes = outcome
+        probability_map, score, frame, boxes = outcome
         self._check_finite(film, score, probability_map)
         point, calibrator = self.manifest.operating_point, self.manifest.calibrator
         enlarged = None
         mask = np.zeros(film.shape, dtype=np.bool_)
         suspected = score >= point.presence_threshold
         if probability_map is not None:
-            enlarged = to_source_matrix(probability_map, film.shape)
+            enlarged = to_source_matrix(probability_map, film.shape, frame)
             if suspected:
                 mask = draw_mask(enlarged, point)
         found = () if enlarged is None else lesions(mask, enlarged, film, fields)
@@ -245,8 +259,8 @@ class Detector:
 
 def _outcomes_of(vote: Vote) -> Iterator[_Outcome]:
     boxes = vote.boxes or (None,) * len(vote.scores)
-    for probability_map, score, found in zip(vote.maps, vote.scores, boxes, strict=True):
-        yield _Outcome(probability_map, float(score), found)
+    for drawn, score, frame, found in zip(vote.maps, vote.scores, vote.frames, boxes, strict=True):
+        yield _Outcome(drawn, float(score), frame, found)
 
 
 def _reason(score: float, point: OperatingPoint, *, found: bool) -> str:

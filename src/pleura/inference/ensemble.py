@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.errors import BundleError
+from pleura.frame import WHOLE, Frame
 from pleura.inference.manifest import TOP_PIXELS, Member
 from pleura.inference.postprocess import presence_score
-from pleura.inference.preprocess import InputSpec, network_input
+from pleura.inference.preprocess import LUNGS, InputSpec, network_input
 from pleura.inference.runtimes.base import Logits, Runtime
 from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph
@@ -20,13 +21,15 @@ class Vote(NamedTuple):
     """What networks make of films, before any decision.
 
     Attributes:
-        maps: pixel probabilities, float32 (N, size, size) in [0, 1].
+        maps: pixel probabilities, float32 (N, size, size) in [0, 1], each over its frame.
         scores: presence scores, float64 (N,) in [0, 1].
+        frames: the part of each film that the networks saw.
         boxes: what a single network found one by one, as in `Logits`, in px of `size`; else empty.
     """
 
     maps: NDArray[np.float32]
     scores: NDArray[np.float64]
+    frames: tuple[Frame, ...] = ()
     boxes: tuple[NDArray[np.float32], ...] = ()
 
 
@@ -37,7 +40,7 @@ class Ensemble:
     sizes meet at the largest, to which the maps of the others are enlarged (bilinear).
 
     Args:
-        members: at least one.
+        members: at least one; all see the same region of a film.
         runtimes: what runs each.
         flip: average each network's answer with that for the mirrored film, mirrored back.
     """
@@ -48,8 +51,12 @@ class Ensemble:
         self.members, self.runtimes, self.flip = tuple(members), tuple(runtimes), flip
         self.size = max(member.input.size for member in members)
 
-    def __call__(self, films: Sequence[Radiograph]) -> Vote:
+    def __call__(self, films: Sequence[Radiograph], lungs: Sequence[Frame]) -> Vote:
         """The networks' mean vote on films, at `size`.
+
+        Args:
+            films: one at least.
+            lungs: the frame around each film's lungs; networks that see the whole film do without it.
 
         Raises:
             BundleError: a member scores by a presence head, and its network has none.
@@ -58,10 +65,14 @@ class Ensemble:
         maps = np.zeros((len(films), self.size, self.size), np.float32)
         scores = np.zeros(len(films), np.float64)
         boxes: tuple[NDArray[np.float32], ...] = ()
+        frames = tuple(lungs) if self.members[0].input.region == LUNGS else (WHOLE,) * len(films)
         for member, runtime in zip(self.members, self.runtimes, strict=True):
             if member.input not in seen:
                 with stage("preprocess"):
-                    inputs = [network_input(film.pixels, member.input) for film in films]
+                    inputs = [
+                        network_input(film.pixels, member.input, frame)
+                        for film, frame in zip(films, frames, strict=True)
+                    ]
                     seen[member.input] = np.stack(inputs)
             with stage("network"):
                 vote = self._vote(member, runtime, seen[member.input])
@@ -69,7 +80,9 @@ class Ensemble:
             scores += vote.scores
             boxes = vote.boxes if len(self.members) == 1 else ()  # there is no mean of boxes
         count = len(self.members)
-        return Vote(np.clip(maps / count, 0.0, 1.0), np.clip(scores / count, 0.0, 1.0), boxes)
+        return Vote(
+            np.clip(maps / count, 0.0, 1.0), np.clip(scores / count, 0.0, 1.0), frames, boxes
+        )
 
     def _vote(self, member: Member, runtime: Runtime, batch: NDArray[np.float32]) -> Vote:
         """One network's vote on a batch, float32 (N, channels, size, size)."""

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.frame import WHOLE, Frame
 from pleura.radiograph import Radiograph, Side
 
 IMAGE_LEFT, IMAGE_RIGHT, HEART = 1, 2, 3
@@ -16,6 +17,10 @@ AREA_FRACTION = (0.02, 0.40)
 MIN_RATIO = 0.2
 """Of the smaller lung field's area to the larger one's. In the same films at least 0.49; a collapsed lung,
 whose air the field leaves out, makes less."""
+BESIDE, ABOVE, BELOW = 0.06, 0.08, 0.15
+"""By how much a frame is larger than the lungs in it: on either side in shares of their breadth, above and
+below in shares of their height. Air lies outside of a lung's field where the field stops at the visceral
+line, and in a deep sulcus below it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,16 +104,61 @@ class LungFields:
         return "right" if abs(column - right_column) <= abs(column - left_column) else "left"
 
 
-def _cleaned(lung: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The largest region of a lung, 0 or 255, without holes."""
+def lung_frame(labels: NDArray[np.uint8] | None) -> Frame:
+    """The part of a film that its two lungs lie in, with a margin: what some networks see of it.
+
+    Of each lung the largest connected region counts. Where a lung was not found, it is the whole film.
+
+    Args:
+        labels: a label map, uint8 (h, w), over the whole film; None: of no network.
+    """
+    if labels is None:
+        return WHOLE
+    boxes = [_box(labels == value) for value in (IMAGE_LEFT, IMAGE_RIGHT)]
+    if not all(boxes):
+        return WHOLE
+    (top, left, bottom, right) = (
+        pick(box[i] for box in boxes) for i, pick in enumerate((min, min, max, max))
+    )
+    height, width = labels.shape
+    beside, above, below = BESIDE * (right - left), ABOVE * (bottom - top), BELOW * (bottom - top)
+    return Frame(
+        max(0.0, (top - above) / height),
+        max(0.0, (left - beside) / width),
+        min(1.0, (bottom + below) / height),
+        min(1.0, (right + beside) / width),
+    )
+
+
+def _box(lung: NDArray[np.bool_]) -> tuple[int, int, int, int] | tuple[()]:
+    """Top, left, bottom and right of a lung's largest region, px; nothing where there is no lung."""
+    largest = _largest(lung)
+    if largest is None:
+        return ()
+    _, (left, top, width, height) = largest
+    return top, left, top + height, left + width
+
+
+def _largest(
+    lung: NDArray[np.bool_],
+) -> tuple[NDArray[np.uint8], tuple[int, int, int, int]] | None:
+    """The largest region of a lung, 0 or 1, and its left, top, width and height; None without a lung."""
     count, regions, stats, _ = cv2.connectedComponentsWithStats(
         lung.astype(np.uint8), connectivity=8
     )
+    if count < 2:
+        return None
+    index = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    left, top, width, height = (int(v) for v in stats[index, : cv2.CC_STAT_AREA])
+    return (regions == index).astype(np.uint8), (left, top, width, height)
+
+
+def _cleaned(lung: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The largest region of a lung, 0 or 255, without holes."""
     drawn = np.zeros(lung.shape, np.uint8)
-    if count > 1:
-        largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-        region = (regions == largest).astype(np.uint8)
-        outline, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    largest = _largest(lung)
+    if largest is not None:
+        outline, _ = cv2.findContours(largest[0], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(drawn, outline, -1, 255, cv2.FILLED)
     return drawn
 

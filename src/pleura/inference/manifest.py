@@ -8,12 +8,12 @@ from pleura.finding import PNEUMOTHORAX, Target
 from pleura.inference.admission.thresholds import AdmissionThresholds
 from pleura.inference.calibration import Calibrator
 from pleura.inference.postprocess import OperatingPoint
-from pleura.inference.preprocess import InputSpec
+from pleura.inference.preprocess import LUNGS, InputSpec
 
-FORMAT_VERSION = 4
-READABLE_VERSIONS = (1, 2, 3, 4)
+FORMAT_VERSION = 5
+READABLE_VERSIONS = (1, 2, 3, 4, 5)
 """Format 1 had one network and said all of it at the top level; format 2 had no exported graphs, format 3 no
-network that looks at a film before the others do."""
+network that looks at a film before the others do, and format 4 none that sees the lungs alone."""
 
 TOP_PIXELS = "mean of the top 0.1 % of pixel probabilities"
 PRESENCE_HEAD = "the presence head's probability"
@@ -120,6 +120,17 @@ class BundleManifest:
             raise ValueError(
                 f"a bundle has 1 to {MAX_MEMBERS} members, one of them a segmenter; got {len(self.members)}"
             )
+        self._check_regions()
+
+    def _check_regions(self) -> None:
+        regions = {member.input.region for member in self.members if member.role != ANATOMY}
+        if LUNGS in regions and not self.of_role(ANATOMY):
+            raise ValueError(
+                "networks that see the lungs alone need an anatomy network to find them"
+            )
+        for role in (SEGMENTER, GATE):
+            if len({self.members[i].input.region for i in self.of_role(role)}) > 1:
+                raise ValueError(f"the {role}s of a bundle see one region: the film, or its lungs")
 
     def of_role(self, role: str) -> tuple[int, ...]:
         """The indices of the members of a role."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.finding import Instance, Lesion
+from pleura.frame import WHOLE, Frame
 from pleura.inference.lung_fields import LungFields
 from pleura.radiograph import Radiograph, Side
 
@@ -77,12 +78,21 @@ def presence_score(probability_map: NDArray[np.float32]) -> float:
 
 
 def to_source_matrix(
-    probability_map: NDArray[np.float32], shape: tuple[int, int]
+    probability_map: NDArray[np.float32], shape: tuple[int, int], frame: Frame = WHOLE
 ) -> NDArray[np.float32]:
-    """A map float32 (h, w) enlarged (bilinear) or reduced to the film's `shape`, float32 (H, W)."""
-    height, width = shape
-    resized = cv2.resize(probability_map, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.clip(resized, 0.0, 1.0).astype(np.float32, copy=False)
+    """A map float32 (h, w), resized (bilinear) to the film's `shape`, float32 (H, W).
+
+    It lies over `frame`; around that, where no network looked, it is 0.
+    """
+    rows, columns = frame.window(shape)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    resized = cv2.resize(probability_map, size, interpolation=cv2.INTER_LINEAR)
+    inside = np.clip(resized, 0.0, 1.0).astype(np.float32, copy=False)
+    if frame == WHOLE:
+        return inside
+    whole = np.zeros(shape, np.float32)
+    whole[rows, columns] = inside
+    return whole
 
 
 def draw_mask(probability_map: NDArray[np.float32], point: OperatingPoint) -> NDArray[np.bool_]:

@@ -2,13 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pleura.config import STRICT
+from pleura.frame import WHOLE, Frame
+
+Region = Literal["film", "lungs"]
+FILM, LUNGS = get_args(Region)
 
 
 @dataclass(frozen=True)
@@ -16,9 +20,11 @@ class InputSpec:
     """What a network takes.
 
     Attributes:
-        size: height and width in pixels; films are squeezed to it, whatever their aspect.
+        size: height and width in pixels; what it sees is squeezed to it, whatever its aspect.
         channels: 1, or 3 equal ones.
         mean, std: of the normalisation (x - mean) / std, for x in [0, 1].
+        region: what it sees: the whole `film`, or the frame around its two `lungs`, which an anatomy network
+            finds first; see `pleura.inference.lung_fields.lung_frame`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
@@ -26,6 +32,7 @@ class InputSpec:
     channels: int = 1
     mean: float = 0.5
     std: float = 0.25
+    region: Region = "film"
 
     def __post_init__(self) -> None:
         numbers = (self.size, self.channels, self.mean, self.std)
@@ -37,6 +44,8 @@ class InputSpec:
             raise ValueError(f"a network takes 1 or 3 channels; got {self.channels}")
         if not self.std > 0:
             raise ValueError(f"std must be positive; got {self.std}")
+        if self.region not in get_args(Region):
+            raise ValueError(f"a network sees the film or its lungs; got region {self.region!r}")
 
 
 PREPROCESS_VERSION = 1
@@ -57,6 +66,15 @@ def normalise(pixels: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float3
     return np.repeat(plane[None], spec.channels, axis=0)
 
 
-def network_input(pixels: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:
-    """float32 (H, W) in [0, 1] to what the network takes: float32 (channels, size, size)."""
-    return normalise(squeeze(pixels, spec.size), spec)
+def network_input(
+    pixels: NDArray[np.float32], spec: InputSpec, lungs: Frame = WHOLE
+) -> NDArray[np.float32]:
+    """float32 (H, W) in [0, 1] to what the network takes: float32 (channels, size, size).
+
+    Args:
+        pixels: of the whole film.
+        spec: what the network takes.
+        lungs: the frame around the film's lungs; a network that sees the whole film does without it.
+    """
+    seen = pixels[lungs.window(pixels.shape)] if spec.region == LUNGS else pixels
+    return normalise(squeeze(seen, spec.size), spec)

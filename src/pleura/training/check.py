@@ -9,6 +9,8 @@ from torch import nn
 
 from pleura.data.augment import AUGMENTATIONS
 from pleura.errors import RecipeError, UnknownName
+from pleura.inference.preprocess import LUNGS
+from pleura.networks import has_own_loss
 from pleura.training.frozen import Frozen
 from pleura.training.losses import check_loss, weighted_sum
 from pleura.training.recipe import Recipe
@@ -21,8 +23,11 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         UnknownName: a network, loss, augmentation or option has no such name.
         RecipeError: an option is impossible, or the network lacks the output that a loss is on or the stages
-            that are to be frozen, or cannot take films of a phase's size.
+            that are to be frozen, or cannot take films of a phase's size, or is to see the lungs alone and
+            learns from whole films.
     """
+    if recipe.input.region == LUNGS and has_own_loss(recipe.network.name):
+        raise RecipeError(f"network {recipe.network.name} sees whole films; set input.region: film")
     phases = [recipe.phase(number) for number in range(max(len(recipe.phases), 1))]
     for phase in phases:
         check_loss(phase.loss, recipe.network.name)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, MAX_MEMBERS, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
-from pleura.training.anatomy.finished import SHOWN, finished_anatomy
+from pleura.training.lungs import Anatomy, anatomy_of
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import member_of, trained_on
@@ -128,20 +127,27 @@ def export(
             f"these runs keep {len(weights)} checkpoints; a bundle has at most {MAX_MEMBERS} networks: "
             "give fewer runs, or train with fewer keep_checkpoints"
         )
+    looking = _looking(anatomy, finished, dataset, split)
     manifest = BundleManifest(
         name=name or _name(finished, flip=flip),
         version=version,
-        members=tuple(run.member for run in finished for _ in run.weights),
+        members=(
+            *(run.member for run in finished for _ in run.weights),
+            *((looking.member,) if looking else ()),
+        ),
+        admission=looking.thresholds if looking else None,
         flip=flip or any(run.flip for run in finished),
         target=dataset.target,
         operating_point=OperatingPoint(0, 0, 0),  # nothing is decided while it is being fitted
         data_card=_data_card(dataset, split, finished, thumbnails=thumbnails)
-        | {"pretraining": _pretraining(finished)},
+        | {"pretraining": _pretraining(finished)}
+        | ({"anatomy": looking.card()} if looking else {}),
         calibrator=calibrator,
         licence=licence,
         about=about or {},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    weights += [looking.weights] if looking else []
     fitted = finished[0].fitted
     if given is None and (len(finished) > 1 or flip or aim is not None):
         detector = Detector.of(Bundle.in_memory(manifest, weights), device)
@@ -160,8 +166,6 @@ def export(
             **(metrics or {}),
         },
     )
-    if anatomy is not None:
-        manifest, weights = _with_anatomy(manifest, weights, anatomy, dataset, split)
     graphs: Sequence[bytes] = ()
     if graph is not None:
         from pleura.training.graphs import graphs_for
@@ -182,31 +186,21 @@ def export(
     return identity
 
 
-def _with_anatomy(
-    manifest: BundleManifest,
-    weights: Sequence[bytes],
-    run: Path,
-    dataset: Dataset,
-    split: Split,
-) -> tuple[BundleManifest, list[bytes]]:
-    """The model with the network of an anatomy run, and what its members' weights then are."""
-    member, own, thresholds = finished_anatomy(run)
-    shown = member.training.get(SHOWN)
-    if shown is None:
-        raise TrainingError(f"{run} does not say which films it was shown; train it again")
-    held_out = {*split.test, *split.tune, *chain.from_iterable(split.folds)}
-    hashes = {dataset.by_id[i].pixel_sha256[:CARD_HASH_CHARACTERS] for i in held_out}
-    if seen := hashes & set(shown):
+def _looking(
+    named: Path | None, runs: Sequence[_Finished], dataset: Dataset, split: Split
+) -> Anatomy | None:
+    """What looks at films first: what was named, or what found the lungs that the networks were shown."""
+    needed = anatomy_of(run.recipe for run in runs)
+    anatomy = needed if named is None else Anatomy.of(named)
+    if anatomy is None:
+        return None
+    if needed and anatomy.weights != needed.weights:
         raise TrainingError(
-            f"{run} was shown {len(seen)} of the {len(held_out)} films that tune or test here: it would know "
-            "them when it is scored; train one on this split"
+            f"these networks were shown the lungs that {needed.root} found, and would see those of "
+            f"{anatomy.root}; export them with the former, or without naming one"
         )
-    told = {key: value for key, value in member.training.items() if key != SHOWN}
-    member = replace(member, training=told)
-    card = dict(manifest.data_card) | {"anatomy": {"films": len(shown), "pixel_sha256": shown}}
-    members = (*manifest.members, member)
-    made = replace(manifest, members=members, admission=thresholds, data_card=card)
-    return made, [*weights, own]
+    anatomy.check_unseen(dataset, split)
+    return anatomy
 
 
 def check_trained_on(run: RunFolder, dataset: Dataset, split: Split) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import MissingExtra, TrainingError, UnknownName
 from pleura.evaluation.parity import EXACT, REDUCED, Bound, Parity, compare
+from pleura.frame import WHOLE
 from pleura.inference.bundle import Bundle, BundleManifest
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import ANATOMY
@@ -124,12 +125,13 @@ def _checked_looks(
 
 def _quantised(judge: "_Judge", whole: Sequence[bytes], films: Sequence[Film]) -> Graphs:
     """As much of the networks in 8 bits as the decisions allow."""
+    reference = Detector.of(Bundle.in_memory(judge.manifest, judge.weights), options=_REFERENCE)
     refused = []
     for scope in SCOPES:
         graphs = [
             half(graph)
             if member.role == ANATOMY
-            else int8(graph, list(_inputs(member.input, judge.dataset, films)), scope)
+            else int8(graph, list(_inputs(member.input, judge.dataset, films, reference)), scope)
             for member, graph in zip(judge.manifest.members, whole, strict=True)
         ]
         try:
@@ -143,10 +145,13 @@ def _quantised(judge: "_Judge", whole: Sequence[bytes], films: Sequence[Film]) -
 
 
 def _inputs(
-    spec: InputSpec, dataset: Dataset, films: Sequence[Film]
+    spec: InputSpec, dataset: Dataset, films: Sequence[Film], finding_lungs: Detector | None = None
 ) -> Iterator[NDArray[np.float32]]:
-    for film in films:
-        yield network_input(dataset.radiograph(film).pixels, spec)[None]
+    """What a network takes of each film; one that sees the lungs alone needs the detector to find them."""
+    for one in films:
+        film = dataset.radiograph(one)
+        (lungs,) = finding_lungs.lungs([film]) if finding_lungs else (WHOLE,)
+        yield network_input(film.pixels, spec, lungs)[None]
 
 
 @dataclass(frozen=True)

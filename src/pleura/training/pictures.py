@@ -16,6 +16,7 @@ from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.outputs.curves import save_png, training_curves
 from pleura.outputs.drawing import draw_contour
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet
+from pleura.training.lungs import anatomy_of, lung_frames
 from pleura.training.recipe import Recipe
 
 SHEET_FILMS = 16
@@ -74,13 +75,16 @@ def draw_augmented(
         raise DatasetError(f"{dataset.root} has no labelled film to show")
     order = np.random.default_rng(seed).permutation(len(labelled))
     chosen = sorted((labelled[i] for i in order), key=lambda f: -(f.label or 0))[:films]
+    ids = [f.film_id for f in chosen]
+    anatomy = anatomy_of([recipe])
     held = FilmSet(
         dataset,
-        [f.film_id for f in chosen],
+        ids,
         recipe.input.size,
         squeeze,
         progress,
         squeeze_version=PREPROCESS_VERSION,
+        frames=lung_frames(anatomy, dataset, ids) if anatomy else None,
     )
     cells, captions = [], []
     for i, film in enumerate(chosen):

@@ -1,15 +1,14 @@
 """`train`: a recipe, a dataset and a split to a finished run."""
 
 import logging
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from pleura.data.dataset import FilmSet
 from pleura.data.instances import InstanceSet
@@ -25,11 +24,12 @@ from pleura.inference.detector import Detector
 from pleura.inference.manifest import SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
-from pleura.inference.runtimes.pytorch import choose_device
 from pleura.networks import has_presence_head
 from pleura.training.check import check_recipe
+from pleura.training.fabric import choose_fabric
 from pleura.training.loop import Trainer
 from pleura.training.losses import MIN_INSTANCE_PX, own_loss
+from pleura.training.lungs import Anatomy, anatomy_of, lung_frames
 from pleura.training.memory import keep_freed_memory
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.recipe import Recipe
@@ -47,12 +47,14 @@ class Report:
     """Whom a run tells how it goes; every field may be None.
 
     Attributes:
-        cache, films, operating_point: called with (done, in all) while the film caches are made, while
-            training (films shown, of all epochs), and while the operating point is fitted.
+        lungs, cache, films, operating_point: called with (done, in all) while lungs are found, while the
+            film caches are made, while training (films shown, of all epochs), and while the operating point
+            is fitted.
         epoch: called with each completed epoch's row of the log.
         note: called with sentences worth a person's attention.
     """
 
+    lungs: Progress | None = None
     cache: Progress | None = None
     films: Progress | None = None
     operating_point: Progress | None = None
@@ -102,6 +104,9 @@ def train(
     report = report or Report()
     split.check(dataset)
     check_recipe(recipe)
+    anatomy = anatomy_of([recipe])
+    if anatomy:
+        anatomy.check_unseen(dataset, split)
     keep_freed_memory()
     torch.manual_seed(recipe.seed)
     fabric = choose_fabric(recipe, device)
@@ -117,7 +122,7 @@ def train(
     )
     resumed = folder.holds(identity)
     network, began = (build(recipe), None) if resumed else start(recipe, report.note, fold)
-    films = partial(_film_sets, recipe, dataset, split, fold, report.cache)
+    films = partial(_film_sets, recipe, dataset, split, fold, anatomy, fabric.device.type, report)
     trainer = Trainer(recipe, network, films, folder, fabric)
     _say_threads(folder.claim(identity, began, network), report)
     if not finish and not trainer.finished:
@@ -176,7 +181,9 @@ def _film_sets(
     dataset: Dataset,
     split: Split,
     fold: int | None,
-    progress: Progress | None,
+    anatomy: Anatomy | None,
+    device: str,
+    report: Report,
     size: int,
 ) -> tuple[FilmSet, FilmSet]:
     """The training and the tuning films at `size`, after a look at whether anything can come of them."""
@@ -188,12 +195,19 @@ def _film_sets(
                 f"the split's films to {part} on are {positives} positive of {len(film_ids)}; both kinds "
                 "are needed: make another with `pleura split`"
             )
-    make: Callable[..., FilmSet] = partial(FilmSet, squeeze_version=PREPROCESS_VERSION)
+    frames = (
+        lung_frames(anatomy, dataset, chain.from_iterable(parts), device, report.lungs)
+        if anatomy
+        else None
+    )
+    make: Callable[..., FilmSet] = partial(
+        FilmSet, squeeze_version=PREPROCESS_VERSION, frames=frames
+    )
     if (own := own_loss(recipe.phase(0).loss)) is not None:  # such a network learns from instances
         min_px = int(own.options.get("min_instance_px", MIN_INSTANCE_PX))
         make = partial(InstanceSet, squeeze_version=PREPROCESS_VERSION, min_px=min_px)
     parts[0] = repeated(recipe, dataset, parts[0])
-    train, tuning = (make(dataset, film_ids, size, squeeze, progress) for film_ids in parts)
+    train, tuning = (make(dataset, film_ids, size, squeeze, report.cache) for film_ids in parts)
     return train, tuning
 
 
@@ -226,65 +240,37 @@ def _check_corpora(named: Iterable[str], dataset: Dataset) -> None:
             raise UnknownName.among("corpus", corpus, known)
 
 
-def choose_fabric(recipe: Recipe, device: str) -> Fabric:
-    """Device and precision for a recipe.
-
-    Raises:
-        UnknownName, DeviceUnavailable: there is no such device, or not here.
-    """
-    return fabric_for(recipe.precision, device)
-
-
-def fabric_for(precision: str, device: str) -> Fabric:
-    """Device and precision for `auto` (bf16 where the machine computes in it), `bf16` or `32`.
-
-    Raises:
-        UnknownName, DeviceUnavailable: there is no such device, or not here.
-    """
-    device = choose_device(device)
-    bf16 = precision == "bf16" or (precision == "auto" and _computes_bf16(device))
-    torch.backends.cudnn.deterministic = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Fabric's advice on GPUs that are not used
-        return Fabric(accelerator=device, devices=1, precision="bf16-mixed" if bf16 else "32-true")
-
-
-def _computes_bf16(device: str) -> bool:
-    """Whether the machine has bf16 arithmetic, rather than emulating it, which is slower than float32."""
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    asks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public question
-    return any(bool(getattr(torch.cpu, ask, bool)()) for ask in asks)
-
-
 def undecided(
     runs: Sequence[tuple[str, Recipe, RunFolder]], target: Target, device: str
 ) -> Detector:
     """The detector of the weights that runs have kept, with thresholds of zero, so that it decides nothing.
 
-    It scores each film and gives its map: what an operating point is fitted on.
+    It scores each film and gives its map: what an operating point is fitted on. Networks that see the lungs
+    alone have their anatomy network with them, which declines films as it will.
 
     Args:
         runs: role, recipe and folder of each.
         target, device: what is looked for, and on what.
     """
-    weights = [folder.model_weights() for _, _, folder in runs]
+    kept = [folder.model_weights() for _, _, folder in runs]
     members = [
         member_of(recipe, role=role)
-        for (role, recipe, _), kept in zip(runs, weights, strict=True)
-        for _ in kept
+        for (role, recipe, _), several in zip(runs, kept, strict=True)
+        for _ in several
     ]
+    anatomy = anatomy_of(recipe for _, recipe, _ in runs)
     manifest = BundleManifest(
         name="undecided",
         version="unreleased",
-        members=tuple(members),
+        members=(*members, *((anatomy.member,) if anatomy else ())),
+        admission=anatomy.thresholds if anatomy else None,
         flip=any(recipe.flip for _, recipe, _ in runs),
         target=target,
         operating_point=OperatingPoint(0, 0, 0),
     )
-    return Detector.of(
-        Bundle.in_memory(manifest, [one for kept in weights for one in kept]), device
-    )
+    weights = [one for several in kept for one in several]
+    weights += [anatomy.weights] if anatomy else []
+    return Detector.of(Bundle.in_memory(manifest, weights), device)
 
 
 def member_of(

@@ -77,6 +77,12 @@ class Doorkeeper:
                 found[i] = Admission(found[i].film, None, found[i].mending, answers.labels)
         return found
 
+    def labels(self, films: Sequence[Radiograph]) -> list[NDArray[np.uint8] | None]:
+        """The label map of each film as it is, whatever is to be said of it; None where no network looks."""
+        if self.member is None:
+            return [None] * len(films)
+        return [answers.labels for answers in self._answers(films)]
+
     def _admitted(self, film: Radiograph, answers: Answers) -> Admission:
         """What the first look says; a film to be put right is looked at again."""
         mending, reason = mending_for(answers, self.thresholds)

@@ -42,10 +42,10 @@ from pleura.training.anatomy.loop import AnatomyTrainer
 from pleura.training.anatomy.samples import Material
 from pleura.training.anatomy.settings import AnatomySettings
 from pleura.training.anatomy.teacher import teach
+from pleura.training.fabric import fabric_for
 from pleura.training.memory import keep_freed_memory
 from pleura.training.run import RunFolder
 from pleura.training.start import say_missing
-from pleura.training.train import fabric_for
 
 log = logging.getLogger(__name__)
 

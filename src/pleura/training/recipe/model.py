@@ -11,7 +11,7 @@ import yaml
 
 from pleura.config import STRICT
 from pleura.evaluation.operating_point import COMPETITION_DICE, Aim, Rule
-from pleura.inference.preprocess import InputSpec
+from pleura.inference.preprocess import LUNGS, InputSpec
 
 Monitor = Literal["dice_positive", "competition_dice", "auc", "loss", "last"]
 Schedule = Literal["constant", "cosine", "cosine_restarts", "cosine_wave", "plateau"]
@@ -183,6 +183,8 @@ class Recipe:
         name: of the run and, by default, of the bundle.
         description: one line, with the source of the numbers.
         network, input, loss, optimizer: see there.
+        anatomy: what finds the lungs, where `input.region` is `lungs`: `shipped`, the network in
+            `pleura-weights`, or the folder of a run of `pleura train-anatomy`. It goes into the bundle.
         augmentation: a named set of `pleura.data.augment`.
         positive_share: of each epoch's films that are positive: all positives and as many negatives, drawn
             anew each epoch, as make up the rest; one share or a schedule. None takes every film each epoch.
@@ -223,6 +225,7 @@ class Recipe:
     network: NetworkRecipe
     input: InputSpec
     description: str = ""
+    anatomy: str | None = None
     loss: tuple[LossTerm, ...] = (LossTerm("bce_dice"),)
     optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: str = "none"
@@ -264,6 +267,11 @@ class Recipe:
                 raise ValueError(f"repeat_corpora: {corpus} is at least 1; got {times}")
         if self.frozen_stages is not None and self.frozen_stages < 0:
             raise ValueError(f"frozen_stages is not negative, or absent; got {self.frozen_stages}")
+        if (self.input.region == LUNGS) != (self.anatomy is not None):
+            raise ValueError(
+                "input.region: lungs needs anatomy: shipped, or the folder of an anatomy run, and anatomy "
+                f"needs it; got region {self.input.region} and anatomy {self.anatomy}"
+            )
         if self.seed < 0:
             raise ValueError(f"seed is not negative; got {self.seed}")
         if self.keep_checkpoints > MAX_CHECKPOINTS:

@@ -1,0 +1,40 @@
+"""`Frame`: a rectangle of a film."""
+
+from dataclasses import dataclass
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rectangle of a film, in shares of its height and width: 0 at the top and left edge, 1 at the others.
+
+    In shares, so that a film squeezed to a square has the same frame as in its true aspect.
+
+    Attributes:
+        top, left, bottom, right: 0 to 1.
+    """
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.top < self.bottom <= 1 and 0 <= self.left < self.right <= 1):
+            raise ValueError(
+                f"a frame's top is above its bottom and its left before its right, from 0 to 1; got {self}"
+            )
+
+    def window(self, shape: Shape) -> tuple[slice, slice]:
+        """Rows and columns of a matrix of `shape`, to the nearest pixel; one of each at least."""
+        rows, columns = shape
+        return _pixels(self.top, self.bottom, rows), _pixels(self.left, self.right, columns)
+
+
+WHOLE = Frame(0.0, 0.0, 1.0, 1.0)
+
+
+def _pixels(first: float, last: float, count: int) -> slice:
+    begin = min(round(first * count), count - 1)
+    return slice(begin, max(round(last * count), begin + 1))

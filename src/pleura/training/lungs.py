@@ -1,0 +1,151 @@
+"""The anatomy network beside a model: it looks at films first, and finds the lungs that some networks see."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from pleura.data.manifest import Dataset
+from pleura.data.split import Split
+from pleura.errors import TrainingError
+from pleura.files import write_json
+from pleura.frame import WHOLE, Frame
+from pleura.inference.admission.doorkeeper import Doorkeeper
+from pleura.inference.admission.thresholds import AdmissionThresholds
+from pleura.inference.bundle import CARD_HASH_CHARACTERS, Member
+from pleura.inference.lung_fields import ABOVE, BELOW, BESIDE, lung_frame
+from pleura.inference.preprocess import LUNGS
+from pleura.inference.runtimes import RuntimeOptions
+from pleura.inference.runtimes.pytorch import TorchRuntime
+from pleura.inference.shipped import shipped_anatomy
+from pleura.training.anatomy.finished import SHOWN, finished_anatomy
+from pleura.training.recipe import Recipe
+
+SHIPPED = "shipped"
+_FILMS_A_LOOK = 8
+_SAVED_EVERY = 512  # films
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A finished anatomy run, as it goes into a model.
+
+    Attributes:
+        root: the run's folder.
+        member, weights, thresholds: what a bundle holds of it.
+        shown: of the films that it was trained on, the beginnings of `pixel_sha256`; None where the run does
+            not say.
+    """
+
+    root: Path
+    member: Member
+    weights: bytes
+    thresholds: AdmissionThresholds
+    shown: Sequence[str] | None
+
+    @classmethod
+    def of(cls, run: Path) -> "Anatomy":
+        """The anatomy in a run's folder; `shipped` is the one that `pleura-weights` holds.
+
+        Raises:
+            TrainingError: there is none, it is not finished, or it is damaged.
+            BundleError: `pleura-weights` is not installed, or holds none.
+        """
+        root = shipped_anatomy() if run == Path(SHIPPED) else run
+        member, weights, thresholds = finished_anatomy(root)
+        told = {key: value for key, value in member.training.items() if key != SHOWN}
+        shown = member.training.get(SHOWN)
+        return cls(root, replace(member, training=told), weights, thresholds, shown)
+
+    def card(self) -> dict[str, Any]:
+        """What a data card says of the films that it was shown."""
+        shown = list(self.shown or ())
+        return {"films": len(shown), "pixel_sha256": shown}
+
+    def check_unseen(self, dataset: Dataset, split: Split) -> None:
+        """Raises TrainingError where it was shown films that tune or test here."""
+        if self.shown is None:
+            raise TrainingError(
+                f"{self.root} does not say which films it was shown; train it again"
+            )
+        held_out = {*split.test, *split.tune, *chain.from_iterable(split.folds)}
+        hashes = {dataset.by_id[i].pixel_sha256[:CARD_HASH_CHARACTERS] for i in held_out}
+        if seen := hashes & set(self.shown):
+            raise TrainingError(
+                f"{self.root} was shown {len(seen)} of the {len(held_out)} films that tune or test here: it "
+                "would know them when it is scored; train one on this split"
+            )
+
+
+def anatomy_of(recipes: Iterable[Recipe]) -> Anatomy | None:
+    """What finds the lungs for the networks of these recipes; None where all of them see the whole film.
+
+    Raises:
+        TrainingError: they name several; or as `Anatomy.of` says.
+    """
+    named = {recipe.anatomy for recipe in recipes if recipe.input.region == LUNGS}
+    if len(named) > 1:
+        raise TrainingError(
+            f"these networks see the lungs that {' and '.join(sorted(map(str, named)))} found, and a model "
+            "has one anatomy network; combine those of one"
+        )
+    return Anatomy.of(Path(str(named.pop()))) if named else None
+
+
+def lung_frames(
+    anatomy: Anatomy,
+    dataset: Dataset,
+    film_ids: Iterable[str],
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Mapping[str, Frame]:
+    """The frame around the lungs of each film, as the serving path finds it.
+
+    A film that would be declined, or turned first, keeps its whole frame. What was found is kept in
+    `DATASET/cache`, named for the network and the margins, and may be deleted at any time.
+
+    Args:
+        anatomy: what finds them.
+        dataset: where the films are.
+        film_ids: which.
+        device: `cpu` or `cuda`.
+        progress: called with (films done, films in all) of those that are new.
+    """
+    told = f"{dataset.sha256} {anatomy.thresholds} {BESIDE} {ABOVE} {BELOW}"
+    key = hashlib.sha256(told.encode() + anatomy.weights).hexdigest()[:16]
+    path = dataset.root / "cache" / f"lungs-{key}.json"
+    known = _read(path)
+    wanted = sorted(set(film_ids) - known.keys())
+    if not wanted:
+        return known
+    path.parent.mkdir(exist_ok=True)
+    options = RuntimeOptions("torch", device, precision="f32")
+    runtime = TorchRuntime(anatomy.member, anatomy.weights, options)
+    door = Doorkeeper(anatomy.member, runtime, anatomy.thresholds)
+    for start in range(0, len(wanted), _FILMS_A_LOOK):
+        chosen = wanted[start : start + _FILMS_A_LOOK]
+        for film_id, found in zip(
+            chosen, door([dataset.radiograph(dataset.by_id[i]) for i in chosen]), strict=True
+        ):
+            known[film_id] = WHOLE if found.mending else lung_frame(found.labels)
+        done = start + len(chosen)
+        if done == len(wanted) or done % _SAVED_EVERY == 0:
+            write_json(path, {i: (f.top, f.left, f.bottom, f.right) for i, f in known.items()})
+        if progress:
+            progress(done, len(wanted))
+    return known
+
+
+def _read(path: Path) -> dict[str, Frame]:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {film_id: Frame(*sides) for film_id, sides in kept.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError):  # it is only a cache
+        return {}

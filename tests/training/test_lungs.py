@@ -1,0 +1,236 @@
+"""Networks that see the lungs alone, from the recipe to a finding, with the anatomy network that ships."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pleura.data.dataset import FilmSet
+from pleura.data.manifest import Dataset, Film, dataset_description, mask_sha256, write_manifest
+from pleura.data.phantom import phantom
+from pleura.data.split import Split, make_split
+from pleura.errors import RecipeError, TrainingError
+from pleura.finding import PNEUMOTHORAX
+from pleura.frame import WHOLE, Frame
+from pleura.inference.bundle import open_bundle
+from pleura.inference.detector import Detector
+from pleura.inference.preprocess import InputSpec
+from pleura.inference.shipped import shipped_anatomy
+from pleura.training import lungs
+from pleura.training.check import check_recipe
+from pleura.training.export import export
+from pleura.training.lungs import Anatomy, anatomy_of, lung_frames
+from pleura.training.pictures import draw_augmented
+from pleura.training.recipe import LossTerm, NetworkRecipe, Recipe, find_recipe, read_recipe
+from pleura.training.train import Report, train
+
+PATIENTS, PX = 16, 320
+RECIPE = Recipe(
+    name="lungs",
+    network=NetworkRecipe(
+        "unet_timm", {"encoder": "resnet10t", "decoder_channels": [8, 8, 8, 8, 8]}
+    ),
+    input=InputSpec(64, region="lungs"),
+    anatomy="shipped",
+    batch_size=4,
+    epochs=1,
+    precision="32",
+    pictures_every=1,
+)
+
+
+@pytest.fixture(scope="module")
+def chests(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Phantoms of 16 patients, every second with a pneumothorax, and one film that is upside down."""
+    root = tmp_path_factory.mktemp("chests")
+    films = []
+    for folder in ("images", "masks"):
+        (root / folder).mkdir()
+    for number in range(PATIENTS):
+        made, name = phantom(number, PX, pneumothorax=number % 2 == 0), f"chest-{number:02d}"
+        pixels, mask = made.pixels, made.mask
+        if number == PATIENTS - 1:
+            pixels, name = pixels[::-1, ::-1], "chest-turned"
+        cv2.imwrite(str(root / "images" / f"{name}.png"), np.round(pixels * 255).astype(np.uint8))
+        if mask.any():
+            cv2.imwrite(str(root / "masks" / f"{name}.png"), mask.astype(np.uint8) * 255)
+        films.append(
+            Film(
+                film_id=name,
+                corpus="chests",
+                source_path=f"{name}.png",
+                label_quality="expert",
+                label=int(mask.any()),
+                patient_id=name,
+                patient_basis="table",
+                rows=mask.shape[0],
+                columns=mask.shape[1],
+                stored_rows=mask.shape[0],
+                stored_columns=mask.shape[1],
+                bits=8,
+                pixel_sha256=f"{number:02x}" * 32,
+                thumbnail=bytes(np.full(256, number, np.uint8)).hex(),
+                image=f"images/{name}.png",
+                mask=f"masks/{name}.png" if mask.any() else None,
+                mask_sha256=mask_sha256(mask) if mask.any() else None,
+                mask_area_px=int(mask.sum()),
+                mask_area_fraction=float(mask.mean()),
+            )
+        )
+    write_manifest(root / "manifest.csv", films)
+    (root / "dataset.json").write_text(json.dumps(dataset_description(PNEUMOTHORAX, [])))
+    return Dataset.open(root)
+
+
+@pytest.fixture(scope="module")
+def parts(chests: Dataset) -> Split:
+    return make_split(chests, seed=0, test_fraction=0.2, tune_fraction=0.3)
+
+
+@pytest.fixture(scope="module")
+def run(chests: Dataset, parts: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    train(RECIPE, chests, parts, out, device="cpu")
+    return out
+
+
+def test_frames_hold_the_lungs_and_are_found_once(
+    chests: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, int]] = []
+    anatomy, ids = Anatomy.of(Path("shipped")), sorted(chests.by_id)
+    frames = lung_frames(anatomy, chests, ids, progress=lambda *said: told.append(said))
+    assert told[-1] == (len(ids), len(ids)) or not told  # an earlier test may have found them
+    for number in range(PATIENTS - 1):
+        name = f"chest-{number:02d}"
+        within = phantom(number, PX, pneumothorax=number % 2 == 0).lungs
+        inside = within[frames[name].window(within.shape)].sum() / within.sum()
+        assert inside > 0.97
+        assert frames[name] != WHOLE
+    assert frames["chest-turned"] == WHOLE  # it would be turned first, and its mask is not
+    monkeypatch.setattr(lungs, "Doorkeeper", None)  # nothing is looked at again
+    assert lung_frames(anatomy, chests, ids) == frames
+    (cache,) = (chests.root / "cache").glob("lungs-*.json")
+    kept = cache.read_text()
+    cache.write_text(kept[: len(kept) // 2])
+    with pytest.raises(TypeError):  # half a cache is none, and the films would be looked at
+        lung_frames(anatomy, chests, ids)
+    cache.write_text(kept)
+
+
+def test_from_a_recipe_to_a_finding(
+    run: Path, chests: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    export([run], chests, parts, bundle, graph="f32")
+    manifest = open_bundle(bundle).manifest
+    assert [member.role for member in manifest.members] == ["segmenter", "anatomy"]
+    assert manifest.members[0].input.region == "lungs"
+    assert manifest.data_card["anatomy"]["films"] == 2839
+    assert [check["changed"] for check in manifest.exports["checked"]] == [[]] * len(
+        manifest.exports["checked"]
+    )
+    detector = Detector.load(bundle, "cpu", cache=False)
+    film = chests.radiograph(chests.by_id["chest-00"])
+    (frame,) = detector.lungs([film])
+    drawn = detector(film).probability_map
+    assert drawn is not None
+    inside = np.zeros(film.shape, bool)
+    inside[frame.window(film.shape)] = True
+    assert (drawn[inside] > 0).all()
+    assert not drawn[~inside].any()
+
+
+def test_it_learns_from_what_it_will_see(run: Path, chests: Dataset, parts: Split) -> None:
+    """The cache of training films is what the detector gives its network, but for eight bits."""
+    caches = list((chests.root / "cache").glob("films-64-*.npy"))
+    kept = {np.load(path, mmap_mode="r").shape[0]: np.load(path) for path in caches}
+    film_ids = parts.part("train")
+    frames = lung_frames(Anatomy.of(Path("shipped")), chests, film_ids)
+    for pixels, film_id in zip(kept[len(film_ids)], film_ids, strict=True):
+        film = chests.by_id[film_id]
+        seen = chests.pixels(film)[frames[film_id].window((film.rows, film.columns))]
+        wanted = cv2.resize(seen, (64, 64), interpolation=cv2.INTER_AREA)
+        assert np.abs(pixels[0] / 255 - wanted).max() < 0.01
+
+
+def test_what_found_the_lungs_goes_along(
+    run: Path, chests: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    shutil.copytree(shipped_anatomy(), tmp_path / "same")
+    export([run], chests, parts, tmp_path / "bundle", anatomy=tmp_path / "same")
+    shutil.copytree(shipped_anatomy(), tmp_path / "other")
+    weights = tmp_path / "other" / "best.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    with pytest.raises(TrainingError, match=r"would see those of .*other"):
+        export([run], chests, parts, tmp_path / "none", anatomy=tmp_path / "other")
+
+
+def test_a_film_that_it_was_shown_may_not_be_judged(
+    chests: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    shutil.copytree(shipped_anatomy(), tmp_path / "run")
+    path = tmp_path / "run" / "anatomy.json"
+    described = json.loads(path.read_text())
+    described["shown_pixel_sha256"].append(chests.by_id[parts.test[0]].pixel_sha256[:16])
+    path.write_text(json.dumps(described))
+    recipe = replace(RECIPE, anatomy=str(tmp_path / "run"))
+    with pytest.raises(TrainingError, match="was shown 1 of the"):
+        train(recipe, chests, parts, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_networks_of_two_anatomies_are_not_combined(tmp_path: Path) -> None:
+    shutil.copytree(shipped_anatomy(), tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"a model has one anatomy network"):
+        anatomy_of([RECIPE, replace(RECIPE, anatomy=str(tmp_path / "run"))])
+    assert anatomy_of([replace(RECIPE, input=InputSpec(64), anatomy=None)]) is None
+
+
+def test_a_recipe_that_sees_lungs_names_who_finds_them() -> None:
+    light = find_recipe("light")
+    with pytest.raises(RecipeError, match="needs anatomy: shipped"):
+        read_recipe(light, ["input.region=lungs"])
+    with pytest.raises(RecipeError, match="needs anatomy: shipped"):
+        read_recipe(light, ["anatomy=shipped"])
+    recipe = read_recipe(light, ["input.region=lungs", "anatomy=shipped"])
+    assert (recipe.input.region, recipe.anatomy) == ("lungs", "shipped")
+    with pytest.raises(RecipeError, match="region"):
+        read_recipe(light, ["input.region=heart", "anatomy=shipped"])
+
+
+def test_a_network_with_a_loss_of_its_own_sees_films() -> None:
+    own = replace(RECIPE, network=NetworkRecipe("mask_rcnn", {}), loss=(LossTerm("mask_rcnn"),))
+    with pytest.raises(RecipeError, match=r"sees whole films; set input\.region: film"):
+        check_recipe(own)
+
+
+def test_a_preview_shows_what_is_in_the_frame(
+    chests: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    framed: list[object] = []
+
+    class Watched(FilmSet):
+        def __init__(self, *given: object, frames: dict[str, Frame], **more: object) -> None:
+            framed.append(frames)
+            super().__init__(*given, frames=frames, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("pleura.training.pictures.FilmSet", Watched)
+    draw_augmented(RECIPE, chests, tmp_path / "p.png", 2, 0)
+    assert framed[0] is not None
+    assert (tmp_path / "p.png").exists()
+
+
+def test_progress_is_told(chests: Dataset, parts: Split, tmp_path: Path) -> None:
+    for cache in (chests.root / "cache").glob("lungs-*.json"):
+        cache.unlink()
+    told: list[tuple[int, int]] = []
+    report = Report(lungs=lambda *said: told.append(said))
+    train(RECIPE, chests, parts, tmp_path / "run", device="cpu", fit=False, report=report)
+    count = len(parts.part("train")) + len(parts.part("tune"))
+    assert told[-1] == (count, count)
