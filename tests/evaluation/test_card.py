@@ -14,8 +14,10 @@ from pleura.evaluation.run import Run
 from pleura.evaluation.summary import summarise
 from pleura.files import write_json
 from pleura.finding import ModelIdentity
+from pleura.inference.admission.thresholds import AdmissionThresholds
 from pleura.inference.bundle import Bundle, BundleManifest, Member, open_bundle, write_bundle
 from pleura.inference.calibration import Calibrator
+from pleura.inference.manifest import ANATOMY
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
 from tiny_graphs import graph
@@ -79,11 +81,16 @@ def test_a_card_tells_use_numbers_and_training(bundle: Bundle, tmp_path: Path, e
 
 
 def test_a_bundle_that_says_little_has_a_card_too(tmp_path: Path) -> None:
-    member = Member("unet_timm", {"encoder": "resnet10t"}, InputSpec(64))
-    write_bundle(tmp_path / "b", BundleManifest("m", "1", (member,)), [], graphs=[graph()])
+    spec = InputSpec(64, region="lungs")
+    member = Member("unet_timm", {"encoder": "resnet10t"}, spec)
+    eye = Member(ANATOMY, {"encoder": "resnet10t"}, InputSpec(64), role=ANATOMY)
+    manifest = BundleManifest("m", "1", (member, eye), admission=AdmissionThresholds())
+    write_bundle(tmp_path / "b", manifest, [], graphs=[graph(), graph()])
     for name in ("card.md", "card.html"):
         write_card(tmp_path / name, open_bundle(tmp_path / "b"))
-        assert "not calibrated" in (tmp_path / name).read_text()
+        text = (tmp_path / name).read_text()
+        assert "not calibrated" in text
+        assert "64, of the lungs" in text
 
 
 def test_an_evaluation_of_another_model_is_refused(bundle: Bundle, tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def _member(training: Mapping[str, Any], member: Any) -> dict[str, Any]:
         "role": member.role,
         "network": member.network,
         "size": member.input.size,
+        "region": member.input.region,
         "parameters": training.get("parameters"),
         "recipe": recipe.get("name"),
         "fold": training.get("fold"),
