@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import cv2
@@ -121,6 +121,20 @@ def test_frames_hold_the_lungs_and_are_found_once(
     with pytest.raises(TypeError):  # half a cache is none, and the films would be looked at
         lung_frames(anatomy, chests, ids)
     cache.write_text(kept)
+
+
+def test_many_films_are_looked_at_by_the_graph(
+    chests: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finds the same frames, but for a place of the label map on an edge."""
+    anatomy, ids = Anatomy.of(Path("shipped")), sorted(chests.by_id)
+    frames = dict(lung_frames(anatomy, chests, ids))
+    for cache in (chests.root / "cache").glob("lungs-*.json"):
+        cache.unlink()
+    monkeypatch.setattr(lungs, "_MANY_FILMS", len(ids))
+    monkeypatch.setattr(lungs, "TorchRuntime", None)
+    for film_id, found in lung_frames(anatomy, chests, ids).items():
+        assert astuple(found) == pytest.approx(astuple(frames[film_id]), abs=0.01)
 
 
 def test_from_a_recipe_to_a_finding(
