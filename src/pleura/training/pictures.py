@@ -12,11 +12,10 @@ from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
 from pleura.files import write_bytes
-from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
+from pleura.inference.preprocess import LUNGS, PREPROCESS_VERSION, squeeze
 from pleura.outputs.curves import save_png, training_curves
 from pleura.outputs.drawing import draw_contour
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet
-from pleura.training.lungs import anatomy_of, lung_frames
 from pleura.training.recipe import Recipe
 
 SHEET_FILMS = 16
@@ -76,7 +75,13 @@ def draw_augmented(
     order = np.random.default_rng(seed).permutation(len(labelled))
     chosen = sorted((labelled[i] for i in order), key=lambda f: -(f.label or 0))[:films]
     ids = [f.film_id for f in chosen]
-    anatomy = anatomy_of([recipe])
+    frames = None
+    if recipe.input.region == LUNGS:
+        # It needs PyTorch, which nothing else here does.
+        from pleura.training.lungs import anatomy_of, lung_frames
+
+        anatomy = anatomy_of([recipe])
+        frames = lung_frames(anatomy, dataset, ids) if anatomy else None
     held = FilmSet(
         dataset,
         ids,
@@ -84,7 +89,7 @@ def draw_augmented(
         squeeze,
         progress,
         squeeze_version=PREPROCESS_VERSION,
-        frames=lung_frames(anatomy, dataset, ids) if anatomy else None,
+        frames=frames,
     )
     cells, captions = [], []
     for i, film in enumerate(chosen):
