@@ -5,7 +5,6 @@ import pytest
 from numpy.typing import NDArray
 
 from pleura.errors import BundleError
-from pleura.frame import WHOLE
 from pleura.inference.bundle import PRESENCE_HEAD, Bundle, BundleManifest, Member
 from pleura.inference.detector import Detector
 from pleura.inference.ensemble import Ensemble
@@ -136,4 +135,4 @@ def test_a_cascade_that_suspects_nothing_or_sees_nothing() -> None:
 
 def test_a_presence_head_that_is_missing_is_said() -> None:
     with pytest.raises(BundleError, match="presence head, and it has none"):
-        Ensemble([member(PRESENCE_HEAD)], [Constant(0.5)])([film()], [WHOLE])
+        Ensemble([member(PRESENCE_HEAD)], [Constant(0.5)])([film()], [None])

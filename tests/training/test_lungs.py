@@ -22,10 +22,12 @@ from pleura.inference.preprocess import InputSpec
 from pleura.inference.shipped import shipped_anatomy
 from pleura.training import lungs
 from pleura.training.check import check_recipe
+from pleura.training.export import _training as told_of
 from pleura.training.export import export
 from pleura.training.lungs import Anatomy, anatomy_of, lung_frames
 from pleura.training.pictures import draw_augmented
 from pleura.training.recipe import LossTerm, NetworkRecipe, Recipe, find_recipe, read_recipe
+from pleura.training.run import RunFolder
 from pleura.training.train import Report, train
 
 PATIENTS, PX = 16, 320
@@ -181,7 +183,7 @@ def test_what_found_the_lungs_goes_along(
     shutil.copytree(shipped_anatomy(), tmp_path / "other")
     weights = tmp_path / "other" / "best.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
-    with pytest.raises(TrainingError, match=r"would see those of .*other"):
+    with pytest.raises(TrainingError, match=r"another network found than .*other"):
         export([run], chests, parts, tmp_path / "none", anatomy=tmp_path / "other")
 
 
@@ -199,11 +201,33 @@ def test_a_film_that_it_was_shown_may_not_be_judged(
     assert not (tmp_path / "out").exists()
 
 
-def test_networks_of_two_anatomies_are_not_combined(tmp_path: Path) -> None:
-    shutil.copytree(shipped_anatomy(), tmp_path / "run")
-    with pytest.raises(TrainingError, match=r"a model has one anatomy network"):
-        anatomy_of([RECIPE, replace(RECIPE, anatomy=str(tmp_path / "run"))])
-    assert anatomy_of([replace(RECIPE, input=InputSpec(64), anatomy=None)]) is None
+def test_a_model_has_the_anatomy_that_its_networks_learnt_from(
+    run: Path, chests: Dataset, parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where `pleura-weights` has come to ship another one since."""
+    shutil.copytree(shipped_anatomy(), tmp_path / "other")
+    weights = tmp_path / "other" / "best.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    runs = [(RECIPE, RunFolder(run))]
+    assert anatomy_of(runs) is not None
+    whole = replace(RECIPE, input=InputSpec(64), anatomy=None)
+    assert anatomy_of([(whole, RunFolder(run))]) is None
+    shipped = shipped_anatomy()
+    monkeypatch.setattr(lungs, "shipped_anatomy", lambda: tmp_path / "other")
+    with pytest.raises(TrainingError, match=r"learnt from the lungs that another network found"):
+        anatomy_of(runs)
+    with pytest.raises(TrainingError, match="anatomy_sha256 differ"):
+        train(RECIPE, chests, parts, run, device="cpu")
+    found = anatomy_of(runs, shipped)
+    assert found is not None
+    assert found.root == shipped
+
+
+def test_a_bundle_does_not_say_where_the_anatomy_lay(run: Path) -> None:
+    described = RunFolder(run).described()
+    assert told_of(described)["recipe"]["anatomy"] == "shipped"
+    described["recipe"]["anatomy"] = "/home/somebody/runs/eye"
+    assert told_of(described)["recipe"]["anatomy"] == "eye"
 
 
 def test_a_recipe_that_sees_lungs_names_who_finds_them() -> None:

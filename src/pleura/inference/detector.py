@@ -172,9 +172,9 @@ class Detector:
         Raises:
             BundleError: a member scores by a presence head, and its network has none.
         """
-        lungs = self.lungs(films)
-        vote = self._segmenter(films, lungs)
-        scores = self._gate(films, lungs).scores if self._gate else vote.scores
+        labels = self._door.labels(films)
+        vote = self._segmenter(films, labels)
+        scores = self._gate(films, labels).scores if self._gate else vote.scores
         return vote.maps, [float(score) for score in scores]
 
     def lungs(self, films: Sequence[Radiograph]) -> list[Frame]:
@@ -184,15 +184,15 @@ class Detector:
     def _outcomes(self, admissions: Sequence[Admission]) -> list[_Outcome]:
         """Each film's outcome; a cascade makes no map of the films that its gates do not suspect."""
         films = [one.film for one in admissions]
-        lungs = [lung_frame(one.labels) for one in admissions]
+        labels = [one.labels for one in admissions]
         if self._gate is None:
-            return list(_outcomes_of(self._segmenter(films, lungs)))
-        gated = [float(score) for score in self._gate(films, lungs).scores]
+            return list(_outcomes_of(self._segmenter(films, labels)))
+        gated = [float(score) for score in self._gate(films, labels).scores]
         threshold = self.manifest.operating_point.presence_threshold
         suspected = [i for i, score in enumerate(gated) if score >= threshold]
         drawn: Iterator[_Outcome] = iter(())
         if suspected:
-            chosen = [films[i] for i in suspected], [lungs[i] for i in suspected]
+            chosen = [films[i] for i in suspected], [labels[i] for i in suspected]
             drawn = _outcomes_of(self._segmenter(*chosen))
         return [
             next(drawn)._replace(score=score) if score >= threshold else _Outcome(None, score)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pleura.errors import BundleError
 from pleura.frame import WHOLE, Frame
+from pleura.inference.lung_fields import lung_frame
 from pleura.inference.manifest import TOP_PIXELS, Member
 from pleura.inference.postprocess import presence_score
 from pleura.inference.preprocess import LUNGS, InputSpec, network_input
@@ -51,12 +52,14 @@ class Ensemble:
         self.members, self.runtimes, self.flip = tuple(members), tuple(runtimes), flip
         self.size = max(member.input.size for member in members)
 
-    def __call__(self, films: Sequence[Radiograph], lungs: Sequence[Frame]) -> Vote:
+    def __call__(
+        self, films: Sequence[Radiograph], labels: Sequence[NDArray[np.uint8] | None]
+    ) -> Vote:
         """The networks' mean vote on films, at `size`.
 
         Args:
             films: one at least.
-            lungs: the frame around each film's lungs; networks that see the whole film do without it.
+            labels: each film's label map, None without an anatomy network; for networks that see the lungs.
 
         Raises:
             BundleError: a member scores by a presence head, and its network has none.
@@ -65,7 +68,9 @@ class Ensemble:
         maps = np.zeros((len(films), self.size, self.size), np.float32)
         scores = np.zeros(len(films), np.float64)
         boxes: tuple[NDArray[np.float32], ...] = ()
-        frames = tuple(lungs) if self.members[0].input.region == LUNGS else (WHOLE,) * len(films)
+        frames = (WHOLE,) * len(films)
+        if self.members[0].input.region == LUNGS:
+            frames = tuple(lung_frame(one) for one in labels)
         for member, runtime in zip(self.members, self.runtimes, strict=True):
             if member.input not in seen:
                 with stage("preprocess"):

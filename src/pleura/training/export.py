@@ -25,7 +25,7 @@ from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, MAX_MEMBERS, SEGMENTER
 from pleura.inference.postprocess import OperatingPoint
-from pleura.training.lungs import Anatomy, anatomy_of
+from pleura.training.lungs import anatomy_of
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import member_of, trained_on
@@ -127,7 +127,9 @@ def export(
             f"these runs keep {len(weights)} checkpoints; a bundle has at most {MAX_MEMBERS} networks: "
             "give fewer runs, or train with fewer keep_checkpoints"
         )
-    looking = _looking(anatomy, finished, dataset, split)
+    looking = anatomy_of([(run.recipe, RunFolder(run.root)) for run in finished], anatomy)
+    if looking:
+        looking.check_unseen(dataset, split)
     manifest = BundleManifest(
         name=name or _name(finished, flip=flip),
         version=version,
@@ -184,23 +186,6 @@ def export(
     identity = write_bundle(out, manifest, kept, graphs=graphs, zipped=out.suffix == ".zip")
     Detector.load(out, device="cpu", cache=False)
     return identity
-
-
-def _looking(
-    named: Path | None, runs: Sequence[_Finished], dataset: Dataset, split: Split
-) -> Anatomy | None:
-    """What looks at films first: what was named, or what found the lungs that the networks were shown."""
-    needed = anatomy_of(run.recipe for run in runs)
-    anatomy = needed if named is None else Anatomy.of(named)
-    if anatomy is None:
-        return None
-    if needed and anatomy.weights != needed.weights:
-        raise TrainingError(
-            f"these networks were shown the lungs that {needed.root} found, and would see those of "
-            f"{anatomy.root}; export them with the former, or without naming one"
-        )
-    anatomy.check_unseen(dataset, split)
-    return anatomy
 
 
 def check_trained_on(run: RunFolder, dataset: Dataset, split: Split) -> dict[str, Any]:
@@ -287,6 +272,8 @@ def _training(described: Mapping[str, Any]) -> dict[str, Any]:
     training["recipe"] = training["recipe"] | {
         "network": network | {"init": Path(network["init"]).name}
     }
+    if anatomy := training["recipe"].get("anatomy"):
+        training["recipe"] |= {"anatomy": Path(anatomy).name}
     return training
 
 

@@ -17,7 +17,6 @@ from pleura.inference.admission.doorkeeper import Doorkeeper
 from pleura.inference.admission.thresholds import AdmissionThresholds
 from pleura.inference.bundle import CARD_HASH_CHARACTERS, Member
 from pleura.inference.lung_fields import ABOVE, BELOW, BESIDE, lung_frame
-from pleura.inference.preprocess import LUNGS
 from pleura.inference.runtimes import Runtime, RuntimeOptions
 from pleura.inference.runtimes.onnx_runtime import OnnxRuntime
 from pleura.inference.runtimes.pytorch import TorchRuntime
@@ -25,6 +24,7 @@ from pleura.inference.shipped import shipped_anatomy
 from pleura.training.anatomy.finished import SHOWN, finished_anatomy
 from pleura.training.graph import graph_of
 from pleura.training.recipe import Recipe
+from pleura.training.run import RunFolder
 
 SHIPPED = "shipped"
 _FILMS_A_LOOK = 8
@@ -50,6 +50,11 @@ class Anatomy:
     weights: bytes
     thresholds: AdmissionThresholds
     shown: Sequence[str] | None
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights; runs that learn from its lungs keep it."""
+        return hashlib.sha256(self.weights).hexdigest()
 
     @classmethod
     def of(cls, run: Path) -> "Anatomy":
@@ -85,19 +90,29 @@ class Anatomy:
             )
 
 
-def anatomy_of(recipes: Iterable[Recipe]) -> Anatomy | None:
-    """What finds the lungs for the networks of these recipes; None where all of them see the whole film.
+def anatomy_of(
+    runs: Iterable[tuple[Recipe, RunFolder]], named: Path | None = None
+) -> Anatomy | None:
+    """The anatomy network of a model of these runs; None where nobody named one and all see the whole film.
+
+    Args:
+        runs: recipe and folder of each.
+        named: a run of `pleura train-anatomy`, or `shipped`; None: what the recipes name.
 
     Raises:
-        TrainingError: they name several; or as `Anatomy.of` says.
+        TrainingError: a run learnt from the lungs that another one found; or as `Anatomy.of` says.
     """
-    named = {recipe.anatomy for recipe in recipes if recipe.input.region == LUNGS}
-    if len(named) > 1:
-        raise TrainingError(
-            f"these networks see the lungs that {' and '.join(sorted(map(str, named)))} found, and a model "
-            "has one anatomy network; combine those of one"
-        )
-    return Anatomy.of(Path(str(named.pop()))) if named else None
+    seeing = [(recipe, folder) for recipe, folder in runs if recipe.anatomy is not None]
+    if named is None and not seeing:
+        return None
+    anatomy = Anatomy.of(named or Path(str(seeing[0][0].anatomy)))
+    for _, folder in seeing:
+        if folder.described().get("anatomy_sha256") != anatomy.sha256:
+            raise TrainingError(
+                f"{folder.root} learnt from the lungs that another network found than {anatomy.root}, and a "
+                "model has one: name that which it learnt from, or train again"
+            )
+    return anatomy
 
 
 def lung_frames(
@@ -119,8 +134,8 @@ def lung_frames(
         device: `cpu` or `cuda`.
         progress: called with (films done, films in all) of those that are new.
     """
-    told = f"{dataset.sha256} {anatomy.thresholds} {BESIDE} {ABOVE} {BELOW}"
-    key = hashlib.sha256(told.encode() + anatomy.weights).hexdigest()[:16]
+    told = f"{dataset.sha256} {anatomy.sha256} {anatomy.thresholds} {BESIDE} {ABOVE} {BELOW}"
+    key = hashlib.sha256(told.encode()).hexdigest()[:16]
     path = dataset.root / "cache" / f"lungs-{key}.json"
     known = _read(path)
     wanted = sorted(set(film_ids) - known.keys())

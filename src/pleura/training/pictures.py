@@ -12,7 +12,7 @@ from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
 from pleura.files import write_bytes
-from pleura.inference.preprocess import LUNGS, PREPROCESS_VERSION, squeeze
+from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.outputs.curves import save_png, training_curves
 from pleura.outputs.drawing import draw_contour
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet
@@ -76,12 +76,11 @@ def draw_augmented(
     chosen = sorted((labelled[i] for i in order), key=lambda f: -(f.label or 0))[:films]
     ids = [f.film_id for f in chosen]
     frames = None
-    if recipe.input.region == LUNGS:
+    if recipe.anatomy:
         # It needs PyTorch, which nothing else here does.
-        from pleura.training.lungs import anatomy_of, lung_frames
+        from pleura.training.lungs import Anatomy, lung_frames
 
-        anatomy = anatomy_of([recipe])
-        frames = lung_frames(anatomy, dataset, ids) if anatomy else None
+        frames = lung_frames(Anatomy.of(Path(recipe.anatomy)), dataset, ids)
     held = FilmSet(
         dataset,
         ids,

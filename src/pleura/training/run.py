@@ -45,6 +45,7 @@ class Identity:
         split_sha256, fold: of the split file, and which fold is tuned on.
         device: the kind of device, `cpu` or `cuda`.
         precision: what `auto` came to.
+        anatomy_sha256: of the weights that found the lungs, where the network sees those alone.
     """
 
     recipe: Recipe
@@ -54,6 +55,7 @@ class Identity:
     fold: int | None
     device: str
     precision: str
+    anatomy_sha256: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As `run.json` holds it."""

@@ -104,7 +104,7 @@ def train(
     report = report or Report()
     split.check(dataset)
     check_recipe(recipe)
-    anatomy = anatomy_of([recipe])
+    anatomy = Anatomy.of(Path(recipe.anatomy)) if recipe.anatomy else None
     if anatomy:
         anatomy.check_unseen(dataset, split)
     keep_freed_memory()
@@ -119,6 +119,7 @@ def train(
         fold=fold,
         device=fabric.device.type,
         precision=str(fabric._precision.precision),
+        anatomy_sha256=anatomy.sha256 if anatomy else None,
     )
     resumed = folder.holds(identity)
     network, began = (build(recipe), None) if resumed else start(recipe, report.note, fold)
@@ -258,7 +259,7 @@ def undecided(
         for (role, recipe, _), several in zip(runs, kept, strict=True)
         for _ in several
     ]
-    anatomy = anatomy_of(recipe for _, recipe, _ in runs)
+    anatomy = anatomy_of((recipe, folder) for _, recipe, folder in runs)
     manifest = BundleManifest(
         name="undecided",
         version="unreleased",
