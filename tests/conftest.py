@@ -1,25 +1,17 @@
 """Fixtures every test may use."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import settings
 
-from pleura.data.manifest import (
-    Dataset,
-    Film,
-    dataset_description,
-    mask_sha256,
-    write_manifest,
-)
+from pleura.data.manifest import Dataset
 from pleura.data.split import Split, make_split
-from pleura.finding import PNEUMOTHORAX
+from written_dataset import Given, written
 
 settings.register_profile("untimed", deadline=None)  # no test asserts a time
 settings.load_profile("untimed")
@@ -38,48 +30,19 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def blocks(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """40 films of 20 patients, 160x160, whose target is a bright block: learnt in seconds."""
-    root = tmp_path_factory.mktemp("blocks")
     rng = np.random.default_rng(7)
-    films = []
-    for number in range(40):
-        film_id, label = f"film-{number:02d}", int(number % 5 < 2)
+
+    def film(number: int) -> Given:
         pixels = rng.integers(40, 100, (160, 160)).astype(np.uint8)
-        mask = np.zeros((160, 160), np.uint8)
-        if label:
+        mask = np.zeros((160, 160), np.bool_)
+        if number % 5 < 2:
             top, left = rng.integers(10, 90, 2)
-            mask[top : top + 50, left : left + 50] = 255
-            pixels[mask > 0] += 120
-        for folder, image in (("images", pixels), ("masks", mask)):
-            (root / folder).mkdir(exist_ok=True)
-            if folder == "images" or label:
-                cv2.imwrite(str(root / folder / f"{film_id}.png"), image)
-        area = int((mask > 0).sum())
-        films.append(
-            Film(
-                film_id=film_id,
-                corpus="blocks",
-                source_path=f"{film_id}.png",
-                label_quality="expert",
-                label=label,
-                patient_id=f"patient-{number // 2:02d}",
-                patient_basis="table",
-                rows=160,
-                columns=160,
-                stored_rows=160,
-                stored_columns=160,
-                bits=8,
-                pixel_sha256=f"{number:02x}" * 32,
-                thumbnail=bytes(rng.integers(0, 256, 256, np.uint8)).hex(),
-                image=f"images/{film_id}.png",
-                mask=f"masks/{film_id}.png" if label else None,
-                mask_sha256=mask_sha256(mask > 0) if label else None,
-                mask_area_px=area,
-                mask_area_fraction=area / 160**2,
-            )
-        )
-    write_manifest(root / "manifest.csv", films)
-    (root / "dataset.json").write_text(json.dumps(dataset_description(PNEUMOTHORAX, [])))
-    return Dataset.open(root)
+            mask[top : top + 50, left : left + 50] = True
+            pixels[mask] += 120
+        thumbnail = rng.integers(0, 256, 256, np.uint8)
+        return Given(f"film-{number:02d}", f"patient-{number // 2:02d}", pixels, mask, thumbnail)
+
+    return written(tmp_path_factory.mktemp("blocks"), "blocks", map(film, range(40)))
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from pleura.data.dataset import FilmSet
-from pleura.data.manifest import Dataset, Film, dataset_description, mask_sha256, write_manifest
+from pleura.data.manifest import Dataset
 from pleura.data.phantom import phantom
 from pleura.data.split import Split, make_split
 from pleura.errors import RecipeError, TrainingError
-from pleura.finding import PNEUMOTHORAX
 from pleura.frame import WHOLE, Frame
 from pleura.inference.bundle import open_bundle
 from pleura.inference.detector import Detector
@@ -29,6 +28,7 @@ from pleura.training.pictures import draw_augmented
 from pleura.training.recipe import LossTerm, NetworkRecipe, Recipe, find_recipe, read_recipe
 from pleura.training.run import RunFolder
 from pleura.training.train import Report, train
+from written_dataset import Given, written
 
 PATIENTS, PX = 16, 320
 RECIPE = Recipe(
@@ -48,44 +48,15 @@ RECIPE = Recipe(
 @pytest.fixture(scope="module")
 def chests(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Phantoms of 16 patients, every second with a pneumothorax, and one film that is upside down."""
-    root = tmp_path_factory.mktemp("chests")
-    films = []
-    for folder in ("images", "masks"):
-        (root / folder).mkdir()
-    for number in range(PATIENTS):
+
+    def film(number: int) -> Given:
         made, name = phantom(number, PX, pneumothorax=number % 2 == 0), f"chest-{number:02d}"
-        pixels, mask = made.pixels, made.mask
+        pixels = np.round(made.pixels * 255).astype(np.uint8)
         if number == PATIENTS - 1:
             pixels, name = pixels[::-1, ::-1], "chest-turned"
-        cv2.imwrite(str(root / "images" / f"{name}.png"), np.round(pixels * 255).astype(np.uint8))
-        if mask.any():
-            cv2.imwrite(str(root / "masks" / f"{name}.png"), mask.astype(np.uint8) * 255)
-        films.append(
-            Film(
-                film_id=name,
-                corpus="chests",
-                source_path=f"{name}.png",
-                label_quality="expert",
-                label=int(mask.any()),
-                patient_id=name,
-                patient_basis="table",
-                rows=mask.shape[0],
-                columns=mask.shape[1],
-                stored_rows=mask.shape[0],
-                stored_columns=mask.shape[1],
-                bits=8,
-                pixel_sha256=f"{number:02x}" * 32,
-                thumbnail=bytes(np.full(256, number, np.uint8)).hex(),
-                image=f"images/{name}.png",
-                mask=f"masks/{name}.png" if mask.any() else None,
-                mask_sha256=mask_sha256(mask) if mask.any() else None,
-                mask_area_px=int(mask.sum()),
-                mask_area_fraction=float(mask.mean()),
-            )
-        )
-    write_manifest(root / "manifest.csv", films)
-    (root / "dataset.json").write_text(json.dumps(dataset_description(PNEUMOTHORAX, [])))
-    return Dataset.open(root)
+        return Given(name, name, pixels, made.mask, np.full(256, number, np.uint8))
+
+    return written(tmp_path_factory.mktemp("chests"), "chests", map(film, range(PATIENTS)))
 
 
 @pytest.fixture(scope="module")

@@ -69,10 +69,8 @@ class FilmSet:
             )
         self.labels = tuple(int(f.label or 0) for f in films)
         self.size = size
-        self.frames = None if frames is None else tuple(frames[i] for i in film_ids)
-        self._path = _cached(
-            dataset, self.film_ids, size, squeeze, progress, squeeze_version, self.frames
-        )
+        seen = None if frames is None else tuple(frames[i] for i in film_ids)
+        self._path = _cached(dataset, self.film_ids, size, squeeze, progress, squeeze_version, seen)
         self._open()
 
     def _open(self) -> None:

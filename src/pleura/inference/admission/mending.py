@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from pleura.extent import Extent
 from pleura.finding import Finding
+from pleura.frame import Shape
 from pleura.radiograph import Radiograph
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 Box = tuple[int, int, int, int]
 Point = tuple[float, float]
-Shape = tuple[int, int]
 
 _TURNED = {1: "a quarter counter-clockwise", 2: "upside down", 3: "a quarter clockwise"}
 
