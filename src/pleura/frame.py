@@ -1,6 +1,10 @@
 """`Frame`: a rectangle of a film."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 Shape = tuple[int, int]
 
@@ -30,6 +34,19 @@ class Frame:
         """Rows and columns of a matrix of `shape`, to the nearest pixel; one of each at least."""
         rows, columns = shape
         return _pixels(self.top, self.bottom, rows), _pixels(self.left, self.right, columns)
+
+    def cut(self, plane: NDArray[Any], surround: float = 0.0) -> NDArray[Any]:
+        """The part of an (H, W) film or mask in the frame, with that share of it more on every side.
+
+        What lies beyond the film is 0, as beyond a collimator.
+        """
+        rows, columns = self.window(plane.shape)
+        margins = [round(surround * (one.stop - one.start)) for one in (rows, columns)]
+        if not any(margins):
+            return plane[rows, columns]
+        padded = np.pad(plane, [(margin, margin) for margin in margins])
+        high, wide = (2 * margin for margin in margins)
+        return padded[rows.start : rows.stop + high, columns.start : columns.stop + wide]
 
 
 WHOLE = Frame(0.0, 0.0, 1.0, 1.0)

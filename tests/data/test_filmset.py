@@ -62,6 +62,28 @@ def test_of_a_frame_only_what_is_in_it(blocks: Dataset) -> None:
     assert not np.array_equal(other.get(0)[0], framed.get(0)[0])
 
 
+def test_augmentation_moves_what_lies_around_a_frame_into_sight(
+    blocks: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lower left quarter with 10 px around it, shifted by 10 px up and left: what was below and right."""
+
+    def shifted(name: str, image, mask, rng):
+        return image[10:, 10:], mask[10:, 10:]
+
+    frames = dict.fromkeys(IDS, Frame(0.5, 0.0, 1.0, 0.5))
+    films = FilmSet(blocks, IDS, 80, squeeze, frames=frames, surround=0.125)
+    alone = FilmSet(blocks, IDS, 80, squeeze, frames=frames)
+    monkeypatch.setattr("pleura.data.dataset.augment", shifted)
+    for i, film_id in enumerate(IDS):
+        for one, other in zip(films.get(i), alone.get(i), strict=True):
+            np.testing.assert_array_equal(one, other)
+        pixels = blocks.pixels(blocks.by_id[film_id])
+        image, mask = films.augmented(i, "any", (0, 0))
+        assert image.shape == mask.shape == (80, 80)
+        assert np.abs(image[:70] - pixels[90:, 10:90]).max() <= 0.5 / 255 + 1e-6
+        assert not image[70:].any()  # beyond the film
+
+
 def test_a_worker_gets_the_file_not_its_contents(blocks: Dataset) -> None:
     films = FilmSet(blocks, IDS, 64, squeeze)
     sent = pickle.dumps(films)

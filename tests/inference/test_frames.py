@@ -38,6 +38,16 @@ def test_a_frame_s_window() -> None:
     assert WHOLE.window((3, 5)) == (slice(0, 3), slice(0, 5))
 
 
+def test_a_frame_is_cut_out_with_what_lies_around_it() -> None:
+    film = np.arange(1.0, 65.0).reshape(8, 8)
+    frame = Frame(0.0, 0.25, 0.5, 0.75)
+    np.testing.assert_array_equal(frame.cut(film), film[:4, 2:6])
+    wide = frame.cut(film, 0.25)  # a pixel more on every side, above which there is no film
+    np.testing.assert_array_equal(wide[1:], film[:5, 1:7])
+    assert wide.shape == (6, 6)
+    assert not wide[0].any()
+
+
 @pytest.mark.parametrize(
     "sides", [(0.5, 0, 0.5, 1), (0, 0.2, 1, 0.1), (-0.1, 0, 1, 1), (0, 0, 1, 1.1)]
 )

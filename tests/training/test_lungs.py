@@ -134,7 +134,10 @@ def test_from_a_recipe_to_a_finding(
 
 
 def test_it_learns_from_what_it_will_see(run: Path, chests: Dataset, parts: Split) -> None:
-    """The cache of training films is what the detector gives its network, but for eight bits."""
+    """The middle of training films is what the detector gives its network, but for eight bits and a shift.
+
+    The shift is of what is kept around them, which is whole pixels of the film and of the network.
+    """
     caches = list((chests.root / "cache").glob("films-64-*.npy"))
     kept = {np.load(path, mmap_mode="r").shape[0]: np.load(path) for path in caches}
     film_ids = parts.part("train")
@@ -143,7 +146,8 @@ def test_it_learns_from_what_it_will_see(run: Path, chests: Dataset, parts: Spli
         film = chests.by_id[film_id]
         seen = chests.pixels(film)[frames[film_id].window((film.rows, film.columns))]
         wanted = cv2.resize(seen, (64, 64), interpolation=cv2.INTER_AREA)
-        assert np.abs(pixels[0] / 255 - wanted).max() < 0.01
+        inner = pixels[0, 8:-8, 8:-8] / 255  # an eighth of 64 around it
+        assert np.abs(inner - wanted).mean() < 0.005
 
 
 def test_what_found_the_lungs_goes_along(

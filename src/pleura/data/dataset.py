@@ -18,6 +18,9 @@ from pleura.errors import DatasetError
 from pleura.files import whole
 from pleura.frame import WHOLE, Frame
 
+SURROUND = 0.125
+"""Of the frame's side, what training films keep around it: as far as the augmentations mostly reach."""
+
 Squeeze = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
 
@@ -36,6 +39,8 @@ class FilmSet:
         progress: called with (films done, films in all) while the cache is made.
         squeeze_version: of `squeeze`: another number is another cache.
         frames: of each film, the part that the network sees; None: the whole film.
+        surround: how much more is kept around what the network sees, on every side, as a share of its side:
+            augmentation then turns and shifts what lies there into sight, rather than black.
 
     Raises:
         DatasetError: a film is not in the dataset, is unlabelled, is labelled positive without a mask, or
@@ -52,6 +57,7 @@ class FilmSet:
         *,
         squeeze_version: int = 1,
         frames: Mapping[str, Frame] | None = None,
+        surround: float = 0.0,
     ) -> None:
         unknown = [i for i in film_ids if i not in dataset.by_id]
         if unknown:
@@ -70,7 +76,10 @@ class FilmSet:
         self.labels = tuple(int(f.label or 0) for f in films)
         self.size = size
         seen = None if frames is None else tuple(frames[i] for i in film_ids)
-        self._path = _cached(dataset, self.film_ids, size, squeeze, progress, squeeze_version, seen)
+        self._border = round(size * surround)
+        self._path = _cached(
+            dataset, self.film_ids, size, self._border, squeeze, progress, squeeze_version, seen
+        )
         self._open()
 
     def _open(self) -> None:
@@ -89,15 +98,25 @@ class FilmSet:
 
     def get(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """A film, float32 (S, S) in [0, 1], and its mask, uint8 (S, S) of 0 or 255."""
+        image, mask = self._surrounded(index)
+        return self._inner(image), self._inner(mask)
+
+    def _surrounded(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """As `get`, with what is kept around it."""
         image = self._pixels[index, 0].astype(np.float32) / np.float32(255.0)
         return image, np.where(self._pixels[index, 1] > 127, np.uint8(255), np.uint8(0))
+
+    def _inner(self, plane: NDArray[Any]) -> NDArray[Any]:
+        inner = slice(self._border, self._border + self.size)
+        return np.ascontiguousarray(plane[inner, inner])
 
     def augmented(
         self, index: int, name: str, seeds: Iterable[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """As `get`, passed through the augmentation set `name` with a generator from `seeds`."""
-        image, mask = self.get(index)
-        return augment(name, image, mask, np.random.default_rng([*seeds, index]))
+        image, mask = self._surrounded(index)
+        image, mask = augment(name, image, mask, np.random.default_rng([*seeds, index]))
+        return self._inner(image), self._inner(mask)
 
     def planes(self, index: int) -> NDArray[np.uint8]:
         """What a network learns a film from, uint8 (K, S, S) of 0 or 255: here the one mask."""
@@ -115,30 +134,34 @@ def _cached(
     dataset: Dataset,
     film_ids: Sequence[str],
     size: int,
+    border: int,
     squeeze: Squeeze,
     progress: Callable[[int, int], None] | None,
     squeeze_version: int,
     frames: Sequence[Frame] | None,
 ) -> Path:
-    """A file of uint8 (N, 2, S, S): each film, and the area its mask covers of each pixel."""
+    """A file of uint8 (N, 2, S + 2 borders, S + 2 borders): each film, and its mask's share of each pixel."""
     told = f"{dataset.sha256} {size} v{squeeze_version} {' '.join(film_ids)}"
     told += "" if frames is None else f" {frames}"
+    told += f" border {border}" if border else ""
     key = hashlib.sha256(told.encode()).hexdigest()[:16]
     path = dataset.root / "cache" / f"films-{size}-{key}.npy"
-    shape = (len(film_ids), 2, size, size)
+    side = size + 2 * border
+    shape = (len(film_ids), 2, side, side)
     if path.exists():
         stored = np.load(path, mmap_mode="r")
         if stored.shape == shape and stored.dtype == np.uint8:
             return path
     path.parent.mkdir(exist_ok=True)
     with whole(path) as temporary:
-        _fill(temporary, shape, dataset, film_ids, squeeze, progress, frames)
+        _fill(temporary, shape, border / size, dataset, film_ids, squeeze, progress, frames)
     return path
 
 
 def _fill(
     path: Path,
     shape: tuple[int, int, int, int],
+    surround: float,
     dataset: Dataset,
     film_ids: Sequence[str],
     squeeze: Squeeze,
@@ -152,8 +175,8 @@ def _fill(
         film = dataset.by_id[film_ids[index]]
         frame = frames[index] if frames else WHOLE
         image, mask = (
-            one[frame.window(one.shape)]
-            for one in (dataset.pixels(film), dataset.mask(film).astype(np.float32))
+            frame.cut(plane, surround)
+            for plane in (dataset.pixels(film), dataset.mask(film).astype(np.float32))
         )
         image = squeeze(image, size)
         covered = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)

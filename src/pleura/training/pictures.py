@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.data.dataset import FilmSet
+from pleura.data.dataset import SURROUND, FilmSet
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
 from pleura.files import write_bytes
@@ -89,6 +89,7 @@ def draw_augmented(
         progress,
         squeeze_version=PREPROCESS_VERSION,
         frames=frames,
+        surround=SURROUND if frames else 0.0,
     )
     cells, captions = [], []
     for i, film in enumerate(chosen):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pleura.data.dataset import FilmSet
+from pleura.data.dataset import SURROUND, FilmSet
 from pleura.data.instances import InstanceSet
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
@@ -208,8 +208,9 @@ def _film_sets(
         min_px = int(own.options.get("min_instance_px", MIN_INSTANCE_PX))
         make = partial(InstanceSet, squeeze_version=PREPROCESS_VERSION, min_px=min_px)
     parts[0] = repeated(recipe, dataset, parts[0])
-    train, tuning = (make(dataset, film_ids, size, squeeze, report.cache) for film_ids in parts)
-    return train, tuning
+    wider = {"surround": SURROUND} if frames else {}
+    train = make(dataset, parts[0], size, squeeze, report.cache, **wider)
+    return train, make(dataset, parts[1], size, squeeze, report.cache)
 
 
 def trained_on(recipe: Recipe, dataset: Dataset, split: Split, fold: int | None) -> tuple[str, ...]:
