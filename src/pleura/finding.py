@@ -88,6 +88,8 @@ class Finding:
             is compared with the model's own threshold, but is not a chance of disease.
         probability_map: float32 (H, W) in [0, 1] on the source matrix; None when declined or when
             the model does not localise.
+        pixel_threshold: probability from which a pixel of `probability_map` may be in the mask; None where
+            there is no map.
         mask: bool (H, W) on the source matrix, all False unless positive; None when declined.
         lesions: the mask's regions, largest first.
         instances: of a positive film, what the network found one by one, highest score first; empty where
@@ -109,6 +111,7 @@ class Finding:
     probability: float | None = None
     calibrated: bool = False
     probability_map: NDArray[np.float32] | None = None
+    pixel_threshold: float | None = None
     mask: NDArray[np.bool_] | None = None
     lesions: tuple[Lesion, ...] = ()
     instances: tuple[Instance, ...] = ()
@@ -162,6 +165,7 @@ class Finding:
             "reason": self.reason,
             "probability": self.probability,
             "calibrated": self.calibrated,
+            "pixel_threshold": self.pixel_threshold,
             "area_fraction": self.area_fraction,
             "area_mm2": self.area_mm2,
             "side": self.side,

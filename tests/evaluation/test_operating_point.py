@@ -40,7 +40,7 @@ def predicted(found, point):
     """The mask of a finding at another operating point, by the rule the detector follows."""
     if found.decision == "declined" or found.probability < point.presence_threshold:
         return np.zeros(SHAPE, bool)
-    return draw_mask(found.probability_map, point)
+    return draw_mask(found.probability_map, point, found.probability)
 
 
 def mean_dice(films, point):
@@ -63,6 +63,33 @@ def test_areas_are_those_of_the_masks_drawn_one_by_one():
                 assert areas[n] == mask.sum(), (pixel, smallest, n)
                 assert shared[n] == (mask & truth).sum()
             assert areas[-1] == shared[-1] == 0  # declined
+
+
+def test_relative_thresholds_are_shares_of_each_film_s_score():
+    made = swept(FILMS, pixel_thresholds=(0.2, 0.7, 0.95), relative=True)
+    for t, share in enumerate(made.pixel_thresholds):
+        areas, shared = made.areas(t, 0)
+        for n, (found, truth) in enumerate(FILMS[:-1]):
+            mask = found.probability_map >= np.float32(share * found.probability)
+            assert (areas[n], shared[n]) == (mask.sum(), (mask & truth).sum())
+    fitted = fit_operating_point(swept(FILMS, relative=True), part="tune", rule="relative")
+    assert fitted.point.relative
+    assert fitted.value == pytest.approx(mean_dice(FILMS, fitted.point))
+    other = PixelSweep(relative=True)
+    for n, (found, truth) in enumerate(FILMS):
+        other.add(f"other{n}", found, truth, part="tune")
+    outcomes = cross_fitted([swept(FILMS, relative=True), other], part="tune")
+    assert outcomes[0].competition_dice == pytest.approx(fitted.value)
+
+
+def test_a_sweep_serves_the_rule_it_was_made_for():
+    with pytest.raises(EvaluationError, match="relative"):
+        fit_operating_point(swept(FILMS), part="tune", rule="relative")
+    for rule in ("threshold", "triplet"):
+        with pytest.raises(EvaluationError, match="absolute"):
+            fit_operating_point(swept(FILMS, relative=True), part="tune", rule=rule)
+    with pytest.raises(EvaluationError, match="one grid"):
+        PixelSweep.joined([swept(FILMS), swept(FILMS, relative=True)])
 
 
 def test_the_value_is_what_the_point_really_gives():

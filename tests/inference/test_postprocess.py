@@ -39,6 +39,22 @@ def test_small_regions_are_dropped_at_exactly_the_smallest_area() -> None:
     assert draw_mask(np.zeros((5, 5), np.float32), OperatingPoint(0.5)).sum() == 0
 
 
+def test_a_relative_threshold_is_a_share_of_the_presence_score() -> None:
+    probability = np.zeros((100, 100), np.float32)
+    probability[10:20, 10:20] = 0.3
+    probability[50:55, 50:55] = 0.1
+    point = OperatingPoint(0.5, relative=True)
+    assert point.pixel_threshold_at(0.6) == pytest.approx(0.3)
+    assert [int(draw_mask(probability, point, score).sum()) for score in (0.2, 0.5, 0.7)] == [
+        125,
+        100,
+        0,
+    ]
+    assert OperatingPoint(0.5).pixel_threshold_at(0.6) == 0.5
+    with pytest.raises(ValueError, match="relative"):
+        OperatingPoint(0.3, relative=True, top_threshold=0.7)
+
+
 def test_a_mask_stays_only_where_enough_reaches_the_top_threshold() -> None:
     probability = np.zeros((100, 100), np.float32)
     probability[10:20, 10:20] = 0.4

@@ -26,7 +26,7 @@ from pleura.inference.bundle import open_bundle
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.inference.preprocess import InputSpec
-from pleura.training.blend import _point, export_blend
+from pleura.training.blend import _point, _rule, export_blend
 from pleura.training.cross_validate import cross_validate
 from pleura.training.out_of_fold import PART
 from pleura.training.recipe import NetworkRecipe, OptimizerRecipe, Recipe
@@ -203,5 +203,9 @@ def test_a_triplet_decides_where_all_recipes_and_the_aim_let_it(
     assert tops((SEGMENTER, triplet), (SEGMENTER, triplet)) is not None
     assert tops((SEGMENTER, triplet), (SEGMENTER, RECIPE)) is None
     assert tops((SEGMENTER, triplet), (GATE, RECIPE)) is None
+    share = replace(RECIPE, decision="relative")
+    runs = [(SEGMENTER, share, RunFolder(two[0]))]
+    assert _rule([*runs, *runs]) == "relative"
+    assert _rule([*runs, (SEGMENTER, RECIPE, RunFolder(two[0]))]) == "threshold"
     youden = replace(RECIPE, aim="Youden")
     assert tops((SEGMENTER, youden), (SEGMENTER, triplet)) is None

@@ -106,6 +106,22 @@ def test_a_falling_share_and_a_triplet(
     assert "of the film reaches a probability of" in finding.reason
 
 
+def test_a_threshold_relative_to_the_score(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    """From the recipe to the finding; and so does a second export, which fits the point anew."""
+    train(replace(RECIPE, decision="relative"), blocks, blocks_split, tmp_path / "run")
+    for name, flip in (("bundle", False), ("mirrored", True)):
+        export([tmp_path / "run"], blocks, blocks_split, tmp_path / name, flip=flip, device="cpu")
+        point = open_bundle(tmp_path / name).manifest.operating_point
+        assert point.relative
+        finding = Detector.load(tmp_path / name, device="cpu")(blocks.radiograph(blocks.films[0]))
+        assert finding.pixel_threshold == point.pixel_threshold * finding.probability
+        assert finding.mask is not None
+        if finding.mask.any():
+            assert finding.probability_map[finding.mask].min() >= finding.pixel_threshold
+
+
 def test_a_run_from_before_a_key_existed_is_the_same_run(
     blocks: Dataset, blocks_split: Split, tmp_path: Path
 ) -> None:

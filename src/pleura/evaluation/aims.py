@@ -7,7 +7,7 @@ import numpy as np
 
 from pleura.errors import EvaluationError
 from pleura.evaluation.metrics import dice_of
-from pleura.evaluation.operating_point import AIMS, called_at, fit_operating_point
+from pleura.evaluation.operating_point import AIMS, Rule, called_at, fit_operating_point
 from pleura.evaluation.parts import refuse_test
 from pleura.evaluation.pixel_sweep import PixelSweep
 from pleura.inference.postprocess import OperatingPoint
@@ -54,7 +54,8 @@ def cross_fitted(sweeps: Sequence[PixelSweep], *, part: str) -> tuple[Outcome, .
 
 def _fitted_without(fold: int, sweeps: Sequence[PixelSweep], part: str, aim: str) -> OperatingPoint:
     others = PixelSweep.joined([one for n, one in enumerate(sweeps) if n != fold])
-    return fit_operating_point(others, part=part, aim=aim).point
+    rule: Rule = "relative" if others.relative else "threshold"
+    return fit_operating_point(others, part=part, rule=rule, aim=aim).point
 
 
 def _outcome(

@@ -1,13 +1,14 @@
 """Choosing the operating point on tuning films, from the table of a `PixelSweep`.
 
-Two rules say what is chosen:
+Three rules say what is chosen:
 
 - `threshold`: a pixel threshold, a smallest region, and any presence threshold that tells two films apart;
+- `relative`: the same, the pixel threshold being a share of the film's presence score;
 - `triplet`: a pixel threshold, a top threshold, and the area that must reach the latter; no presence
   threshold. It is how the winner of the SIIM-ACR challenge decided.
 
 An aim says what for: the best competition Dice (mean Dice on the source matrix, empty/empty = 1), or a
-stated specificity or sensitivity, or the largest Youden index. Only the rule `threshold` can serve the last
+stated specificity or sensitivity, or the largest Youden index. The rule `triplet` cannot serve the last
 three. They come first; among the points that serve them equally well, the competition Dice decides.
 
 What it finds is fitted to these films: the value it reports is not an estimate for others.
@@ -36,7 +37,7 @@ WINNERS_TRIPLET = OperatingPoint(0.3, 0.0, 0.0, "default", "nothing", 0.75, 2000
 _TIE = 1e-9
 _LEEWAY = 0.01  # of sensitivity, specificity or the Youden index, given away for a better Dice
 
-Rule = Literal["threshold", "triplet"]
+Rule = Literal["threshold", "relative", "triplet"]
 Tried = list[tuple[float, float, OperatingPoint]]
 """Mean Dice, distance from the default, and the point."""
 
@@ -129,9 +130,13 @@ def fit_operating_point(
     Raises:
         UnknownName: there is no such aim.
         EvaluationError: `part` is a test part, or there are no films, or none with a labelled mask, or the
-            aim cannot be reached on them, or needs the other rule.
+            aim cannot be reached on them, or needs another rule, or the films were swept for another.
     """
     refuse_test(part)
+    if swept.relative != (rule == "relative"):
+        raise EvaluationError(
+            f"the rule {rule} needs a sweep of {'relative' if rule == 'relative' else 'absolute'} thresholds"
+        )
     wanted = Aim.of(aim)
     scores, _, truth = swept.arrays()
     if not (truth > 0).any():
@@ -209,7 +214,9 @@ def _at_presence(swept: PixelSweep, part: str, aim: Aim) -> Tried:
             presence, open_share = cut
             dice = np.where(able & (scores >= presence), dice_of(predicted, truth, shared), silent)
             far = abs(pixel - default.pixel_threshold) + abs(smallest - default.min_area_fraction)
-            point = OperatingPoint(pixel, smallest, presence, str(aim), part)
+            point = OperatingPoint(
+                pixel, smallest, presence, str(aim), part, relative=swept.relative
+            )
             tried.append((float(dice.mean()), far, point))
             served.append(open_share)
     least = max(served, default=0.0) - _LEEWAY
@@ -258,7 +265,9 @@ def _thresholds(swept: PixelSweep, part: str) -> Tried:
         for a, smallest in enumerate(swept.min_area_fractions):
             value, presence = _best_presence(*swept.areas(t, a), scores, judged, truth)
             far = abs(pixel - default.pixel_threshold) + abs(smallest - default.min_area_fraction)
-            point = OperatingPoint(pixel, smallest, presence, COMPETITION_DICE, part)
+            point = OperatingPoint(
+                pixel, smallest, presence, COMPETITION_DICE, part, relative=swept.relative
+            )
             tried.append((value, far, point))
     return tried
 

@@ -32,6 +32,8 @@ class PixelSweep:
     Args:
         pixel_thresholds: rising, 0 to 1.
         min_area_fractions: rising, of the image.
+        relative: whether the pixel thresholds are shares of each film's presence score, as in an
+            `OperatingPoint`.
 
     Raises:
         EvaluationError: a grid is empty, does not rise, or leaves [0, 1].
@@ -41,9 +43,12 @@ class PixelSweep:
         self,
         pixel_thresholds: Sequence[float] = PIXEL_THRESHOLDS,
         min_area_fractions: Sequence[float] = MIN_AREA_FRACTIONS,
+        *,
+        relative: bool = False,
     ) -> None:
         self.pixel_thresholds = _grid("pixel thresholds", pixel_thresholds)
         self.min_area_fractions = _grid("smallest regions", min_area_fractions)
+        self.relative = relative
         self._ids: set[str] = set()
         self._scores: list[float] = []
         self._judged: list[bool] = []
@@ -62,10 +67,11 @@ class PixelSweep:
         Raises:
             EvaluationError: there is none, their grids differ, or a film stands in two.
         """
-        grids = {(one.pixel_thresholds, one.min_area_fractions) for one in sweeps}
+        grids = {(one.pixel_thresholds, one.min_area_fractions, one.relative) for one in sweeps}
         if len(grids) != 1:
             raise EvaluationError(f"sweeps of one grid can be joined; got {len(grids)} grids")
-        whole = cls(*grids.pop())
+        thresholds, fractions, relative = grids.pop()
+        whole = cls(thresholds, fractions, relative=relative)
         for one in sweeps:
             if whole._ids & one._ids:
                 film_id = min(whole._ids & one._ids)
@@ -98,7 +104,8 @@ class PixelSweep:
                     f"film {film_id}: a sweep needs the probability map on the source matrix "
                     f"{truth.shape}; the finding has {shape}"
                 )
-            self._fill(table, tops, probability, truth)
+            scale = (finding.probability or 0.0) if self.relative else 1.0
+            self._fill(table, tops, probability, truth, scale)
         self._ids.add(film_id)
         self._scores.append(finding.probability or 0.0)
         self._judged.append(not declined)
@@ -113,10 +120,11 @@ class PixelSweep:
         tops: NDArray[np.int64],
         probability: NDArray[np.float32],
         truth: NDArray[np.bool_],
+        scale: float,
     ) -> None:
         size = probability.size
         for t, threshold in enumerate(self.pixel_thresholds):
-            above = probability >= threshold
+            above = probability >= threshold * scale
             top, left, height, width = _extent(above)
             if not height:
                 return  # thresholds rise: nothing passes the rest either
@@ -157,15 +165,16 @@ def sweep(
     film_ids: Sequence[str],
     *,
     part: str,
+    relative: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PixelSweep:
-    """`PixelSweep` of a detector over films of a dataset, one at a time.
+    """`PixelSweep` of a detector over films of a dataset, one at a time; `relative` as there.
 
     Raises:
         EvaluationError: `part` is a test part, or a film is unknown or unlabelled.
     """
     refuse_test(part)
-    swept = PixelSweep()
+    swept = PixelSweep(relative=relative)
     for done, film_id in enumerate(film_ids, start=1):
         film = dataset.by_id.get(film_id)
         if film is None or film.label is None:

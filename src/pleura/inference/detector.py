@@ -205,13 +205,13 @@ class Detector:
         probability_map, score, frame, boxes = outcome
         self._check_finite(film, score, probability_map)
         point, calibrator = self.manifest.operating_point, self.manifest.calibrator
-        enlarged = None
+        enlarged, threshold = None, point.pixel_threshold_at(score)
         mask = np.zeros(film.shape, dtype=np.bool_)
         suspected = score >= point.presence_threshold
         if probability_map is not None:
             enlarged = to_source_matrix(probability_map, film.shape, frame)
             if suspected:
-                mask = draw_mask(enlarged, point)
+                mask = draw_mask(enlarged, point, score)
         found = () if enlarged is None else lesions(mask, enlarged, film, fields)
         located = None if fields is None or fields.doubt else fields
         is_pneumothorax = self.manifest.target.code == PNEUMOTHORAX.code
@@ -225,11 +225,12 @@ class Detector:
             probability=float(calibrator(score)) if calibrator else score,
             calibrated=calibrator is not None,
             probability_map=enlarged,
+            pixel_threshold=None if enlarged is None else threshold,
             mask=mask,
             lesions=found,
             instances=()
             if boxes is None or not mask.any()  # those too faint to be drawn are no finding
-            else instances(boxes, self._segmenter.size, film.shape, point.pixel_threshold),
+            else instances(boxes, self._segmenter.size, film.shape, threshold),
             extents=measure(mask, found, film, fields) if is_pneumothorax else (),
             lung_fields=located.labels if located else None,
             notes=film.notes + ((SIDE_NOTE,) if found and located else ()),

@@ -24,6 +24,9 @@ class OperatingPoint:
     of the image is at `top_threshold` or above, and a region of at least `min_area_fraction` of the image
     is at `pixel_threshold` or above; those regions are the mask.
 
+    Where it is `relative`, a pixel must reach that share of the film's presence score: a pixel's probability
+    holds both whether there is anything and whether it is here, and the outline asks the latter alone.
+
     Attributes:
         pixel_threshold, presence_threshold: probabilities, 0 to 1.
         min_area_fraction: of the image; smaller regions are dropped.
@@ -31,6 +34,7 @@ class OperatingPoint:
         fitted_on: which films they were chosen on.
         top_threshold: a probability, `pixel_threshold` at least; None asks for no area above it.
         min_top_area_fraction: of the image, all regions together; nothing where `top_threshold` is None.
+        relative: whether `pixel_threshold` is a share of the film's presence score.
     """
 
     pixel_threshold: float = 0.5
@@ -40,6 +44,7 @@ class OperatingPoint:
     fitted_on: str = "nothing"
     top_threshold: float | None = None
     min_top_area_fraction: float = 0.0
+    relative: bool = False
 
     def __post_init__(self) -> None:
         names = [
@@ -54,6 +59,10 @@ class OperatingPoint:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} lies in [0, 1]; got {value!r}")
+        if self.top_threshold is not None and self.relative:
+            raise ValueError(
+                "a top_threshold is a probability; it does not go with relative thresholds"
+            )
         if self.top_threshold is None and self.min_top_area_fraction != 0.0:
             raise ValueError("min_top_area_fraction needs a top_threshold; give both or neither")
         if self.top_threshold is not None and self.top_threshold < self.pixel_threshold:
@@ -61,6 +70,10 @@ class OperatingPoint:
                 f"top_threshold is at least pixel_threshold, {self.pixel_threshold}; "
                 f"got {self.top_threshold}"
             )
+
+    def pixel_threshold_at(self, score: float) -> float:
+        """The probability that a pixel of a film with that presence score must reach."""
+        return self.pixel_threshold * score if self.relative else self.pixel_threshold
 
 
 def presence_score(probability_map: NDArray[np.float32]) -> float:
@@ -95,12 +108,16 @@ def to_source_matrix(
     return whole
 
 
-def draw_mask(probability_map: NDArray[np.float32], point: OperatingPoint) -> NDArray[np.bool_]:
+def draw_mask(
+    probability_map: NDArray[np.float32], point: OperatingPoint, score: float = 1.0
+) -> NDArray[np.bool_]:
     """bool (H, W): pixels at the pixel threshold or above, without the regions that are too small.
+
+    `score` is the film's presence score, which relative thresholds are shares of.
 
     Nothing at all where too little of the map reaches the top threshold.
     """
-    mask = probability_map >= point.pixel_threshold
+    mask = probability_map >= point.pixel_threshold_at(score)
     if point.top_threshold is not None:
         top_px = np.count_nonzero(probability_map >= point.top_threshold)
         if top_px < point.min_top_area_fraction * mask.size:

@@ -14,7 +14,7 @@ from pleura.outputs.table import COLUMNS, EXTENT_COLUMNS, NO_TEXT, of_largest_si
 ROWS_IN_GROUP = 10_000
 """Findings that are kept in memory and written together."""
 
-_NUMBERS = ("probability", "area_fraction", "area_mm2", *MEASURES)
+_NUMBERS = ("probability", "pixel_threshold", "area_fraction", "area_mm2", *MEASURES)
 _LISTS = ("instances", "extents")
 _LESION_NUMBERS = ("area_fraction", "area_mm2", "peak_probability")
 

@@ -30,6 +30,7 @@ COLUMNS = (
     *EXTENT_COLUMNS,
     "lesions",
     "calibrated",
+    "pixel_threshold",
     "reason",
     "target",
     "model",

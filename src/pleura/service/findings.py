@@ -40,6 +40,7 @@ def finding_from(
         probability=facts["probability"],
         calibrated=facts["calibrated"],
         probability_map=_map(heat, shape) if heat else None,
+        pixel_threshold=facts.get("pixel_threshold"),
         mask=None if declined else _mask(mask, shape),
         lesions=tuple(
             _made(Lesion, {**lesion, "box": tuple(lesion["box"]), "side_basis": side_basis})

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
@@ -123,7 +123,9 @@ class Judge:
                 columns,
                 {"film": facts, "viewing": header["viewing"]},
                 finding_facts(finding),
-                self._point,
+                self._point
+                if finding.pixel_threshold is None
+                else self._point | {"pixel_threshold": finding.pixel_threshold},
             )
 
 
@@ -133,7 +135,10 @@ def _has_regions(
     """Whether there are regions to draw, were the film suspected; None where there is no map to say so."""
     if finding.decision == "positive":
         return True
-    return None if heat is None else bool(draw_mask(heat, point).any())
+    if heat is None or finding.pixel_threshold is None:
+        return None
+    point = replace(point, pixel_threshold=finding.pixel_threshold, relative=False)
+    return bool(draw_mask(heat, point).any())
 
 
 def film_from(facts: dict[str, Any], pixels: bytes) -> Radiograph:

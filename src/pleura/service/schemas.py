@@ -159,6 +159,7 @@ class Finding(_Open):
     reason: str
     probability: Fraction | None
     calibrated: bool
+    pixel_threshold: Fraction | None = None
     area_fraction: float | None
     area_mm2: float | None
     side: Side | None

@@ -71,8 +71,16 @@ def export_blend(
     folds = [_runs(folders, dataset, split, fold) for fold in range(len(split.folds))]
     if scores is not None:
         _claim(scores, folds)
+    relative = _rule(folds[0]) == "relative"
     sweeps = [
-        sweep(undecided(runs, dataset.target, device), dataset, films, part=PART, progress=progress)
+        sweep(
+            undecided(runs, dataset.target, device),
+            dataset,
+            films,
+            part=PART,
+            relative=relative,
+            progress=progress,
+        )
         for runs, films in zip(folds, split.folds, strict=True)
     ]
     swept = PixelSweep.joined(sweeps)
@@ -137,11 +145,14 @@ def _segmenters(runs: Runs) -> list[Recipe]:
 
 
 def _rule(runs: Runs) -> Rule:
-    """The triplet where every recipe decides so, unless a gate or the aim needs a presence threshold."""
+    """That of every recipe; but a gate, and some aims, need a presence threshold, which a triplet lacks."""
     recipes = _segmenters(runs)
-    triplet = all(recipe.decision == "triplet" for recipe in recipes)
+    rules: set[Rule] = {recipe.decision for recipe in recipes}
+    if len(rules) > 1:
+        return "threshold"
+    rule = rules.pop()
     free = len(recipes) == len(runs) and Aim.of(recipes[0].aim) == Aim()
-    return "triplet" if triplet and free else "threshold"
+    return rule if free or rule != "triplet" else "threshold"
 
 
 def _point(swept: PixelSweep, runs: Runs) -> FittedPoint:

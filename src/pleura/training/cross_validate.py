@@ -75,7 +75,10 @@ def cross_validate(
         run = run_of_fold(out, fold)
         train_plan(plan, dataset, split, run, fold=fold, device=device, fit=False, report=report)
         detector = undecided(runs_of(plan, run), dataset.target, device)
-        sweeps.append(sweep(detector, dataset, film_ids, part=PART, progress=sweeping))
+        relative = plan.decision == "relative"
+        sweeps.append(
+            sweep(detector, dataset, film_ids, part=PART, relative=relative, progress=sweeping)
+        )
     return score_out_of_fold(
         [[run_of_fold(out, fold)] for fold in range(len(split.folds))],
         sweeps,

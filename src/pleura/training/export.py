@@ -154,9 +154,10 @@ def export(
     if given is None and (len(finished) > 1 or flip or aim is not None):
         detector = Detector.of(Bundle.in_memory(manifest, weights), device)
         films = split.part("tune", finished[0].fold)
-        swept = sweep(detector, dataset, films, part="tune", progress=progress)
         aim = aim or finished[0].member.training["recipe"].get("aim", COMPETITION_DICE)
         rule = _rule(finished, gates, aim)
+        relative = rule == "relative"
+        swept = sweep(detector, dataset, films, part="tune", relative=relative, progress=progress)
         fitted = fit_operating_point(swept, part="tune", rule=rule, aim=aim).facts()
     manifest = replace(
         manifest,
@@ -226,7 +227,9 @@ def _finished(
 
 
 def _rule(runs: Sequence[_Finished], gates: Sequence[Path], aim: str) -> Rule:
-    """The triplet where each run was fitted by it; but a gate, and some aims, need the presence threshold."""
+    """That which each run was fitted by; but a gate, and some aims, cannot do with a triplet."""
+    if all(run.fitted["point"].get("relative") for run in runs):
+        return "relative"
     if Aim.of(aim) != Aim():
         return "threshold"
     tops = [run.fitted["point"].get("top_threshold") for run in runs]

@@ -134,7 +134,15 @@ def train(
     if fit and not folder.operating_point.exists():
         detector = undecided([(SEGMENTER, recipe, folder)], dataset.target, device)
         progress = report.operating_point
-        swept = sweep(detector, dataset, trainer.tuning.film_ids, part="tune", progress=progress)
+        relative = recipe.decision == "relative"
+        swept = sweep(
+            detector,
+            dataset,
+            trainer.tuning.film_ids,
+            part="tune",
+            relative=relative,
+            progress=progress,
+        )
         fitted = fit_operating_point(swept, part="tune", rule=recipe.decision, aim=recipe.aim)
         write_json(folder.operating_point, fitted.facts(), durable=True)
     return trainer.state

@@ -70,6 +70,7 @@ export interface Finding {
   reason: string;
   probability: number | null;
   calibrated: boolean;
+  pixel_threshold?: number | null;
   area_fraction: number | null;
   area_mm2: number | null;
   side: Side | "bilateral" | null;

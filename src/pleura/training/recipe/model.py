@@ -281,7 +281,7 @@ class Recipe:
         if self.tune_every is None and self.monitor != "last":
             raise ValueError(f"monitor: {self.monitor} needs the tuning films; set tune_every")
         if Aim.of(self.aim) != Aim() and self.decision == "triplet":
-            raise ValueError(f"aim: {self.aim} needs decision: threshold")
+            raise ValueError(f"aim: {self.aim} needs decision: threshold or relative")
         if not self.loss:
             raise ValueError("loss needs at least one term")
         if self.phases:
