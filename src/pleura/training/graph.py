@@ -113,11 +113,13 @@ def _exported(wrapped: nn.Module, images: Tensor) -> bytes:
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         verbose=False,
     )
-    return bytes(cast(Any, program).model_proto.SerializeToString())
+    return _sourceless(cast(Any, program).model_proto)
 
 
 def _traced(wrapped: nn.Module, images: Tensor) -> bytes:
     """By recording one pass, for networks whose shapes depend on what they see; a batch of one film."""
+    import onnx
+
     file, export = io.BytesIO(), cast(Any, torch.onnx.export)  # a stream is allowed without dynamo
     export(
         wrapped,
@@ -128,4 +130,13 @@ def _traced(wrapped: nn.Module, images: Tensor) -> bytes:
         input_names=[INPUT],
         output_names=_names(wrapped, images),
     )
-    return file.getvalue()
+    return _sourceless(onnx.load_from_string(file.getvalue()))
+
+
+def _sourceless(model: Any) -> bytes:
+    """Without the lines of source that nodes came from, and their paths on the machine that exports."""
+    for part in (model.graph, *model.functions):
+        for described in (part, *part.node, *part.value_info):
+            del described.metadata_props[:]
+            described.ClearField("doc_string")
+    return bytes(model.SerializeToString())
