@@ -1,5 +1,8 @@
 """The sweep against drawing masks one by one, and the fit against trying everything."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from made_up_scores import MODEL, finding
@@ -80,6 +83,35 @@ def test_relative_thresholds_are_shares_of_each_film_s_score():
         other.add(f"other{n}", found, truth, part="tune")
     outcomes = cross_fitted([swept(FILMS, relative=True), other], part="tune")
     assert outcomes[0].competition_dice == pytest.approx(fitted.value)
+
+
+def test_near_the_best_competition_dice_the_best_on_positives():
+    """Against every point of the grid, and every threshold between two scores, one by one."""
+    aim = "competition Dice 0.8"
+    grids = {"pixel_thresholds": (0.3, 0.42), "min_area_fractions": (0.0, 0.001)}
+    given = np.random.default_rng(0).random(len(FILMS))  # which tell little, so that calls cost
+    films = [
+        (replace(found, probability=p), truth)
+        for p, (found, truth) in zip(given, FILMS[:-1], strict=False)
+    ]
+    point = fit_operating_point(swept(films, **grids), part="tune", aim=aim).point
+    assert point.aim == aim
+    scores = sorted(given[: len(films)])
+    cuts = [0.0, *((a + b) / 2 for a, b in pairwise(scores)), 1.0]
+    every = [
+        OperatingPoint(pixel, smallest, cut)
+        for pixel in grids["pixel_thresholds"]
+        for smallest in grids["min_area_fractions"]
+        for cut in cuts
+    ]
+    positives = [(found, truth) for found, truth in films if truth.any()]
+    worth = [(mean_dice(films, one), mean_dice(positives, one)) for one in every]
+    best = max(dice for dice, _ in worth)
+    wanted = max(on for dice, on in worth if dice >= 0.8 * best)
+    assert mean_dice(films, point) >= 0.8 * best
+    assert mean_dice(positives, point) == pytest.approx(wanted)
+    plain = fit_operating_point(swept(films, **grids), part="tune").point
+    assert wanted > mean_dice(positives, plain)
 
 
 def test_a_sweep_serves_the_rule_it_was_made_for():
