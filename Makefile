@@ -24,7 +24,8 @@ $(VENV)/.installed: $(VENV)/.core
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
-demo: demo-train  ## until the trained model is in weights/, the demo trains one
+demo: $(VENV)/.core  ## the trained model on phantoms (or PLEURA_DATA=DIR), ending in one HTML page; no PyTorch
+	$(BIN)/pleura demo $(if $(PLEURA_DATA),--data "$(PLEURA_DATA)")
 
 demo-train: env  ## phantoms (or PLEURA_DATA=DIR) from film to dataset to model to findings, ending in one HTML page
 	$(BIN)/pleura demo-train $(if $(PLEURA_DATA),--data "$(PLEURA_DATA)")

@@ -325,8 +325,13 @@ def test_a_phases_steps_follow_its_epochs(tmp_path: Path) -> None:
         (["phases.1.size=320", "input.size=128"], [64, 320, 128]),
     ],
 )
-def test_the_sizes_of_phases_follow_the_inputs(overrides: list[str], sizes: list[int]) -> None:
-    recipe = read_recipe(find_recipe("pleura-v1"), overrides)
+def test_the_sizes_of_phases_follow_the_inputs(
+    tmp_path: Path, overrides: list[str], sizes: list[int]
+) -> None:
+    phases = ["{name: coarse, epochs: 1, size: 256}", "{name: fine, epochs: 1, size: 384}"]
+    text = f"phases: [{', '.join(phases)}, {{name: finest, epochs: 1}}]\n"
+    path = write(tmp_path, MINIMAL.replace("64", "448") + text)
+    recipe = read_recipe(path, overrides)
     assert [recipe.phase(n).input.size for n in range(3)] == sizes
 
 

@@ -57,8 +57,9 @@ def export(
     aim: Annotated[
         str | None,
         typer.Option(
-            help='What the operating point is fitted for: "competition Dice", "competition Dice 0.99" (a '
-            'share of the best, and then the best on positives), "specificity 0.95", "sensitivity 0.95" or "Youden".',
+            help="What the operating point is fitted for: 'competition Dice'; 'competition Dice 0.99', a "
+            "share of the best, and then the best on positives; 'specificity 0.95'; 'sensitivity 0.95'; "
+            "or 'Youden'.",
             show_default="the recipe's",
         ),
     ] = None,
