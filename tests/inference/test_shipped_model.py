@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 import pleura
 from pleura.data.phantom import phantom
+from pleura.evaluation.card import write_card
 from pleura.inference.bundle import open_bundle
 from pleura.inference.detector import Detector
-from pleura.inference.shipped import default_bundle
+from pleura.inference.shipped import default_bundle, shipped_evaluations
 
 LARGEST_MB = 30
 SHIFT = 0.06  # of probability; of 120 films of the challenge, 0.05 at most
@@ -91,3 +92,10 @@ def test_it_is_small_and_says_what_it_is() -> None:
     assert manifest.name == "pleura-v1"
     assert manifest.calibrator is not None
     assert manifest.admission is not None
+
+
+def test_its_card_tells_the_test_part_s_numbers(tmp_path: Path) -> None:
+    write_card(tmp_path / "card.md", open_bundle(default_bundle()), shipped_evaluations())
+    told = (tmp_path / "card.md").read_text()
+    assert told.index("## How good: out-of-fold") < told.index("## How good: test")
+    assert told.index("## Intended use") < told.index("## Not for") < told.index("## Ethics")

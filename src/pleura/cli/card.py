@@ -28,11 +28,15 @@ def card(
     """Write the model card of a bundle, as a page or as Markdown.
 
     It holds what the bundle says of itself: its use, what its makers know of its weaknesses, its numbers out
-    of fold, its operating point, its training; and the numbers of evaluations of this very bundle.
+    of fold, its operating point, its training; and the numbers of evaluations of this very bundle, of which
+    pleura-weights brings its own.
     """
     from pleura.evaluation.card import write_card
     from pleura.inference.bundle import open_bundle
-    from pleura.inference.shipped import default_bundle
+    from pleura.inference.shipped import default_bundle, shipped_evaluations
 
-    write_card(out, open_bundle(bundle or default_bundle()), evaluation or ())
+    evaluations = list(evaluation or ())
+    if bundle is None:
+        evaluations += shipped_evaluations()
+    write_card(out, open_bundle(bundle or default_bundle()), evaluations)
     console.print(f"{out}: research software, not a medical device.", markup=False)

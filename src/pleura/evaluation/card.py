@@ -20,6 +20,11 @@ from pleura.outputs.html import render, render_text, write_page
 
 PAGE, TEXT = ".html", ".md"
 _OUT_OF_FOLD = "out-of-fold"
+_HEADINGS = (
+    "Intended use", "Not for", "What it was trained on", "How it was trained", "What it gets wrong",
+    "Known weaknesses", "Ethics",
+)  # fmt: skip
+"""How headings begin that every card has in this order, after Mitchell et al.; others come last."""
 _STRATUM_METRICS = ("auc", "sensitivity", "dice_positives")
 
 
@@ -29,7 +34,7 @@ class About:
 
     Attributes:
         summary: one or two sentences.
-        sections: heading -> points, in the order they are shown.
+        sections: heading -> points.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
@@ -64,7 +69,7 @@ def write_card(out: Path, bundle: Bundle, evaluations: Sequence[Path] = ()) -> N
         "manifest": bundle.manifest,
         "identity": bundle.identity,
         "summary": bundle.manifest.about.get("summary", "Model card."),
-        "sections": bundle.manifest.about.get("sections", {}),
+        "sections": _ordered(bundle.manifest.about.get("sections", {})),
         "evaluations": told,
         "metrics": METRICS,
         "stratum_metrics": _STRATUM_METRICS,
@@ -102,6 +107,14 @@ def _read(folder: Path, bundle: Bundle) -> dict[str, Any]:
             "evaluate this very bundle"
         )
     return told
+
+
+def _ordered(sections: Mapping[str, Any]) -> dict[str, Any]:
+    def place(heading: str) -> int:
+        begun = [n for n, usual in enumerate(_HEADINGS) if heading.startswith(usual)]
+        return begun[0] if begun else len(_HEADINGS)
+
+    return {heading: sections[heading] for heading in sorted(sections, key=place)}
 
 
 def _means(part: str) -> str:

@@ -22,6 +22,19 @@ def default_bundle() -> Path:
     return _held("BUNDLE", MANIFEST, needed, "bundle", "a bundle that `pleura export` made")
 
 
+def shipped_evaluations() -> tuple[Path, ...]:
+    """The folders of what `pleura evaluate` wrote of the shipped bundle; none where there are none.
+
+    Raises:
+        BundleError: as `default_bundle`.
+    """
+    default_bundle()
+    place = getattr(import_module(_MODULE), "EVALUATION", None)
+    if not isinstance(place, Path) or not place.is_dir():
+        return ()
+    return tuple(sorted(one for one in place.iterdir() if one.is_dir()))
+
+
 def shipped_anatomy() -> Path:
     """The folder of the finished anatomy run that the installed `pleura-weights` holds.
 
