@@ -368,6 +368,7 @@ def test_the_model_s_card_and_the_service(served: Served, found: list[dict[str, 
     model = served.json("/v1/model")
     assert (model["name"], model["sha256"]) == ("bright", found[0]["finding"]["model_sha256"])
     assert model["operating_point"] == found[0]["operating_point"]
+    assert found[0]["finding"]["pixel_threshold"] == model["operating_point"]["pixel_threshold"]
     assert "Not a medical device" in model["intended_use"]
     service = served.json("/v1/service")
     assert (service["identity"], service["needs_token"]) == ("local", False)

@@ -64,6 +64,7 @@ def operating_point(manifest: BundleManifest) -> dict[str, Any]:
         "presence_threshold": threshold,
         "presence_probability": float(calibrator(threshold)) if calibrator else threshold,
         "pixel_threshold": point.pixel_threshold,
+        "relative": point.relative,
         "min_area_fraction": point.min_area_fraction,
         "top_threshold": point.top_threshold,
         "min_top_area_fraction": point.min_top_area_fraction,

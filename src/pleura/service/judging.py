@@ -125,7 +125,7 @@ class Judge:
                 finding_facts(finding),
                 self._point
                 if finding.pixel_threshold is None
-                else self._point | {"pixel_threshold": finding.pixel_threshold},
+                else self._point | {"pixel_threshold": finding.pixel_threshold, "relative": False},
             )
 
 

@@ -179,6 +179,7 @@ class OperatingPoint(_Given):
     presence_threshold: Fraction
     presence_probability: Fraction
     pixel_threshold: Fraction
+    relative: bool = False
     min_area_fraction: Fraction
     top_threshold: Fraction | None
     min_top_area_fraction: Fraction

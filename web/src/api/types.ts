@@ -88,6 +88,7 @@ export interface OperatingPoint {
   presence_threshold: number;
   presence_probability: number;
   pixel_threshold: number;
+  relative: boolean;
   min_area_fraction: number;
   top_threshold: number | null;
   min_top_area_fraction: number;
@@ -198,7 +199,7 @@ export interface ModelCard {
     fitted_on: string;
     films: number;
     positives: number;
-    prevalence: number;
+    prevalence: number | null;
   } | null;
   metrics: Record<string, unknown> | null;
   data: unknown;

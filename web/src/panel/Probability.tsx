@@ -37,7 +37,8 @@ export function meaning(finding: Finding, value: number): string {
   const had = `Of 100 films that score so, about ${Math.round(100 * value)} had one in the calibration set`;
   if (!isOfCard(finding))
     return `${had} of ${finding.model} ${finding.model_version}, which judged this film.`;
-  const prevalence = card.value?.calibration?.prevalence;
-  if (prevalence === undefined) return `${had}.`;
-  return `${had}, where ${percent(prevalence)} of all films had one.`;
+  const calibration = card.value?.calibration;
+  if (!calibration) return `${had}.`;
+  const share = calibration.prevalence ?? calibration.positives / calibration.films;
+  return `${had}, where ${percent(share)} of all films had one.`;
 }

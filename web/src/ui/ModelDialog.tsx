@@ -3,6 +3,9 @@ import { percent } from "../film/measure";
 import { score } from "../list/words";
 import { Dialog } from "./Dialog";
 
+const moved = (prevalence: number | null) =>
+  prevalence === null ? "" : `; moved to where ${percent(prevalence)} are`;
+
 /** What the model is, and is not. */
 export function ModelDialog({ card, onClose }: { card: ModelCard; onClose: () => void }) {
   const { operating_point: point, calibration } = card;
@@ -13,12 +16,12 @@ export function ModelDialog({ card, onClose }: { card: ModelCard; onClose: () =>
     ["Made", new Date(card.created).toLocaleDateString(undefined, { dateStyle: "long" })],
     [
       "Operating point",
-      `suspected from ${score(point.presence_probability, calibration !== null)}, pixels from ${point.pixel_threshold.toFixed(2)}; aim: ${point.aim}; chosen on ${point.fitted_on}`,
+      `suspected from ${score(point.presence_probability, calibration !== null)}, pixels from ${point.pixel_threshold.toFixed(2)}${point.relative ? " of the film's score" : ""}; aim: ${point.aim}; chosen on ${point.fitted_on}`,
     ],
     [
       "Calibration",
       calibration
-        ? `${calibration.kind}, on ${calibration.films} films of ${calibration.fitted_on}, ${percent(calibration.prevalence)} of them positive`
+        ? `${calibration.kind}, on ${calibration.films} films of ${calibration.fitted_on}, ${percent(calibration.positives / calibration.films)} of them positive${moved(calibration.prevalence)}`
         : "none: scores rank films and are not chances of disease",
     ],
     ["Runs on", card.runtime],
