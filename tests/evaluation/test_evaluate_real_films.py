@@ -35,13 +35,13 @@ def test_the_sweep_is_the_postprocessing(masks):
         point = OperatingPoint(swept.pixel_thresholds[t], swept.min_area_fractions[a])
         areas, shared = swept.areas(t, a)
         for n, (name, truth) in enumerate(masks.items()):
-            mask = draw_mask(films[name].probability_map, point)
+            mask = draw_mask(films[name].probability_map, point, 1.0)
             assert (areas[n], shared[n]) == (mask.sum(), (mask & truth).sum())
 
     fitted = fit_operating_point(swept, part="tune")
     scores = []
     for name, truth in masks.items():
-        mask = draw_mask(films[name].probability_map, fitted.point)
+        mask = draw_mask(films[name].probability_map, fitted.point, 1.0)
         mask &= films[name].probability >= fitted.point.presence_threshold
         made = finding(name, mask, films[name].probability)
         score = FilmScore.of(

@@ -62,7 +62,7 @@ def test_areas_are_those_of_the_masks_drawn_one_by_one():
         for a, smallest in enumerate(made.min_area_fractions):
             areas, shared = made.areas(t, a)
             for n, (found, truth) in enumerate(FILMS[:-1]):
-                mask = draw_mask(found.probability_map, OperatingPoint(pixel, smallest, 0.0))
+                mask = draw_mask(found.probability_map, OperatingPoint(pixel, smallest, 0.0), 1.0)
                 assert areas[n] == mask.sum(), (pixel, smallest, n)
                 assert shared[n] == (mask & truth).sum()
             assert areas[-1] == shared[-1] == 0  # declined

@@ -32,11 +32,11 @@ def test_small_regions_are_dropped_at_exactly_the_smallest_area() -> None:
     probability[10:20, 10:20] = 0.9  # 100 px, 1 %
     probability[50:55, 50:55] = 0.9  # 25 px
     probability[80, 80] = 0.5
-    assert draw_mask(probability, OperatingPoint(0.5)).sum() == 126
-    assert draw_mask(probability, OperatingPoint(0.6)).sum() == 125
-    assert draw_mask(probability, OperatingPoint(0.5, 0.01)).sum() == 100
-    assert draw_mask(probability, OperatingPoint(0.5, 0.0101)).sum() == 0
-    assert draw_mask(np.zeros((5, 5), np.float32), OperatingPoint(0.5)).sum() == 0
+    assert draw_mask(probability, OperatingPoint(0.5), 1.0).sum() == 126
+    assert draw_mask(probability, OperatingPoint(0.6), 1.0).sum() == 125
+    assert draw_mask(probability, OperatingPoint(0.5, 0.01), 1.0).sum() == 100
+    assert draw_mask(probability, OperatingPoint(0.5, 0.0101), 1.0).sum() == 0
+    assert draw_mask(np.zeros((5, 5), np.float32), OperatingPoint(0.5), 1.0).sum() == 0
 
 
 def test_a_relative_threshold_is_a_share_of_the_presence_score() -> None:
@@ -63,7 +63,7 @@ def test_a_mask_stays_only_where_enough_reaches_the_top_threshold() -> None:
 
     def drawn(top: float, area: float, smallest: float = 0.0) -> int:
         point = OperatingPoint(0.3, smallest, 0.0, top_threshold=top, min_top_area_fraction=area)
-        return int(draw_mask(probability, point).sum())
+        return int(draw_mask(probability, point, 1.0).sum())
 
     assert drawn(0.75, 0.0015) == 105  # drawn at the lower threshold
     assert drawn(0.75, 0.0016) == 0

@@ -109,7 +109,7 @@ def to_source_matrix(
 
 
 def draw_mask(
-    probability_map: NDArray[np.float32], point: OperatingPoint, score: float = 1.0
+    probability_map: NDArray[np.float32], point: OperatingPoint, score: float
 ) -> NDArray[np.bool_]:
     """bool (H, W): pixels at the pixel threshold or above, without the regions that are too small.
 

@@ -138,7 +138,7 @@ def _has_regions(
     if heat is None or finding.pixel_threshold is None:
         return None
     point = replace(point, pixel_threshold=finding.pixel_threshold, relative=False)
-    return bool(draw_mask(heat, point).any())
+    return bool(draw_mask(heat, point, 1.0).any())
 
 
 def film_from(facts: dict[str, Any], pixels: bytes) -> Radiograph:
