@@ -1,5 +1,6 @@
-"""Links in the documents lead somewhere."""
+"""Links in the documents lead somewhere, and the model's numbers are those that were measured."""
 
+import json
 import re
 from pathlib import Path
 
@@ -53,3 +54,19 @@ def test_every_relative_link_resolves(page: Path) -> None:
 def test_the_pages_are_looked_at() -> None:
     assert ROOT / "README.md" in PAGES
     assert len(links(ROOT / "README.md")) > 3
+
+
+@pytest.mark.parametrize("page", ["README.md", "weights/README.md", "docs/pleura-v1.md"])
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        "weights/evaluation/out-of-fold/evaluation.json",
+        "weights/src/pleura_weights/evaluation/test/evaluation.json",
+    ],
+)
+def test_the_model_s_numbers_are_those_of_its_evaluations(page: str, evaluation: str) -> None:
+    told = json.loads((ROOT / evaluation).read_text(encoding="utf-8"))["numbers"]["metrics"]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name in ("auc", "sensitivity", "specificity", "dice_positives", "competition_dice"):
+        value, low, high = (f"{told[name][key]:.3f}" for key in ("value", "low", "high"))
+        assert re.search(rf"{value}( \(| \| ){low} to {high}", text), (name, value, low, high)
