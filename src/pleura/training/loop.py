@@ -16,6 +16,7 @@ from pleura.data.dataset import FilmSet
 from pleura.errors import NonFiniteLoss, TrainingError
 from pleura.training.average import Average
 from pleura.training.batches import batches
+from pleura.training.depthwise import quicken
 from pleura.training.frozen import Frozen
 from pleura.training.losses import Loss, loss_of
 from pleura.training.pictures import sheet_films
@@ -55,6 +56,7 @@ class Trainer:
         self.frozen = Frozen(network, self.phase.frozen_stages)
         optimizer = _optimizer(self.phase.optimizer, network)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        quicken(network)
         self.network, self.optimizer = fabric.setup(network, optimizer)
         if self.loss is None:
             self.network.mark_forward_method("losses")

@@ -16,6 +16,7 @@ from pleura.networks.anatomy import PRESENTATIONS, AnatomyOutput
 from pleura.training.anatomy.samples import Batch, Material, Samples
 from pleura.training.anatomy.settings import AnatomySettings
 from pleura.training.average import Average
+from pleura.training.depthwise import quicken
 from pleura.training.recipe import OptimizerRecipe
 from pleura.training.run import RunFolder
 from pleura.training.schedule import learning_rate
@@ -90,6 +91,7 @@ class AnatomyTrainer:
             foreach=True,
         )
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        quicken(network)
         self.network, self.optimizer = fabric.setup(network, optimizer)
         self.average = Average(self.network.module, settings.ema_decay)
         self.epoch = self.step = 0
