@@ -1,4 +1,4 @@
-"""What learns in bf16 on a CPU computes as it did, and its depthwise convolutions learn more exactly."""
+"""What learns in bf16 on a CPU computes as it did, and its depthwise convolutions learn as in float32."""
 
 from collections.abc import Callable
 from typing import Any

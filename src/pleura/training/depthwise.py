@@ -1,8 +1,8 @@
 """Depthwise convolutions of a network that trains in bf16 on a CPU: forward in bf16, backward in float32.
 
 For the gradients of depthwise convolutions with a stride, or with 5x5 taps, oneDNN has no fast kernels in
-bf16: one such layer can take as long as a third of an EfficientNet. Its float32 kernels take up to a
-fortieth of that, and are more exact (benchmarks/README.md).
+bf16: one such layer can take a tenth of an EfficientNet's training step. Its float32 kernels take down to
+a fortieth of that (benchmarks/README.md).
 """
 
 from functools import partial
@@ -23,6 +23,7 @@ def quicken(network: nn.Module) -> None:
 
 
 def _is_plain_depthwise(conv: nn.Conv2d) -> bool:
+    # Of other subclasses it is not known what else they do.
     known = type(conv) is nn.Conv2d or type(conv).__name__ == "Conv2dSame"
     each_alone = conv.groups == conv.in_channels == conv.out_channels > 1
     zeros = conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
