@@ -109,3 +109,14 @@ def test_a_positive_film_without_a_mask_is_not_learnt_as_negative(blocks: Datase
     assert unmasked.by_id["film-01"].label == 1
     with pytest.raises(DatasetError, match=r"positive and have no mask.*film-01"):
         FilmSet(unmasked, ("film-00", "film-01"), 32, squeeze)
+
+
+def test_a_half_of_another_film_takes_the_place_of_its_own(blocks: Dataset) -> None:
+    films = FilmSet(blocks, IDS, 80, squeeze)
+    image, mask = films.augmented(0, "none", (0, 0), other=1)
+    own, others = films.get(0), films.get(1)
+    halves = [(slice(None), slice(0, 30)), (slice(None), slice(50, 80))]
+    kept = [np.array_equal(image[half], own[0][half]) for half in halves]
+    assert sorted(kept) == [False, True]
+    for half, is_own in zip(halves, kept, strict=True):
+        np.testing.assert_array_equal(mask[half], (own if is_own else others)[1][half])

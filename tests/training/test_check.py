@@ -54,6 +54,16 @@ def test_a_size_that_the_network_cannot_take_is_found_before_the_first_phase() -
         check_recipe(recipe)
 
 
+def test_halves_are_not_for_a_network_that_learns_instances() -> None:
+    recipe = read_plan(known_recipes()["mask-rcnn"])
+    assert isinstance(recipe, Recipe)
+    with pytest.raises(RecipeError, match="leave out hemithorax_cutmix"):
+        check_recipe(replace(recipe, hemithorax_cutmix=0.5))
+    check_recipe(replace(RECIPE, hemithorax_cutmix=0.5))
+    with pytest.raises(ValueError, match="hemithorax_cutmix lies between 0 and 1"):
+        replace(RECIPE, hemithorax_cutmix=1.5)
+
+
 def test_names_of_later_phases_are_looked_up() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'dice'"):
         check_recipe(in_phases(Phase("second", 1, loss=(LossTerm("dicee"),))))

@@ -21,7 +21,7 @@ from pleura.training.recipe import (
     read_recipe,
     recipe_from,
 )
-from pleura.training.sampling import epoch_order, epoch_size
+from pleura.training.sampling import epoch_order, epoch_size, other_half
 from pleura.training.start import build
 
 FILES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
@@ -461,3 +461,13 @@ def test_the_documents_phases_are_a_recipe(tmp_path: Path) -> None:
     assert [recipe.phase(n).epochs for n in range(2)] == [5, 25]
     for n in range(2):
         check_loss(recipe.phase(n).loss, "joint")
+
+
+def test_about_a_share_of_the_films_takes_a_half_of_another_of_the_epoch() -> None:
+    order = np.array([3, 5, 8, 9])
+    given = [other_half(index, order, 0.25, (1, 2)) for index in range(400)]
+    assert given == [other_half(index, order, 0.25, (1, 2)) for index in range(400)]
+    assert given != [other_half(index, order, 0.25, (1, 3)) for index in range(400)]
+    assert {half for half in given if half is not None} == {3, 5, 8, 9}
+    assert 70 < sum(half is not None for half in given) < 130
+    assert other_half(3, order, None, (1, 2)) is None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from pleura.data.augment import augment
+from pleura.data.augment import augment, hemithorax_cutmix
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
 from pleura.files import whole
@@ -111,11 +111,17 @@ class FilmSet:
         return np.ascontiguousarray(plane[inner, inner])
 
     def augmented(
-        self, index: int, name: str, seeds: Iterable[int]
+        self, index: int, name: str, seeds: Iterable[int], other: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """As `get`, passed through the augmentation set `name` with a generator from `seeds`."""
+        """As `get`, passed through the augmentation set `name` with a generator from `seeds`.
+
+        With the index of an `other` film, one half of it takes the place of this one's first.
+        """
+        rng = np.random.default_rng([*seeds, index])
         image, mask = self._surrounded(index)
-        image, mask = augment(name, image, mask, np.random.default_rng([*seeds, index]))
+        if other is not None:
+            image, mask = hemithorax_cutmix(image, mask, *self._surrounded(other), rng)
+        image, mask = augment(name, image, mask, rng)
         return self._inner(image), self._inner(mask)
 
     def planes(self, index: int) -> NDArray[np.uint8]:
@@ -123,10 +129,10 @@ class FilmSet:
         return self.get(index)[1][None]
 
     def augmented_planes(
-        self, index: int, name: str, seeds: Iterable[int]
+        self, index: int, name: str, seeds: Iterable[int], other: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """A film, float32 (S, S), and its `planes`, augmented as by `augmented`."""
-        image, mask = self.augmented(index, name, seeds)
+        image, mask = self.augmented(index, name, seeds, other)
         return image, mask[None]
 
 

@@ -15,6 +15,7 @@ from pleura.data.dataset import FilmSet
 from pleura.data.instances import padded
 from pleura.inference.preprocess import normalise
 from pleura.training.recipe import Recipe
+from pleura.training.sampling import other_half
 
 Sample = tuple[Tensor, NDArray[np.uint8], int]
 
@@ -33,7 +34,8 @@ class _Epoch(torch.utils.data.Dataset[Sample]):
     def __getitem__(self, position: int) -> Sample:
         index = int(self.order[position])
         seeds = (self.recipe.seed, self.epoch)
-        image, planes = self.films.augmented_planes(index, self.recipe.augmentation, seeds)
+        other = other_half(index, self.order, self.recipe.hemithorax_cutmix, seeds)
+        image, planes = self.films.augmented_planes(index, self.recipe.augmentation, seeds, other)
         return torch.from_numpy(normalise(image, self.recipe.input)), planes, index
 
 

@@ -28,6 +28,11 @@ def check_recipe(recipe: Recipe) -> None:
     """
     if recipe.input.region == LUNGS and has_own_loss(recipe.network.name):
         raise RecipeError(f"network {recipe.network.name} sees whole films; set input.region: film")
+    if recipe.hemithorax_cutmix is not None and has_own_loss(recipe.network.name):
+        raise RecipeError(
+            f"network {recipe.network.name} learns instances, which may lie across the seam of a film of two "
+            "halves; leave out hemithorax_cutmix"
+        )
     phases = [recipe.phase(number) for number in range(max(len(recipe.phases), 1))]
     for phase in phases:
         check_loss(phase.loss, recipe.network.name)

@@ -17,6 +17,7 @@ from pleura.outputs.curves import save_png, training_curves
 from pleura.outputs.drawing import draw_contour
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet
 from pleura.training.recipe import Recipe
+from pleura.training.sampling import other_half
 
 SHEET_FILMS = 16
 CELL_PX = 256
@@ -94,7 +95,9 @@ def draw_augmented(
     cells, captions = [], []
     for i, film in enumerate(chosen):
         shown = [held.get(i)]
-        shown += [held.augmented(i, recipe.augmentation, (seed, epoch)) for epoch in range(5)]
+        for epoch in range(5):
+            other = other_half(i, np.arange(len(chosen)), recipe.hemithorax_cutmix, (seed, epoch))
+            shown.append(held.augmented(i, recipe.augmentation, (seed, epoch), other))
         cells += [film_cell(image, mask > 127) for image, mask in shown]
         captions += [f"as it is, {'positive' if film.label else 'negative'}"]
         captions += [f"{recipe.augmentation}, {k}" for k in range(1, 6)]

@@ -1,4 +1,4 @@
-"""Which films an epoch shows, in which order: a function of the labels, the seed and the epoch alone."""
+"""Which films an epoch shows, in which order, and which in halves: by labels, seed and epoch alone."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pleura.errors import TrainingError
 
 ORDER_STREAM = 0x0D  # keeps these draws apart from the augmentations', which use the same seed
+HALF_STREAM = 0x1F
 
 
 def epoch_order(
@@ -50,6 +51,23 @@ def epoch_size(
     if positive_share is not None:
         shown = positives + _negatives(positives, negatives, positive_share)
     return shown if films is None else min(shown, films)
+
+
+def other_half(
+    index: int, order: NDArray[np.int64], share: float | None, seeds: tuple[int, int]
+) -> int | None:
+    """The film whose half takes the place of one of this film's; None: it stays whole.
+
+    Args:
+        index: the film.
+        order: the epoch's films, of which the other is one, itself not ruled out.
+        share: of the films that are halved; None: none is.
+        seeds: the recipe's seed and the epoch.
+    """
+    if share is None:
+        return None
+    rng = np.random.default_rng([HALF_STREAM, *seeds, index])
+    return int(rng.choice(order)) if rng.random() < share else None
 
 
 def _negatives(positives: int, negatives: int, positive_share: float) -> int:

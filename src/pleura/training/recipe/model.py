@@ -186,6 +186,8 @@ class Recipe:
         anatomy: what finds the lungs, where `input.region` is `lungs`: `shipped`, the network in
             `pleura-weights`, or the folder of a run of `pleura train-anatomy`. It goes into the bundle.
         augmentation: a named set of `pleura.data.augment`.
+        hemithorax_cutmix: of the films, those of which one half is another film's, drawn from the same epoch
+            (`pleura.data.augment.hemithorax_cutmix`); None: none.
         positive_share: of each epoch's films that are positive: all positives and as many negatives, drawn
             anew each epoch, as make up the rest; one share or a schedule. None takes every film each epoch.
         without_corpora: corpora none of whose films is trained on, whatever the split says: to measure what
@@ -229,6 +231,7 @@ class Recipe:
     loss: tuple[LossTerm, ...] = (LossTerm("bce_dice"),)
     optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: str = "none"
+    hemithorax_cutmix: float | None = None
     positive_share: float | ShareSchedule | None = None
     without_corpora: tuple[str, ...] = ()
     repeat_corpora: Mapping[str, int] = field(default_factory=dict)
@@ -258,7 +261,7 @@ class Recipe:
         for name in ("micro_batch", "patience", "epoch_films", "tune_every"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1 or absent; got {getattr(self, name)}")
-        for name in ("positive_share", "ema_decay"):
+        for name in ("positive_share", "ema_decay", "hemithorax_cutmix"):
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 < value < 1:
                 raise ValueError(f"{name} lies between 0 and 1; got {value}")
