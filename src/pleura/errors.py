@@ -17,6 +17,7 @@
     │   └── NonFiniteLoss         the loss became NaN or infinite; names the films of the batch
     ├── EvaluationError           a score that cannot be computed from what was given
     ├── ArchiveError              a prediction over many films that cannot start or go on
+    ├── ResultError               a finding that cannot be written as DICOM
     ├── ServiceError              the service cannot start, or refuses a request
     ├── DeviceUnavailable         the device asked for is not there
     ├── BundleError               a bundle that is missing, damaged, altered or of another version
@@ -106,6 +107,10 @@ class NonFiniteLoss(TrainingError):
 
 class EvaluationError(PleuraError, ValueError):
     """A score that cannot be computed from what was given."""
+
+
+class ResultError(PleuraError, ValueError):
+    """A finding that cannot be written as DICOM: the film is none, or lacks what a result must name."""
 
 
 class ArchiveError(PleuraError, ValueError):

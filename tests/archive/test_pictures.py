@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_up import box_film, findings_of
+from made_up import box_film, dicom_of, findings_of
 
 from pleura.archive.pictures import Names, Pictures, stem_of
 from pleura.archive.rows import Task
@@ -58,12 +58,13 @@ def test_pictures_are_written_whole_and_their_sizes_known(tmp_path: Path) -> Non
     film = box_film()
     positive, negative, declined = findings_of(film)
     pictures = Pictures(tmp_path, masks=True, overlays=True)
-    mask, overlay, sizes = pictures.write("x", film, positive)
+    mask, overlay, dicom, sizes, _ = pictures.write("x", film, positive)
+    assert dicom is None
     assert (mask, overlay) == ("masks/x.png", "overlays/x.jpg")
     assert sizes == {name: (tmp_path / name).stat().st_size for name in (mask, overlay)}
     written = cv2.imread(str(tmp_path / mask), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(written, positive.mask.astype(np.uint8) * 255)
-    mask, overlay, sizes = pictures.write("y", film, declined)  # has no mask
+    mask, overlay, _, sizes, _ = pictures.write("y", film, declined)  # has no mask
     assert (mask, overlay, list(sizes)) == (None, "overlays/y.jpg", ["overlays/y.jpg"])
     pictures = Pictures(tmp_path / "masks", masks=True, overlays=False)
     assert pictures.write("z", film, negative).overlay is None
@@ -77,3 +78,27 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
     Pictures(tmp_path, masks=True, overlays=True)
     assert [path.name for path in (tmp_path / "masks").iterdir()] == ["x.png"]
     assert not Pictures(tmp_path, masks=False, overlays=False)
+
+
+def test_results_of_a_film_that_is_no_longer_positive_lose_their_segmentation(
+    tmp_path: Path,
+) -> None:
+    film = dicom_of(box_film())
+    positive, negative, _ = findings_of(film)
+    pictures = Pictures(tmp_path, masks=False, overlays=False, dicom=True)
+    assert pictures
+    written = pictures.write("x", film, positive)
+    assert written.dicom == "dicom/x"
+    assert set(written.sizes) == {f"dicom/x/{kind}.dcm" for kind in ("seg", "sr", "sc")}
+    assert written.sizes == {name: (tmp_path / name).stat().st_size for name in written.sizes}
+    pictures.write("x", film, negative)
+    assert sorted(path.name for path in (tmp_path / "dicom/x").iterdir()) == ["sc.dcm", "sr.dcm"]
+
+
+def test_a_film_that_is_no_dicom_says_why_it_has_no_results(tmp_path: Path) -> None:
+    film = box_film()
+    pictures = Pictures(tmp_path, masks=False, overlays=False, dicom=True)
+    written = pictures.write("x", film, findings_of(film)[0])
+    assert (written.dicom, written.sizes) == (None, {})
+    assert written.without is not None
+    assert written.without.startswith("it is PNG, and DICOM results belong to a DICOM film")

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 
 from pleura.cli.latency import latency_table
+from pleura.data.phantom import write_phantoms
 from pleura.inference.bundle import PRESENCE_HEAD, BundleManifest, Member, write_bundle
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
@@ -186,3 +188,36 @@ def test_the_latency_table() -> None:
     assert figures["decode"] == ("2.0", "2.0", "25%")
     assert figures["read"] == ("0.0", "0.0", "0%")
     assert figures["film"] == ("8.0", "8.0", "100%")
+
+
+def test_dicom_films_get_dicom_results_and_others_say_why_not(bundle: Path, tmp_path: Path) -> None:
+    """Positive everywhere: a segmentation of the whole film, a report and a picture, in the film's study."""
+    write_phantoms(tmp_path / "made", 1, size=256, seed=1, processes=1)
+    films = sorted((tmp_path / "made").rglob("*.dcm"))
+    shutil.copy(films[0], tmp_path / "a.dcm")
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((64, 64), 90, np.uint8))
+    done = predict(bundle, "a.dcm", "b.png", "--dicom", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"DICOM results: out" in done.stdout
+    with (tmp_path / "out/findings.csv").open(newline="") as file:
+        a, b = csv.DictReader(file)
+    assert (a["dicom"], b["dicom"]) == ("dicom/a", "")
+    assert "No DICOM results: it is PNG" in b["notes"]
+    source = pydicom.dcmread(tmp_path / "a.dcm")
+    results = {path.stem: pydicom.dcmread(path) for path in (tmp_path / "out/dicom/a").iterdir()}
+    assert set(results) == {"seg", "sr", "sc"}
+    for result in results.values():
+        assert result.StudyInstanceUID == source.StudyInstanceUID
+        assert result.PatientID == source.PatientID
+    assert results["seg"].pixel_array.all()
+    lost = tmp_path / "out/dicom/a/sr.dcm"
+    before = {path: path.read_bytes() for path in (tmp_path / "out/dicom/a").iterdir()}
+    lost.write_bytes(b"cut")  # as a power cut leaves it
+    assert predict(bundle, "a.dcm", "b.png", "--dicom", cwd=tmp_path).returncode == 0
+    assert pydicom.dcmread(lost).SOPInstanceUID == results["sr"].SOPInstanceUID
+    assert set(before) == set((tmp_path / "out/dicom/a").iterdir())
+    other = predict(bundle, "a.dcm", "b.png", cwd=tmp_path)
+    assert other.returncode == 1
+    assert b"begun with dicom on, and this is dicom off" in other.stderr + other.stdout
+    alone = predict(bundle, "a.dcm", "--dicom-geometry", cwd=tmp_path)
+    assert alone.returncode == 2

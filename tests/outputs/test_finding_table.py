@@ -25,7 +25,8 @@ FIRST = ["file", "sop_instance_uid", "probability", "decision", "area_fraction",
 
 
 def facts(finding, mask=None, overlay=None, duplicate_of=None):
-    return finding.facts() | {"mask": mask, "overlay": overlay, "duplicate_of": duplicate_of}
+    own = {"mask": mask, "overlay": overlay, "dicom": None, "duplicate_of": duplicate_of}
+    return finding.facts() | own
 
 
 def write_findings(findings, csv_path=None, json_path=None):

@@ -19,7 +19,7 @@ from pleura.outputs import parquet
 from pleura.outputs.parquet import ParquetTable
 from pleura.outputs.table import COLUMNS, EXTENT_COLUMNS
 
-OWN = {"mask": "masks/a.png", "overlay": None, "duplicate_of": None}
+OWN = {"mask": "masks/a.png", "overlay": None, "dicom": None, "duplicate_of": None}
 
 
 def read(path):

@@ -1,17 +1,21 @@
-"""The masks and overlays of a prediction, each under a name of its own."""
+"""The masks, overlays and DICOM results of a prediction, each under a name of its own."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from pleura.archive.journal import Journal
 from pleura.archive.rows import Task
+from pleura.errors import ResultError
 from pleura.files import remove_partial, write_bytes
 from pleura.finding import Finding
+from pleura.outputs.dicom import KINDS, check_installed, dicom_results, encoded
 from pleura.outputs.overlay import overlay
 from pleura.radiograph import Radiograph
 
@@ -31,11 +35,20 @@ _ENDINGS = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
 
 
 class Drawn(NamedTuple):
-    """The pictures of a film, below the folder; None where there is none. `sizes` are in bytes."""
+    """What was written of a film, below the folder.
+
+    Attributes:
+        mask, overlay: pictures; None where there is none.
+        dicom: the folder of its DICOM results; None where there are none.
+        sizes: bytes of each file.
+        without: why there are no DICOM results, where they were wanted.
+    """
 
     mask: str | None
     overlay: str | None
+    dicom: str | None
     sizes: dict[str, int]
+    without: str | None = None
 
 
 class Pictures:
@@ -43,26 +56,42 @@ class Pictures:
 
     masks/NAME.png      0 or 255 on the source matrix; every film that was judged
     overlays/NAME.jpg   the film with its finding
+    dicom/NAME/         KIND.dcm of each kind of result, see `pleura.outputs.dicom`
 
     Args:
         root: an existing folder.
-        masks, overlays: whether to write those.
+        masks, overlays, dicom: whether to write those.
+        geometry: of segmentations, as `dicom_results` has it.
+
+    Raises:
+        MissingExtra: DICOM results are wanted, and highdicom is not installed.
     """
 
-    def __init__(self, root: Path, *, masks: bool, overlays: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        masks: bool,
+        overlays: bool,
+        dicom: bool = False,
+        geometry: bool = False,
+    ) -> None:
         self.root, self.masks, self.overlays = root, masks, overlays
-        for name, wanted in (("masks", masks), ("overlays", overlays)):
+        self.dicom, self.geometry = dicom, geometry
+        if dicom:
+            check_installed()
+        for name, wanted in (("masks", masks), ("overlays", overlays), ("dicom", dicom)):
             if wanted:
                 (root / name).mkdir(exist_ok=True)
                 remove_partial(root / name)
 
     def __bool__(self) -> bool:
         """Whether anything is written at all."""
-        return self.masks or self.overlays
+        return self.masks or self.overlays or self.dicom
 
     def write(self, name: str, film: Radiograph, finding: Finding) -> Drawn:
         """Writes a film's pictures, each whole or not at all."""
-        mask = drawn = None
+        mask = drawn = results = without = None
         sizes = {}
         if self.masks and finding.mask is not None:
             mask = f"masks/{name}.png"
@@ -72,7 +101,29 @@ class Pictures:
             drawn = f"overlays/{name}.jpg"
             image = overlay(film, finding, size=OVERLAY_SIDE)
             sizes[drawn] = self._write(drawn, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _OVERLAY)
-        return Drawn(mask, drawn, sizes)
+        if self.dicom:
+            try:
+                made = dicom_results(film, finding, geometry=self.geometry)
+            except ResultError as error:
+                without = str(error).removeprefix(f"{film.source}: ")
+            else:
+                results = f"dicom/{name}"
+                sizes |= self._write_results(results, made)
+        return Drawn(mask, drawn, results, sizes, without)
+
+    def _write_results(self, name: str, made: Mapping[str, Dataset]) -> dict[str, int]:
+        folder = self.root / name
+        folder.mkdir(exist_ok=True)
+        remove_partial(folder)
+        for kind in KINDS:
+            if kind not in made:  # of an earlier model
+                (folder / f"{kind}.dcm").unlink(missing_ok=True)
+        sizes = {}
+        for kind, result in made.items():
+            data = encoded(result)
+            write_bytes(folder / f"{kind}.dcm", data)
+            sizes[f"{name}/{kind}.dcm"] = len(data)
+        return sizes
 
     def _write(self, name: str, image: NDArray[np.generic], how: list[int]) -> int:
         encoded = cv2.imencode(Path(name).suffix, np.asarray(image), how)[1]

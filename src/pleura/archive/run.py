@@ -32,7 +32,8 @@ class Options:
     """How an archive is gone through.
 
     Attributes:
-        masks, overlays: the pictures to write.
+        masks, overlays, dicom: the pictures and results to write.
+        geometry: of DICOM segmentations, as `pleura.outputs.dicom.dicom_results` has it.
         batch_size: films the network sees at once.
         readers: threads that read and decode.
         limits: on bytes and pixels of a file.
@@ -40,6 +41,8 @@ class Options:
 
     masks: bool = True
     overlays: bool = False
+    dicom: bool = False
+    geometry: bool = False
     batch_size: int = 4
     readers: int = 2
     limits: Limits = field(default_factory=Limits)
@@ -134,7 +137,13 @@ def _run(
     detector: Detector, journal: Journal, options: Options, stages: Stages | None, stack: ExitStack
 ) -> Iterator[list[Row]]:
     """What became of each batch, in order."""
-    pictures = Pictures(journal.root, masks=options.masks, overlays=options.overlays)
+    pictures = Pictures(
+        journal.root,
+        masks=options.masks,
+        overlays=options.overlays,
+        dicom=options.dicom,
+        geometry=options.geometry,
+    )
     readers = judges = None
     size = 1 if stages else options.batch_size
     if stages is None:
@@ -193,12 +202,15 @@ def _judged(detector: Detector, batch: list[_Planned], pictures: Pictures) -> li
 
 def _found(planned: _Planned, film: Radiograph, finding: Finding, pictures: Pictures) -> Row:
     opened = planned.opened
-    facts = finding.facts() | {"mask": None, "overlay": None, "duplicate_of": None}
+    facts = finding.facts() | dict.fromkeys(("mask", "overlay", "dicom", "duplicate_of"))
     sizes: dict[str, int] = {}
     if planned.name is not None:
         with stage("write"):
-            mask, overlay, sizes = pictures.write(planned.name, film, finding)
-        facts |= {"mask": mask, "overlay": overlay}
+            drawn = pictures.write(planned.name, film, finding)
+        facts |= {"mask": drawn.mask, "overlay": drawn.overlay, "dicom": drawn.dicom}
+        if drawn.without:
+            facts["notes"].append(f"No DICOM results: {drawn.without}")
+        sizes = drawn.sizes
     return Row(
         opened.task,
         "judged",

@@ -21,6 +21,7 @@ from pleura.inference.detector import Detector
 from pleura.inference.runtimes.base import usable_cores
 from pleura.inference.shipped import DISTRIBUTION
 from pleura.inference.stages import Stages
+from pleura.outputs.dicom import check_installed
 from pleura.outputs.submission import Submission, read_sample_order
 from pleura.outputs.table import FindingTable, Table, write_failures
 
@@ -91,6 +92,21 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    dicom: Annotated[
+        bool,
+        typer.Option(
+            "--dicom",
+            help="Write each DICOM film's finding as DICOM: segmentation, structured report, picture.",
+        ),
+    ] = False,
+    dicom_geometry: Annotated[
+        bool,
+        typer.Option(
+            "--dicom-geometry",
+            help="With --dicom: invent the plane, and where none is known the pixel spacing, that OHIF needs "
+            "to show a segmentation.",
+        ),
+    ] = False,
     device: Device = "auto",
     runtime: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16 or f16.")] = "auto",
@@ -126,6 +142,10 @@ def predict(
     """
     if (format is Format.siim) != (sample is not None):
         raise typer.BadParameter("--format siim and --sample SAMPLE.csv go together")
+    if dicom_geometry and not dicom:
+        raise typer.BadParameter("--dicom-geometry says how --dicom writes; give both")
+    if dicom:
+        check_installed()
     if sample is not None and not masks:
         raise typer.BadParameter("--format siim is made of the masks; leave --no-masks out")
     submission = None if sample is None else Submission(read_sample_order(sample))
@@ -152,6 +172,8 @@ def predict(
         options = Options(
             masks=journal.agree("masks", _on(masks), "on") == "on",
             overlays=drawn == "on",
+            dicom=journal.agree("dicom", _on(dicom), "off") == "on",
+            geometry=journal.agree("dicom geometry", _on(dicom_geometry), "off") == "on",
             batch_size=batch_size,
             readers=readers or min(usable_cores(), _MOST_READERS),
         )
@@ -159,6 +181,8 @@ def predict(
         tally = _judge(detector, journal, table, options, stages, say=submission is None)
         _summarise(tally, journal)
         console.print(f"Findings: {out / f'findings.{table}'}")
+        if dicom:
+            console.print(f"DICOM results: {out / 'dicom'}")
         if stages is not None:
             console.print(f"Networks by {detector.description}.")
             console.print(latency_table(stages))

@@ -39,11 +39,12 @@ COLUMNS = (
     "notes",
     "mask",
     "overlay",
+    "dicom",
     "duplicate_of",
 )
 """Columns of the CSV; `lesions` is their number, `notes` are joined by ` | `; `mask` and `overlay` are the
-film's pictures, relative to the table, empty where there are none; `duplicate_of` is the file that this one
-repeats, whose finding and pictures it shares."""
+film's pictures and `dicom` the folder of its DICOM results, relative to the table, empty where there are
+none; `duplicate_of` is the file that this one repeats, whose finding, pictures and results it shares."""
 
 NO_TEXT = "backslashreplace"
 """How bytes of a file name that are no text are written: as an escape, which JSON reads too."""
@@ -53,7 +54,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 class Table(Protocol):
     """Takes the facts of findings one by one: those of `Finding.facts()`, and `mask`, `overlay`,
-    `duplicate_of`; a context manager that gives the table its name once all are there.
+    `dicom`, `duplicate_of`; a context manager that gives the table its name once all are there.
     """
 
     def __enter__(self) -> Any: ...

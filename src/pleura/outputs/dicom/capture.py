@@ -1,0 +1,75 @@
+"""The film with its finding as a Secondary Capture (PS3.3 A.8.1), which any viewer shows."""
+
+import numpy as np
+from highdicom.sc import SCImage
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from pydicom.dataset import Dataset
+
+from pleura.finding import Finding
+from pleura.outputs.dicom.identity import equipment, uid
+from pleura.outputs.dicom.report import RESEARCH_ONLY
+from pleura.outputs.drawing import MUTED, STRIP, wrapped, write
+from pleura.outputs.overlay import overlay
+from pleura.radiograph import Radiograph
+
+SERIES_NUMBER = 7203
+SIDE_PX = 1024
+"""Of the film in the picture, its longer side."""
+
+
+def capture(source: Dataset, film: Radiograph, finding: Finding) -> Dataset:
+    """The overlay, with the model's name and that it is for research below it; RGB, uncompressed.
+
+    Args:
+        source: of `source.reference`.
+        film: the film.
+        finding: of that film.
+    """
+    made: Dataset = SCImage.from_ref_dataset(
+        ref_dataset=source,
+        pixel_array=signed(overlay(film, finding, size=SIDE_PX), finding),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L" if film.image_left == "right" else "R", "F"),
+        series_instance_uid=uid(source.SeriesInstanceUID, finding.model.sha256, "sc"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=uid(source.SOPInstanceUID, finding.model.sha256, "sc"),
+        instance_number=1,
+        series_description=f"{finding.target.name}: picture (research)"[:64],
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        **equipment(finding.model),
+    )
+    if film.side_basis == "convention":
+        made.PatientOrientation = None  # what is only assumed is on the picture, in words
+    made.ImageType = ["DERIVED", "SECONDARY"]
+    made.ConversionType = "WSD"
+    made.BodyPartExamined = source.BodyPartExamined
+    made.DerivationDescription = f"Film with the finding of {finding.model.name}. {RESEARCH_ONLY}"
+    origin = Dataset()
+    origin.ReferencedSOPClassUID = source.SOPClassUID
+    origin.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    made.SourceImageSequence = [origin]
+    return made
+
+
+def signed(picture: NDArray[np.uint8], finding: Finding) -> NDArray[np.uint8]:
+    """A picture with a line below it: whose finding it is, and what it is not.
+
+    Args:
+        picture: uint8 (H, W, 3), RGB.
+        finding: whose model is named.
+
+    Returns:
+        uint8 (H', W, 3), RGB; H' is even, which some decoders need.
+    """
+    width = picture.shape[1]
+    size, inset = max(10, min(24, width // 36)), max(4, max(10, min(30, width // 28)) // 2)
+    text = f"{finding.model.name} {finding.model.version}. {RESEARCH_ONLY}"
+    lines = wrapped(text, size, width - 2 * inset)
+    height = len(lines) * round(size * 1.35) + inset
+    height += (picture.shape[0] + height) % 2
+    strip = Image.new("RGB", (width, height), STRIP)
+    write(ImageDraw.Draw(strip), (inset, 0), lines, size, MUTED)
+    return np.concatenate([picture, np.asarray(strip, dtype=np.uint8)])
