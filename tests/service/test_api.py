@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 import requests
 
@@ -407,3 +408,33 @@ def test_the_pages(served: Served) -> None:
     assert served.get("/%2e%2e/%2e%2e/app.py").status_code == 404
     assert served.get("/%00").status_code == 404
     assert served.get("/assets/" + "x" * 300).status_code == 404
+
+
+def test_a_finding_is_given_as_dicom(
+    served: Served, found: list[dict[str, Any]], films: list[bytes]
+) -> None:
+    states = {film["state"] for film in found}
+    assert states == {"positive", "negative"}
+    for film, data in zip(found, films, strict=True):
+        source = pydicom.dcmread(io.BytesIO(data))
+        results = {}
+        for kind in ("seg", "sr", "sc"):
+            answer = served.get(f"/v1/films/{film['id']}/dicom/{kind}")
+            if kind == "seg" and film["state"] == "negative":
+                assert answer.status_code == 409
+                assert answer.json()["detail"] == "there is no segmentation: the film is negative"
+                continue
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["Content-Type"] == "application/dicom"
+            results[kind] = pydicom.dcmread(io.BytesIO(answer.content))
+        for result in results.values():
+            assert result.StudyInstanceUID == source.StudyInstanceUID
+        if "seg" in results:
+            mask = grey(served.get(f"/v1/films/{film['id']}/mask").content) > 0
+            planes = results["seg"].pixel_array.reshape(-1, *mask.shape)
+            np.testing.assert_array_equal(planes.any(axis=0), mask)
+    (image,) = served.judged(png(77))
+    refused = served.get(f"/v1/films/{image['id']}/dicom/sr")
+    assert refused.status_code == 409
+    assert "it is PNG, and DICOM results belong to a DICOM film" in refused.json()["detail"]
+    assert served.get(f"/v1/films/{image['id']}/dicom/rt").status_code == 422

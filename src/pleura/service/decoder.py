@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pleura.errors import DecodeError, PleuraError
+from pleura.errors import DecodeError, PleuraError, ResultError, UnsupportedFilm
 from pleura.radiograph import Radiograph
 from pleura.read import Limits, read
 from pleura.read.values import text
@@ -148,6 +148,20 @@ def _overlay(request: dict[str, Any], parts: Parts) -> Result:
     return {}, [_jpeg(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), 90)]
 
 
+def _dicom(request: dict[str, Any], parts: Parts) -> Result:
+    """One kind of DICOM result of a film; none where the finding has no such; parts as of `_overlay`."""
+    from pleura.outputs.dicom import dicom_results, encoded
+    from pleura.service.findings import finding_from
+
+    film = read(Path(request["path"]), limits=Limits(**request["limits"]), name="film")
+    finding = finding_from(request["finding"], film.shape, *parts)
+    try:
+        made = dicom_results(film, finding, geometry=request["geometry"]).get(request["kind"])
+    except ResultError as error:
+        raise UnsupportedFilm(str(error).removeprefix("film: ")) from None
+    return {}, [] if made is None else [encoded(made)]
+
+
 def _deidentify(request: dict[str, Any], parts: Parts) -> Result:
     """A film's file without what tells whose it is, written to another place."""
     from pleura.service.deidentify import deidentified
@@ -164,6 +178,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any], Parts], Result]] = {
     "unpack": _unpack,
     "mask": _mask,
     "overlay": _overlay,
+    "dicom": _dicom,
     "deidentify": _deidentify,
 }
 """What can be asked for; each is given the request and its parts, and answers with JSON types and parts."""

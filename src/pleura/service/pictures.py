@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
-from pleura.errors import ReadError
+from pleura.errors import MissingExtra, ReadError
+from pleura.outputs.dicom import check_installed
 from pleura.service import worklist
 from pleura.service.folders import HEAT, LUNGS, MASK, THUMBNAIL
 from pleura.service.parameters import FilmId, no_film
@@ -94,6 +95,28 @@ def routes(running: Running) -> APIRouter:
         ending = "dcm" if kind == "dicom" else kind or "bin"
         return FileResponse(path, media_type=media, filename=f"{film}.{ending}")
 
+    @router.get("/films/{film}/dicom/{kind}", response_class=Response, tags=["pictures"])
+    def dicom(
+        request: Request,
+        film: FilmId,
+        kind: Literal["seg", "sr", "sc"],
+        geometry: bool = False,
+    ) -> Response:
+        """The finding as DICOM in the film's study: segmentation, structured report or picture."""
+        row = _judged_film(running, film, "DICOM result")
+        try:
+            check_installed()
+        except MissingExtra as error:
+            raise Refused(501, str(error)) from None
+        audit.note(request.state.identity, "took", f"{film} {kind}")
+        how = {"finding": worklist.detail(row)["finding"], "kind": kind, "geometry": geometry}
+        parts = [_bytes(running, film, one) for one in (MASK, HEAT, LUNGS)]
+        _, made = _asked(running, {"do": "dicom", **_source(running, film), **how}, parts)
+        if not made:
+            raise Refused(409, f"there is no segmentation: the film is {row['state']}")
+        named = {"Content-Disposition": f'attachment; filename="{film}.{kind}.dcm"'}
+        return Response(made[0], media_type="application/dicom", headers=named)
+
     return router
 
 
@@ -123,7 +146,7 @@ def _asked(running: Running, request: dict[str, Any], parts: Sequence[bytes] = (
     try:
         return running.decoders.ask(request, parts)
     except ReadError as error:
-        raise Refused(409, f"the picture cannot be made: {error}") from None
+        raise Refused(409, f"it cannot be made: {error}") from None
 
 
 def _bytes(running: Running, film: str, name: str) -> bytes:
