@@ -14,7 +14,8 @@ import pytest
 from made_up_findings import MODEL, declined, film, measured_extent, negative
 from pydicom.dataset import Dataset
 
-from pleura.errors import MissingExtra, ResultError
+import pleura
+from pleura.errors import MissingExtra, ResultError, UnsupportedFilm
 from pleura.finding import PNEUMOTHORAX, Finding, Lesion
 from pleura.outputs.dicom import dicom_results, encoded
 from pleura.radiograph import Radiograph
@@ -220,6 +221,14 @@ def test_the_picture_says_whose_it_is_and_shows_the_finding() -> None:
     assert "not a medical device" in shown.DerivationDescription
     by_convention = dicom_results(dicom_film(side_basis="convention"), negative(SHAPE))["sc"]
     assert not by_convention.PatientOrientation
+
+
+def test_results_that_come_back_are_no_films() -> None:
+    for finding in (bilateral(), negative(SHAPE)):
+        results = dicom_results(dicom_film(), finding)
+        for kind in results.keys() - {"sr"}:
+            with pytest.raises(UnsupportedFilm, match="a finding of pleura, not a film"):
+                pleura.read(encoded(results[kind]))
 
 
 def test_what_the_header_may_not_say_is_left_out_and_nothing_is_warned_of() -> None:

@@ -36,6 +36,8 @@ MODALITIES = frozenset({"CR", "DX", "DR", "RG", "RF", "XR", "XC", "SC", "OT", "H
 Others (CT, MR, US, MG, XA, PX, ...) are refused, even if they hold a single grey image.
 """
 
+RESULTS_OF = "pleura"
+"""Manufacturer of the DICOM objects that findings are written as: they come back, and are no films."""
 _SOP_CLASSES = frozenset(
     {
         ComputedRadiographyImageStorage,
@@ -188,6 +190,10 @@ def _refuse_what_is_no_film(ds: Dataset) -> None:
         raise UnsupportedFilm(f"it holds no image ({kind}); give the image object itself")
     modality = text(ds, "Modality")
     sop_class = text(ds, "SOPClassUID")
+    if text(ds, "Manufacturer") == RESULTS_OF:
+        raise UnsupportedFilm(
+            "it is a finding of pleura, not a film; give the film it was made from"
+        )
     if modality is not None and modality.upper() not in MODALITIES:
         raise UnsupportedFilm(f"it is no radiograph: its Modality is {modality[:16]!r} ({kind})")
     if modality is None and sop_class is not None and sop_class not in _SOP_CLASSES:

@@ -5,8 +5,8 @@ from importlib.metadata import version
 from typing import Any
 
 from pleura.finding import ModelIdentity
+from pleura.read.dicom import RESULTS_OF
 
-MANUFACTURER = "pleura"
 _NAMESPACE = uuid.UUID("8f1c1d0e-6a0b-5d0c-9f5e-3b6b1f0c7a52")
 
 
@@ -18,7 +18,7 @@ def uid(*parts: str) -> str:
 def equipment(model: ModelIdentity) -> dict[str, Any]:
     """What every object says of what made it (PS3.3 C.7.5.1), as highdicom's arguments name it."""
     return {
-        "manufacturer": MANUFACTURER,
+        "manufacturer": RESULTS_OF,
         "manufacturer_model_name": model.name[:64],
         "software_versions": [model.version[:64], f"pleura {version('pleura')}"[:64]],
         "device_serial_number": model.sha256[:16],

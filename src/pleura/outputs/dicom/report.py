@@ -9,10 +9,11 @@ from pydicom.sr.coding import Code
 
 from pleura.extent import Extent
 from pleura.finding import Finding, Lesion
-from pleura.outputs.dicom.identity import MANUFACTURER, equipment, uid
+from pleura.outputs.dicom.identity import equipment, uid
 from pleura.outputs.dicom.segmentation import SIDES, side_masks, site, target_code, tracking_uid
 from pleura.outputs.measures import words
 from pleura.radiograph import Side
+from pleura.read.dicom import RESULTS_OF
 
 SERIES_NUMBER = 7202
 RESEARCH_ONLY = "Research software, not a medical device; not for the care of a patient."
@@ -70,7 +71,7 @@ def _observer(finding: Finding) -> Any:
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=uid(model.sha256),
         name=f"{model.name} {model.version}"[:64],
-        manufacturer_name=MANUFACTURER,
+        manufacturer_name=RESULTS_OF,
         model_name=model.name[:64],
         serial_number=model.sha256[:16],
     )
