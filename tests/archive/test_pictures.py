@@ -48,6 +48,8 @@ def test_names_of_the_journal_are_taken_too() -> None:
         ("x" * 251 + ".dcm", "x" * 180),
         ("ü" * 125, "ü" * 90),
         ("a\nb", "a_b"),
+        ("a/...dcm", "_.."),
+        ("a/..dcm", "_."),
     ],
 )
 def test_any_file_name_gives_a_picture_its_name(source: str, stem: str) -> None:
@@ -98,7 +100,9 @@ def test_results_of_a_film_that_is_no_longer_positive_lose_their_segmentation(
 def test_a_film_that_is_no_dicom_says_why_it_has_no_results(tmp_path: Path) -> None:
     film = box_film()
     pictures = Pictures(tmp_path, masks=False, overlays=False, dicom=True)
+    pictures.write("x", dicom_of(film), findings_of(film)[0])  # of an earlier run
     written = pictures.write("x", film, findings_of(film)[0])
+    assert not list((tmp_path / "dicom/x").iterdir())
     assert (written.dicom, written.sizes) == (None, {})
     assert written.without is not None
     assert written.without.startswith("it is PNG, and DICOM results belong to a DICOM film")

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import highdicom
 import numpy as np
@@ -72,6 +73,12 @@ def bilateral(**more) -> Finding:
         lesions=tuple(lesions),
         **given,
     )
+
+
+TIMES = {
+    "ContentDate", "ContentTime", "InstanceCreationDate", "InstanceCreationTime", "SeriesDate", "SeriesTime",
+    "ContributionDateTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture",
+}  # fmt: skip
 
 
 def read(result: Dataset) -> Dataset:
@@ -203,10 +210,34 @@ def test_a_repeat_is_the_same_object_and_another_models_is_another() -> None:
 
     first = uids(bilateral(), dicom_film())
     assert uids(bilateral(), dicom_film()) == first
+    for one, two in zip(
+        dicom_results(dicom_film(), bilateral()).values(),
+        dicom_results(dicom_film(), bilateral()).values(),
+        strict=True,
+    ):
+        assert {e.keyword for e in differing(one, two)} <= TIMES
+    assert not first & {
+        dicom_results(dicom_film(), bilateral(), geometry=True)[kind].SOPInstanceUID
+        for kind in ("seg", "sr")
+    }
+    assert not first & uids(bilateral(probability=0.5), dicom_film())
     other = replace(MODEL, sha256="cd" * 32)
     assert not first & uids(replace(bilateral(), model=other), dicom_film())
     assert not first & uids(bilateral(), dicom_film(header(SOPInstanceUID="1.2.4")))
     assert all(u.startswith("2.25.") and len(u) <= 64 for u in first)
+
+
+def differing(one: Dataset, other: Dataset) -> list[pydicom.DataElement]:
+    """Elements that are not the same in both, those of items instead of their sequences."""
+    found = []
+    assert one.keys() == other.keys()
+    for element in one:
+        if element.VR == "SQ":
+            pairs = zip(element.value, other[element.tag].value, strict=True)
+            found += [e for a, b in pairs for e in differing(a, b)]
+        elif element != other[element.tag]:
+            found.append(element)
+    return found
 
 
 def test_the_picture_says_whose_it_is_and_shows_the_finding() -> None:
@@ -246,6 +277,89 @@ def test_what_the_header_may_not_say_is_left_out_and_nothing_is_warned_of() -> N
         assert result.AccessionNumber == result.StudyID == ""
         assert "PatientAge" not in result
         assert str(result.PatientName) == "Ōé^春"
+
+
+ODD = [
+    ("PatientSex", "U", False),
+    ("PatientSex", "MALE", False),
+    ("PatientBirthDate", "20260231", False),
+    ("PatientBirthDate", "20260101-20260201", False),
+    ("StudyDate", ["20260101", "20260102"], False),
+    ("StudyTime", ["1010", "1020"], False),
+    ("StudyTime", "25", False),
+    ("PatientName", "A" * 65, False),
+    ("PatientName", "A^B^C^D^E^F", False),
+    ("PatientName", "Yamada^Tarou=山田^太郎", True),
+    ("ReferringPhysicianName", ["A^B", "C^D"], False),
+    ("PatientID", "4711\\12", False),
+    ("PatientID", "1" * 65, False),
+    ("AccessionNumber", "1" * 17, False),
+    ("StudyDescription", ["THORAX", "PA"], False),
+    ("PatientAge", "62", False),
+    ("PatientAge", "062Y", True),
+    ("PatientOrientation", ["X", "Y"], False),
+    ("PatientOrientation", ["L", "F", "A"], False),
+    ("PatientOrientation", "L", False),
+    ("PatientOrientation", ["AL", "F"], True),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "is_kept"), ODD)
+def test_an_odd_value_is_left_out_and_said(name: str, value: Any, is_kept: bool) -> None:
+    given = header()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kind = pydicom.datadict.dictionary_VR(name)
+        given.add(pydicom.DataElement(name, kind, value, validation_mode=pydicom.config.IGNORE))
+    results = dicom_results(dicom_film(given), bilateral())
+    for kind in results.keys() - ({"sr", "sc"} if name == "PatientOrientation" else set()):
+        assert bool(read(results[kind]).get(name)) == is_kept
+    said = [item.TextValue for item in named(results["sr"], "Comment")]
+    assert any(f"left out here: {name}." in text for text in said) != is_kept
+
+
+@pytest.mark.parametrize("encoding", ["ISO_IR 100", "ISO 2022 IR 87", "GB18030", "ISO_IR 192"])
+def test_names_of_any_character_set_arrive(encoding: str, tmp_path: Path) -> None:
+    name = {"ISO_IR 100": "Müller^Jürgen", "ISO 2022 IR 87": "Yamada^Tarou=山田^太郎"}.get(
+        encoding, "王^小明"
+    )
+    given = header()
+    given.SpecificCharacterSet = ["", encoding] if encoding.startswith("ISO 2022") else encoding
+    given.PatientName = name
+    other = Dataset()
+    other.PatientID = "é" if encoding == "ISO_IR 100" else "1"
+    other.add_new((0x0009, 0x0010), "LO", "PRIVATE")
+    given.OtherPatientIDsSequence = [other]
+    path = tmp_path / "film.dcm"
+    given.save_as(path, implicit_vr=False, little_endian=True)
+    results = dicom_results(dicom_film(pydicom.dcmread(path, force=True)), bilateral())
+    for result in results.values():
+        assert str(read(result).PatientName) == name
+        assert "OtherPatientIDsSequence" not in result
+
+
+def test_what_lost_detail_once_is_not_called_lossless() -> None:
+    lossless = dicom_results(dicom_film(), bilateral())
+    lossy = dicom_results(dicom_film(header(LossyImageCompression="01")), bilateral())
+    for kind in ("seg", "sc"):
+        assert lossless[kind].LossyImageCompression == "00"
+        assert lossy[kind].LossyImageCompression == "01"
+
+
+def test_an_assumed_side_is_no_code() -> None:
+    finding = bilateral()
+    assumed = tuple(replace(lesion, side_basis="convention") for lesion in finding.lesions)
+    results = dicom_results(dicom_film(side_basis="convention"), replace(finding, lesions=assumed))
+    segment = results["seg"].SegmentSequence[0]
+    assert segment.SegmentLabel == "Pneumothorax, right (side by convention)"
+    assert "AnatomicRegionModifierSequence" not in segment.AnatomicRegionSequence[0]
+    assert not named(results["sr"], "Laterality")
+    assert named(dicom_results(dicom_film(), finding)["sr"], "Laterality")
+
+
+def test_a_kind_of_image_that_results_cannot_refer_to_is_said_so() -> None:
+    with pytest.raises(ResultError, match=r"film\.png: DICOM results cannot be made of it"):
+        dicom_results(dicom_film(header(SOPClassUID="1.2.392.200036.9125.1.1.2")), bilateral())
 
 
 @pytest.mark.parametrize("name", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])

@@ -8,6 +8,7 @@ run that was never stopped. Nothing here grows in memory: a million films are a 
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -272,7 +273,9 @@ class Journal:
 
 
 def forget(root: Path) -> None:
-    """Removes the journal of a folder, so that the next run starts afresh.
+    """Removes the journal of a folder, so that the next run starts afresh, and its DICOM results.
+
+    These go to archives, folder and all: none of a film that the next run does not know may be among them.
 
     Raises:
         ArchiveError: another process holds it.
@@ -287,6 +290,8 @@ def forget(root: Path) -> None:
             pass
         finally:
             database.close()
+        if (root / "dicom").is_dir():
+            shutil.rmtree(root / "dicom")
     for ending in ("", "-wal", "-shm", "-journal"):
         (root / f"{NAME}{ending}").unlink(missing_ok=True)
 

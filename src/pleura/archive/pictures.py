@@ -106,17 +106,21 @@ class Pictures:
                 made = dicom_results(film, finding, geometry=self.geometry)
             except ResultError as error:
                 without = str(error).removeprefix(f"{film.source}: ")
+                self._write_results(f"dicom/{name}", {})
             else:
                 results = f"dicom/{name}"
                 sizes |= self._write_results(results, made)
         return Drawn(mask, drawn, results, sizes, without)
 
     def _write_results(self, name: str, made: Mapping[str, Dataset]) -> dict[str, int]:
+        """Writes these, and removes what an earlier run left of other kinds."""
         folder = self.root / name
-        folder.mkdir(exist_ok=True)
-        remove_partial(folder)
+        if made:
+            folder.mkdir(exist_ok=True)
+        if folder.is_dir():
+            remove_partial(folder)
         for kind in KINDS:
-            if kind not in made:  # of an earlier model
+            if kind not in made:
                 (folder / f"{kind}.dcm").unlink(missing_ok=True)
         sizes = {}
         for kind, result in made.items():
@@ -162,4 +166,7 @@ def stem_of(source: str) -> str:
     # A UID as a file name has dots, but no ending.
     stem = path.stem if path.suffix.lower() in _ENDINGS else path.name
     stem = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "_", stem)  # what is no text
+    stem = (
+        f"_{stem}" if stem in (".", "..") else stem
+    )  # a film's results have a folder of this name
     return stem.encode()[:_NAME_BYTES].decode(errors="ignore")

@@ -232,6 +232,7 @@ def _not_judged(planned: _Planned) -> Row:
             "file": task.source,
             "sop_instance_uid": film.sop_instance_uid,
             "notes": list(film.notes),
+            "dicom": None,  # the first film's may be in another study
             "duplicate_of": first.source,
         }
         content, pixels = opened.content, opened.pixels

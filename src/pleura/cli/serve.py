@@ -87,6 +87,49 @@ def serve(
     runtime: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16 or f16.")] = "auto",
     threads: Annotated[int, typer.Option(help="Of the network; 0: all there are.", min=0)] = 0,
+    dicom_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Be a DICOM node, too: films come by C-STORE. 104 and 11112 are usual; 0: a free one.",
+            show_default=False,
+            min=0,
+            max=65535,
+        ),
+    ] = None,
+    dicom_title: Annotated[str, typer.Option(help="The node's own AE title.")] = "PLEURA",
+    dicom_host: Annotated[
+        str, typer.Option(help="Where the node listens; beyond this machine it takes callers.")
+    ] = "127.0.0.1",
+    dicom_caller: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who may send: TITLE@ADDRESS; may be given several times.", show_default=False
+        ),
+    ] = None,
+    dicom_results: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where the results of films that came by the node are sent: TITLE@HOST:PORT.",
+            show_default=False,
+        ),
+    ] = None,
+    dicom_geometry: Annotated[
+        bool,
+        typer.Option(
+            "--dicom-geometry", help="Of segmentations that are sent: as pleura predict has it."
+        ),
+    ] = False,
+    dicom_cert: Annotated[
+        Path | None,
+        typer.Option(help="With a key and a CA: the node speaks TLS only.", show_default=False),
+    ] = None,
+    dicom_key: Annotated[
+        Path | None, typer.Option(help="Of the certificate.", show_default=False)
+    ] = None,
+    dicom_ca: Annotated[
+        Path | None,
+        typer.Option(help="Who signed the others' certificates.", show_default=False),
+    ] = None,
     check_audit: Annotated[
         bool,
         typer.Option("--check-audit", help="Only check that nobody changed the audit log."),
@@ -101,6 +144,24 @@ def serve(
         _check_audit(store)
         return
     _need_libraries()
+    node = None
+    if dicom_port is not None:
+        _need_dicom()
+        from pleura.service.node_settings import NodeSettings, caller_from, peer_from
+
+        node = NodeSettings(
+            dicom_port,
+            dicom_title,
+            dicom_host,
+            callers=tuple(map(caller_from, dicom_caller or ())),
+            peers=tuple(map(peer_from, dicom_results or ())),
+            geometry=dicom_geometry,
+            certificate=dicom_cert,
+            key=dicom_key,
+            authorities=dicom_ca,
+        )
+    elif any((dicom_caller, dicom_results, dicom_geometry, dicom_cert, dicom_key, dicom_ca)):
+        raise typer.BadParameter("what begins with --dicom- is for a DICOM node: give --dicom-port")
     from pleura.inference.shipped import default_bundle
     from pleura.read import Limits
     from pleura.service.settings import Bounds, Settings
@@ -125,6 +186,7 @@ def serve(
             film=Limits(int(film_limit * _MIB), int(pixel_limit * 1e6)),
             store_bytes=None if disk_limit is None else int(disk_limit * _GIB),
         ),
+        node=node,
     )
     _run(settings, proxy)
 
@@ -138,6 +200,11 @@ def _run(settings: "Settings", proxy: str | None) -> None:
         async def startup(self, sockets: list[socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
+                node, node_port = settings.node, app.state.running.node_port
+                if node is not None and node_port is not None:
+                    console.print(
+                        f"DICOM node {node.title} at {node.host}:{node_port}", highlight=False
+                    )
                 port = self.servers[0].sockets[0].getsockname()[1]
                 name = f"[{settings.host}]" if ":" in settings.host else settings.host
                 console.print(
@@ -185,6 +252,14 @@ def _token(file: Path | None) -> str | None:
     if file.stat().st_mode & 0o077:
         logging.getLogger(__name__).warning("others than you can read %s: chmod 600 it", file)
     return token
+
+
+def _need_dicom() -> None:
+    try:
+        import highdicom  # noqa: F401
+        import pynetdicom  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra.needing("A DICOM node", "dicom", error) from None
 
 
 def _need_libraries() -> None:

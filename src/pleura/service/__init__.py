@@ -31,4 +31,7 @@ corpus.py        corrected films as a corpus
 folders.py       the files of the films
 housekeeping.py  retention, and what crashes left behind
 metrics.py       for Prometheus
+node_settings.py what the DICOM node is told
+dicom_node.py    films that come by C-STORE
+deliveries.py    results that go back by it, until they have arrived
 """

@@ -149,17 +149,17 @@ def _overlay(request: dict[str, Any], parts: Parts) -> Result:
 
 
 def _dicom(request: dict[str, Any], parts: Parts) -> Result:
-    """One kind of DICOM result of a film; none where the finding has no such; parts as of `_overlay`."""
+    """DICOM results of a film, those of the kinds asked for that its finding has; parts as of `_overlay`."""
     from pleura.outputs.dicom import dicom_results, encoded
     from pleura.service.findings import finding_from
 
     film = read(Path(request["path"]), limits=Limits(**request["limits"]), name="film")
     finding = finding_from(request["finding"], film.shape, *parts)
     try:
-        made = dicom_results(film, finding, geometry=request["geometry"]).get(request["kind"])
+        made = dicom_results(film, finding, geometry=request["geometry"])
     except ResultError as error:
         raise UnsupportedFilm(str(error).removeprefix("film: ")) from None
-    return {}, [] if made is None else [encoded(made)]
+    return {}, [encoded(made[kind]) for kind in request["kinds"] if kind in made]
 
 
 def _deidentify(request: dict[str, Any], parts: Parts) -> Result:

@@ -63,7 +63,7 @@ def routes(running: Running) -> APIRouter:
                 if not files or len(files) < len(parts):
                     raise Refused(422, "the parts named files are files, one at least")
                 job, tasks = await run_in_threadpool(running.uploads.receive, files)
-        await run_in_threadpool(_submit, running, tasks)
+        await run_in_threadpool(running.submit, tasks)
         audit.note(request.state.identity, "uploaded", job, durable=True)
         return JSONResponse(job_facts(running, job), 202, {"Location": f"/v1/jobs/{job}"})
 
@@ -78,6 +78,7 @@ def routes(running: Running) -> APIRouter:
             **worklist.detail(row),
             "pictures": pictures_of(running, film, judged=row["facts"] is not None),
             "correction": corrections.latest(store, film),
+            "deliveries": store.deliveries(film),
         }
 
     @router.post("/films/{film}/judge", status_code=202, response_model=schemas.Job, tags=["films"])
@@ -91,7 +92,7 @@ def routes(running: Running) -> APIRouter:
         if begun is None:
             raise Refused(409, "the film waits to be judged as it is")
         job, tasks = begun
-        _submit(running, tasks)
+        running.submit(tasks)
         audit.note(request.state.identity, "judged again", film, durable=True)
         return JSONResponse(job_facts(running, job), 202, {"Location": f"/v1/jobs/{job}"})
 
@@ -115,14 +116,6 @@ def routes(running: Running) -> APIRouter:
         return _mark(running, request, film, read=False)
 
     return router
-
-
-def _submit(running: Running, tasks: dict[str, list[str]]) -> None:
-    jobs = running.jobs
-    if jobs is None:  # stopping: the tasks are in the index, and start with the service
-        return
-    for task, films in tasks.items():
-        jobs.submit(task, films)
 
 
 def _mark(running: Running, request: Request, film: str, *, read: bool) -> Response:

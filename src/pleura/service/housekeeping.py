@@ -63,12 +63,18 @@ class Housekeeping:
         if self._keep_days is not None:
             self.delete_before(now - self._keep_days * _DAY)
         self._store.folders.trim_cache()
+        self._store.folders.sweep_spool(now - _ORPHAN_SECONDS)
         self._store.forget_deletions(_DELETIONS_KEPT)
         self._tidy(int((now - _JOBS_DAYS * _DAY) * 1000))
 
     def delete_before(self, moment: float) -> None:
-        """Deletes films received before `moment` (s since 1970) that are judged and not corrected."""
-        query = "SELECT id FROM films WHERE received < ? AND verdict IS NULL AND state != 'waiting' LIMIT ?"
+        """Deletes films received before `moment` (s since 1970) that are judged, not corrected, and
+        whose results are where they were to go."""
+        query = (
+            "SELECT id FROM films WHERE received < ? AND verdict IS NULL AND state != 'waiting' "
+            "AND NOT EXISTS (SELECT 1 FROM deliveries WHERE film = films.id "
+            "AND deliveries.state = 'waiting') LIMIT ?"
+        )
         while rows := self._store.database.rows(query, moment, _AT_ONCE):
             for row in rows:
                 self._audit.note("retention", "deleted", row["id"])

@@ -77,6 +77,15 @@ class Metrics:
             "Processes that opened files and hung, died or grew too large",
             registry=self.registry,
         )
+        self.results = Counter(
+            "pleura_results",
+            "DICOM results of films by what became of them: sent, tried, dropped",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.undelivered = Gauge(
+            "pleura_waiting_results", "Results that are not yet sent", registry=self.registry
+        )
         self.model = Info("pleura_model", "The model that judges films", registry=self.registry)
         self.reference = Gauge(
             "pleura_reference_positive_share",

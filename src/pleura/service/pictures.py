@@ -109,7 +109,7 @@ def routes(running: Running) -> APIRouter:
         except MissingExtra as error:
             raise Refused(501, str(error)) from None
         audit.note(request.state.identity, "took", f"{film} {kind}")
-        how = {"finding": worklist.detail(row)["finding"], "kind": kind, "geometry": geometry}
+        how = {"finding": worklist.detail(row)["finding"], "kinds": [kind], "geometry": geometry}
         parts = [_bytes(running, film, one) for one in (MASK, HEAT, LUNGS)]
         _, made = _asked(running, {"do": "dicom", **_source(running, film), **how}, parts)
         if not made:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pleura.inference.bundle import Bundle
 from pleura.inference.detector import Detector
@@ -15,10 +16,15 @@ from pleura.service.housekeeping import Housekeeping
 from pleura.service.jobs import Jobs
 from pleura.service.judging import Judge
 from pleura.service.metrics import Metrics
+from pleura.service.node_settings import NodeSettings
 from pleura.service.problems import Refused
 from pleura.service.settings import Settings
 from pleura.service.store import Store
 from pleura.service.uploads import Uploads
+
+if TYPE_CHECKING:
+    from pleura.service.deliveries import Deliveries
+    from pleura.service.dicom_node import Node
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +69,32 @@ class Running:
         )
         self.uploads = Uploads(settings, self.store, self.decoders, self.metrics)
         self._judge = Judge(self.store, self.detector, self.decoders, self.metrics, bounds.film)
+        self.node: Node | None = None
+        self.deliveries: Deliveries | None = None
+        self.node_port: int | None = None
+        if settings.node is not None:
+            self._make_node(settings.node)
         self.jobs: Jobs | None = None
         self.stopping = asyncio.Event()
         self._uploading, self._counting = 0, threading.Lock()
+
+    def _make_node(self, node: NodeSettings) -> None:
+        from pleura.service.deliveries import Deliveries
+        from pleura.service.dicom_node import Node
+
+        if node.peers:
+            film = self.settings.bounds.film
+            self.deliveries = Deliveries(
+                node, self.store, self.decoders, film, self.metrics, self.audit
+            )
+        self.node = Node(
+            node,
+            self.settings.bounds,
+            receive=self.uploads.receive,
+            keep_going=self._sent,
+            unready=self.unready,
+            audit=self.audit,
+        )
 
     @property
     def bundle(self) -> Bundle:
@@ -98,6 +127,10 @@ class Running:
         )
         self.housekeeping.start()
         self.jobs = jobs
+        if self.deliveries is not None:
+            self.deliveries.start()
+        if self.node is not None:
+            self.node_port = self.node.start()
         self.audit.note("service", "started", self.bundle.identity.sha256, durable=True)
 
     def hush(self) -> None:
@@ -110,6 +143,10 @@ class Running:
         jobs, self.jobs = self.jobs, None
         if jobs is None:
             return
+        if self.node is not None:
+            self.node.stop()
+        if self.deliveries is not None:
+            self.deliveries.stop()
         self.housekeeping.stop()
         jobs.stop()
         self.decoders.stop()
@@ -120,6 +157,21 @@ class Running:
     def _tidy(self, jobs: Jobs, before_ms: int) -> None:
         jobs.forget(before_ms)
         jobs.take_up(self.store.tasks())
+
+    def submit(self, tasks: Mapping[str, Sequence[str]]) -> None:
+        """Has films judged that were received."""
+        jobs = self.jobs
+        if jobs is None:  # stopping: the tasks are in the index, and start with the service
+            return
+        for task, films in tasks.items():
+            jobs.submit(task, films)
+
+    def _sent(self, job: str, tasks: Mapping[str, Sequence[str]]) -> None:
+        """What is done with films that came by the DICOM node, before their sender is told."""
+        if self.deliveries is not None:
+            found = self.store.job(job)
+            self.deliveries.expect(found["film_ids"] if found else [])
+        self.submit(tasks)
 
     @contextmanager
     def one_more_upload(self) -> Iterator[None]:

@@ -210,6 +210,15 @@ class Corrections(_Given):
     corrections: list[Correction]
 
 
+class Delivery(_Given):
+    """Where a film's results are sent, and how far that is."""
+
+    destination: str
+    state: Literal["waiting", "sent", "dropped"]
+    tries: int
+    said: str
+
+
 class Film(Summary):
     """All there is of a film but pixels and pictures."""
 
@@ -232,6 +241,7 @@ class Film(Summary):
     operating_point: OperatingPoint | None
     pictures: list[Literal["thumbnail", "mask", "heat", "lungs", "overlay"]]
     correction: Correction | None
+    deliveries: list[Delivery]
 
 
 class JobFilms(_Given):

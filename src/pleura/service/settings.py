@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pleura.errors import ServiceError
 from pleura.read import Limits
+from pleura.service.node_settings import NodeSettings
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MIN_TOKEN = 16
@@ -55,9 +56,11 @@ class Settings:
         workers: films that are judged at once, each with a process that opens files.
         device, runtime, precision, threads: as of `Detector.load`.
         bounds: see `Bounds`.
+        node: the DICOM node; None: there is none.
 
     Raises:
-        ServiceError: beyond loopback without a token, or a token too short to be one.
+        ServiceError: beyond loopback without a token, a token too short to be one, or results of films
+            whose identity was taken out are to be sent.
     """
 
     store: Path
@@ -75,6 +78,7 @@ class Settings:
     precision: str = "auto"
     threads: int = 0
     bounds: Bounds = field(default_factory=Bounds)
+    node: NodeSettings | None = None
 
     def __post_init__(self) -> None:
         if self.token is None and not self.on_loopback:
@@ -86,6 +90,11 @@ class Settings:
             raise ServiceError(
                 f"the token has {len(self.token)} characters; take {_MIN_TOKEN} or more, "
                 "such as those of: openssl rand -hex 24"
+            )
+        if self.deidentify and self.node is not None and self.node.peers:
+            raise ServiceError(
+                "--deidentify takes out whose a film is, and --dicom-results would send results of nobody's "
+                "films to an archive; leave one of them out"
             )
         if self.token is None and self.user_header is not None:
             raise ServiceError(

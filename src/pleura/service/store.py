@@ -235,6 +235,10 @@ class Store:
                 f"UPDATE films SET {names}, search = ?, revision = ? WHERE id = ?",
                 (*values.values(), search, next_revision(connection), film_id),
             )
+            connection.execute(  # another finding than the one that was sent
+                "UPDATE deliveries SET state = 'waiting', tries = 0, due = ? WHERE film = ?",
+                (time.time(), film_id),
+            )
         self.changed()
         return True
 
@@ -257,6 +261,7 @@ class Store:
                 if gone:
                     connection.execute("DELETE FROM corrections WHERE film = ?", (film_id,))
                     connection.execute("DELETE FROM job_films WHERE film = ?", (film_id,))
+                    connection.execute("DELETE FROM deliveries WHERE film = ?", (film_id,))
                     connection.execute(
                         "INSERT INTO deleted VALUES (?, ?)", (film_id, next_revision(connection))
                     )
@@ -264,6 +269,54 @@ class Store:
             count += gone
         self.changed()
         return count
+
+    # ---- results on their way back
+
+    def deliver(self, film_ids: Iterable[str], destinations: Sequence[str]) -> None:
+        """Notes that the results of films are to be sent, again where they were."""
+        with self.database.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO deliveries VALUES (?, ?, 'waiting', 0, ?, '') ON CONFLICT DO UPDATE SET "
+                "state = 'waiting', tries = 0, due = excluded.due, said = ''",
+                [(film, name, time.time()) for film in film_ids for name in destinations],
+            )
+        self.changed()
+
+    def due(self, destinations: Sequence[str], now: float, most: int) -> list[sqlite3.Row]:
+        """Deliveries that wait no more for their films' findings nor for their time, the oldest first."""
+        marks = ", ".join("?" * len(destinations))
+        return self.database.rows(
+            f"SELECT film, destination, deliveries.tries AS tries, due "
+            f"FROM deliveries JOIN films ON films.id = film "
+            f"WHERE deliveries.state = 'waiting' AND due <= ? AND films.state != 'waiting' "
+            f"AND destination IN ({marks}) ORDER BY due, film LIMIT ?",
+            *(now, *destinations, most),
+        )
+
+    def tried(self, delivery: sqlite3.Row, state: str, due: float, said: str) -> None:
+        """What became of a delivery of `due`: an end, or a time, s since 1970, to try it again.
+
+        One that has been asked for anew meanwhile, of another finding, stays as it is.
+        """
+        with self.database.transaction() as connection:
+            connection.execute(
+                "UPDATE deliveries SET state = ?, due = ?, said = ?, tries = tries + 1 "
+                "WHERE film = ? AND destination = ? AND due = ?",
+                (state, due, said, delivery["film"], delivery["destination"], delivery["due"]),
+            )
+
+    def deliveries(self, film_id: str) -> list[dict[str, Any]]:
+        """Where a film's results go, and how far they are."""
+        found = self.database.rows(
+            "SELECT destination, state, tries, said FROM deliveries WHERE film = ? ORDER BY destination",
+            film_id,
+        )
+        return [dict(row) for row in found]
+
+    def undelivered(self) -> int:
+        """Deliveries that wait."""
+        query = "SELECT count(*) FROM deliveries WHERE state = 'waiting'"
+        return int(self.database.rows(query)[0][0])
 
     def changes(self, since: int, most: int) -> list[tuple[int, str, sqlite3.Row | None]]:
         """(revision, film id, row or None where it was deleted) of what changed after `since`, in order."""

@@ -61,6 +61,16 @@ CREATE TABLE corrections (
     PRIMARY KEY (film, number)
 ) WITHOUT ROWID;
 """
+_LATER_TABLES = """
+CREATE TABLE IF NOT EXISTS deliveries (
+    film TEXT NOT NULL, destination TEXT NOT NULL,  -- TITLE@HOST:PORT
+    state TEXT NOT NULL,            -- waiting, sent or dropped
+    tries INTEGER NOT NULL, due REAL NOT NULL, said TEXT NOT NULL,
+    PRIMARY KEY (film, destination)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delivery_due ON deliveries (state, due);
+"""
+"""Tables that stores of this format may lack: they are added when they are opened."""
 
 
 class Database:
@@ -99,6 +109,7 @@ class Database:
                 f"{path} is of format {version}, this pleura has {FORMAT_VERSION}; "
                 "use the pleura that made it"
             )
+        self._connection.executescript(_LATER_TABLES)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:

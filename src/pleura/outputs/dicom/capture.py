@@ -7,8 +7,9 @@ from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 
 from pleura.finding import Finding
-from pleura.outputs.dicom.identity import equipment, uid
+from pleura.outputs.dicom.identity import digest, equipment, line, series, uid
 from pleura.outputs.dicom.report import RESEARCH_ONLY
+from pleura.outputs.dicom.source import Reference
 from pleura.outputs.drawing import MUTED, STRIP, wrapped, write
 from pleura.outputs.overlay import overlay
 from pleura.radiograph import Radiograph
@@ -18,14 +19,15 @@ SIDE_PX = 1024
 """Of the film in the picture, its longer side."""
 
 
-def capture(source: Dataset, film: Radiograph, finding: Finding) -> Dataset:
+def capture(given: Reference, film: Radiograph, finding: Finding) -> Dataset:
     """The overlay, with the model's name and that it is for research below it; RGB, uncompressed.
 
     Args:
-        source: of `source.reference`.
+        given: of the film.
         film: the film.
         finding: of that film.
     """
+    source = given.header
     made: Dataset = SCImage.from_ref_dataset(
         ref_dataset=source,
         pixel_array=signed(overlay(film, finding, size=SIDE_PX), finding),
@@ -33,11 +35,11 @@ def capture(source: Dataset, film: Radiograph, finding: Finding) -> Dataset:
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L" if film.image_left == "right" else "R", "F"),
-        series_instance_uid=uid(source.SeriesInstanceUID, finding.model.sha256, "sc"),
+        series_instance_uid=series(finding.model, source.SeriesInstanceUID, "sc"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uid(source.SOPInstanceUID, finding.model.sha256, "sc"),
-        instance_number=1,
-        series_description=f"{finding.target.name}: picture (research)"[:64],
+        sop_instance_uid=uid(source.SOPInstanceUID, digest(finding, film.image_left), "sc"),
+        instance_number=given.instance_number,
+        series_description=line(f"{finding.target.name}: picture (research)"),
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         **equipment(finding.model),
     )
@@ -46,6 +48,10 @@ def capture(source: Dataset, film: Radiograph, finding: Finding) -> Dataset:
     made.ImageType = ["DERIVED", "SECONDARY"]
     made.ConversionType = "WSD"
     made.BodyPartExamined = source.BodyPartExamined
+    made.LossyImageCompression = source.LossyImageCompression
+    for name in ("IssuerOfPatientID", "PatientAge", "StudyDescription"):
+        if name in source:
+            setattr(made, name, source.get(name))
     made.DerivationDescription = f"Film with the finding of {finding.model.name}. {RESEARCH_ONLY}"
     origin = Dataset()
     origin.ReferencedSOPClassUID = source.SOPClassUID

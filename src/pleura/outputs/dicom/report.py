@@ -1,5 +1,6 @@
 """A finding as a Comprehensive SR (PS3.3 A.35.2) by template 1500, Imaging Measurement Report (PS3.16)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from highdicom import sr
@@ -9,8 +10,16 @@ from pydicom.sr.coding import Code
 
 from pleura.extent import Extent
 from pleura.finding import Finding, Lesion
-from pleura.outputs.dicom.identity import equipment, uid
-from pleura.outputs.dicom.segmentation import SIDES, side_masks, site, target_code, tracking_uid
+from pleura.outputs.dicom.identity import digest, equipment, line, series, uid
+from pleura.outputs.dicom.segmentation import (
+    side_code,
+    side_masks,
+    side_name,
+    site,
+    target_code,
+    tracking_uid,
+)
+from pleura.outputs.dicom.source import Reference
 from pleura.outputs.measures import words
 from pleura.radiograph import Side
 from pleura.read.dicom import RESULTS_OF
@@ -24,7 +33,7 @@ _PRESENCE = {
 }
 
 
-def report(source: Dataset, finding: Finding, outline: Dataset | None) -> Dataset:
+def report(given: Reference, finding: Finding, outline: Dataset | None) -> Dataset:
     """What was found, in codes, and why, in words.
 
     The first group of measurements is of the film: Presence of property (Present, Absent, or Presence
@@ -33,11 +42,12 @@ def report(source: Dataset, finding: Finding, outline: Dataset | None) -> Datase
     distances of the `Extent`, where they could be taken. Reasons, sizes and notes are Comments.
 
     Args:
-        source: of `source.reference`.
+        given: of the film.
         finding: of that film.
         outline: its segmentation; None where there is none.
     """
-    groups = [_of_film(source, finding)]
+    source = given.header
+    groups = [_of_film(source, finding, given.left_out)]
     if outline is not None:
         groups += [
             _of_side(number, side, source, finding, outline)
@@ -52,14 +62,16 @@ def report(source: Dataset, finding: Finding, outline: Dataset | None) -> Datase
     made: Dataset = sr.ComprehensiveSR(
         evidence=[source] if outline is None else [source, outline],
         content=content[0],
-        series_instance_uid=uid(source.SeriesInstanceUID, finding.model.sha256, "sr"),
+        series_instance_uid=series(finding.model, source.SeriesInstanceUID, "sr"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uid(source.SOPInstanceUID, finding.model.sha256, "sr"),
-        instance_number=1,
+        sop_instance_uid=uid(
+            source.SOPInstanceUID, digest(finding, outline and outline.SOPInstanceUID), "sr"
+        ),
+        instance_number=given.instance_number,
         is_complete=True,
         is_final=False,
         is_verified=False,
-        series_description=f"{finding.target.name}: report (research)"[:64],
+        series_description=line(f"{finding.target.name}: report (research)"),
         **equipment(finding.model),
     )
     _one_reference_each(made)
@@ -70,9 +82,9 @@ def _observer(finding: Finding) -> Any:
     model = finding.model
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=uid(model.sha256),
-        name=f"{model.name} {model.version}"[:64],
+        name=line(f"{model.name} {model.version}"),
         manufacturer_name=RESULTS_OF,
-        model_name=model.name[:64],
+        model_name=line(model.name),
         serial_number=model.sha256[:16],
     )
     context = sr.ObserverContext(
@@ -81,14 +93,14 @@ def _observer(finding: Finding) -> Any:
     return sr.ObservationContext(observer_device_context=context)
 
 
-def _of_film(source: Dataset, finding: Finding) -> Any:
+def _of_film(source: Dataset, finding: Finding, left_out: Sequence[str]) -> Any:
     measurements = []
     if finding.probability is not None and finding.calibrated:
         certainty = round(100.0 * finding.probability, 1)
         measurements = [sr.Measurement(codes.DCM.CertaintyOfFinding, certainty, codes.UCUM.Percent)]
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            uid(source.SOPInstanceUID, finding.model.sha256, "film"), "Film"
+            uid(source.SOPInstanceUID, digest(finding), "film"), "Film"
         ),
         finding_type=target_code(finding),
         algorithm_id=_algorithm(finding),
@@ -101,11 +113,14 @@ def _of_film(source: Dataset, finding: Finding) -> Any:
             sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)
         ],
     )
-    comments = [finding.reason, *finding.notes, RESEARCH_ONLY]
+    comments = [finding.reason, *finding.notes]
+    if left_out:
+        comments.append(
+            f"Not as DICOM allows in the film, and left out here: {', '.join(left_out)}."
+        )
+    comments.append(RESEARCH_ONLY)
     if finding.probability is not None and not finding.calibrated:
         comments.insert(1, f"Score {finding.probability:.3f}: it ranks films and is no chance.")
-    if finding.side_basis == "convention":
-        comments.insert(1, "Sides are by convention: the film does not say which side is which.")
     _say(group, comments)
     return group
 
@@ -115,7 +130,7 @@ def _of_side(number: int, side: Side, source: Dataset, finding: Finding, outline
     extents = [extent for extent in finding.extents if extent.side == side]
     group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            tracking_uid(source, finding, side), f"{finding.target.name}, {side}"
+            tracking_uid(source, finding, side), side_name(finding, side)
         ),
         referenced_segment=sr.ReferencedSegmentationFrame(
             sop_class_uid=outline.SOPClassUID,
@@ -126,10 +141,16 @@ def _of_side(number: int, side: Side, source: Dataset, finding: Finding, outline
         ),
         finding_type=target_code(finding),
         algorithm_id=_algorithm(finding),
-        finding_sites=[sr.FindingSite(site(finding), laterality=SIDES[side])],
-        measurements=[*_area(lesions), *(m for extent in extents for m in _distances(extent))],
+        finding_sites=[sr.FindingSite(site(finding), laterality=side_code(finding, side))],
+        measurements=[
+            *_area(lesions),
+            *(m for extent in extents for m in _distances(finding, extent)),
+        ],
     )
-    _say(group, [words(extent) for extent in extents])
+    comments = [words(extent) for extent in extents]
+    if finding.side_basis == "convention":
+        comments.insert(0, "The side is by convention: the film does not say which side is which.")
+    _say(group, comments)
     return group
 
 
@@ -141,7 +162,7 @@ def _area(lesions: list[Lesion]) -> list[Any]:
     return [sr.Measurement(codes.SCT.Area, total, codes.UCUM.SquareMillimeter)]
 
 
-def _distances(extent: Extent) -> list[Any]:
+def _distances(finding: Finding, extent: Extent) -> list[Any]:
     """At the apex, and at the level of the hilum."""
     taken: list[tuple[float | None, Code]] = [
         (extent.apex_to_cupola_mm, codes.SCT.ApexOfLung),
@@ -152,7 +173,7 @@ def _distances(extent: Extent) -> list[Any]:
             codes.DCM.Distance,
             round(mm, 1),
             codes.UCUM.Millimeter,
-            finding_sites=[sr.FindingSite(place, laterality=SIDES[extent.side])],
+            finding_sites=[sr.FindingSite(place, laterality=side_code(finding, extent.side))],
         )
         for mm, place in taken
         if mm is not None
@@ -162,7 +183,7 @@ def _distances(extent: Extent) -> list[Any]:
 def _algorithm(finding: Finding) -> Any:
     model = finding.model
     return sr.AlgorithmIdentification(
-        model.name, model.version, parameters=[f"SHA-256 of the model {model.sha256}"]
+        line(model.name), line(model.version), parameters=[f"SHA-256 of the model {model.sha256}"]
     )
 
 

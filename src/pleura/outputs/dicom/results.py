@@ -1,14 +1,15 @@
 """All the objects of one finding."""
 
+import logging
 from importlib.util import find_spec
 from io import BytesIO
 
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
-from pleura.errors import MissingExtra
+from pleura.errors import MissingExtra, ResultError
 from pleura.finding import Finding
-from pleura.outputs.dicom.source import reference
+from pleura.outputs.dicom.source import Reference, reference
 from pleura.radiograph import Radiograph
 from pleura.read.quiet import quiet
 
@@ -22,8 +23,8 @@ def dicom_results(
     """A finding as DICOM objects in the film's study, by kind (`KINDS`).
 
     Every judged film has a report and a capture, a declined one with the reason; one with a mask has a
-    segmentation too. Each kind has a series of its own, and each object a UID that the same film and the
-    same model give again: a repeat is the same object, and an archive that has it keeps one.
+    segmentation too. Each kind has a series of its own, and each object a UID that follows from the film and
+    the finding: the same again is the same object, and an archive that has it keeps one.
 
     Args:
         film: read from DICOM.
@@ -31,22 +32,35 @@ def dicom_results(
         geometry: as `segmentation` has it.
 
     Raises:
-        ResultError: the film is no DICOM file, or its header lacks a UID that a result must name.
+        ResultError: the film is no DICOM file, its header lacks a UID that a result must name, or its kind of
+            image is one that results cannot refer to.
         MissingExtra: highdicom is not installed.
     """
-    with quiet():
-        source = reference(film)
     check_installed()
+    with quiet():  # warnings of pydicom and highdicom quote names and numbers of patients
+        given = reference(film)
+        try:
+            return _made(given, film, finding, geometry=geometry)
+        except Exception as error:  # of a header that nobody thought of; the others go on
+            raise ResultError(
+                f"{film.source}: DICOM results cannot be made of it ({type(error).__name__}); its header, or "
+                "its kind of image, is one that they cannot refer to"
+            ) from None
+
+
+def _made(
+    given: Reference, film: Radiograph, finding: Finding, *, geometry: bool
+) -> dict[str, Dataset]:
     from pleura.outputs.dicom.capture import capture
     from pleura.outputs.dicom.report import report
     from pleura.outputs.dicom.segmentation import segmentation
 
+    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of each UID
     made = {}
-    with quiet():  # warnings of pydicom and highdicom quote names and numbers of patients
-        if finding.mask is not None and finding.mask.any():
-            made["seg"] = segmentation(source, finding, film.trusted_spacing_mm, geometry=geometry)
-        made["sr"] = report(source, finding, made.get("seg"))
-        made["sc"] = capture(source, film, finding)
+    if finding.mask is not None and finding.mask.any():
+        made["seg"] = segmentation(given, finding, film.trusted_spacing_mm, geometry=geometry)
+    made["sr"] = report(given, finding, made.get("seg"))
+    made["sc"] = capture(given, film, finding)
     return made
 
 

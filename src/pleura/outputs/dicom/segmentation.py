@@ -15,27 +15,28 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from pleura.finding import PNEUMOTHORAX, Finding
-from pleura.outputs.dicom.identity import equipment, uid
+from pleura.outputs.dicom.identity import digest, equipment, line, series, uid
+from pleura.outputs.dicom.source import Reference
 from pleura.radiograph import Side
 
 SERIES_NUMBER = 7201
 _ARTIFICIAL_INTELLIGENCE = codes.DCM.ArtificialIntelligence
-SIDES: dict[Side, Code] = {"right": codes.SCT.Right, "left": codes.SCT.Left}
+_SIDES: dict[Side, Code] = {"right": codes.SCT.Right, "left": codes.SCT.Left}
 
 
 def segmentation(
-    source: Dataset, finding: Finding, spacing_mm: tuple[float, float] | None, *, geometry: bool
+    given: Reference, finding: Finding, spacing_mm: tuple[float, float] | None, *, geometry: bool
 ) -> Dataset:
     """The mask of a positive finding.
 
     Args:
-        source: of `source.reference`.
+        given: of the film.
         finding: with a mask that is not empty.
         spacing_mm: (row, column) of its pixels, where it may be believed.
         geometry: whether to invent a plane (upright, facing the viewer) and, where there is none to be
             believed, a spacing of 1 mm: OHIF shows nothing without.
     """
-    sides = side_masks(finding)
+    source, sides = given.header, side_masks(finding)
     measures = None
     if spacing_mm is not None or geometry:
         measures = PixelMeasuresSequence(
@@ -50,13 +51,13 @@ def segmentation(
         segment_descriptions=[
             _segment(number, source, finding, side) for number, side in enumerate(sides, start=1)
         ],
-        series_instance_uid=uid(source.SeriesInstanceUID, finding.model.sha256, "seg"),
+        series_instance_uid=series(finding.model, source.SeriesInstanceUID, "seg"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uid(source.SOPInstanceUID, finding.model.sha256, "seg"),
-        instance_number=1,
+        sop_instance_uid=uid(source.SOPInstanceUID, digest(finding, spacing_mm, geometry), "seg"),
+        instance_number=given.instance_number,
         content_label="PNEUMOTHORAX" if finding.target == PNEUMOTHORAX else "FINDING",
-        content_description=f"{finding.target.name}, research use only"[:64],
-        series_description=f"{finding.target.name}: outline (research)"[:64],
+        content_description=line(f"{finding.target.name}, research use only"),
+        series_description=line(f"{finding.target.name}: outline (research)"),
         pixel_measures=measures,
         omit_empty_frames=False,
         **equipment(finding.model),
@@ -64,8 +65,10 @@ def segmentation(
     if geometry:
         plane = PlaneOrientationSequence("PATIENT", (1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
         made.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = plane
-    if "PatientOrientation" in source:
-        made.PatientOrientation = source.PatientOrientation
+    made.PatientOrientation = source.get("PatientOrientation")
+    organisation = uid(made.SOPInstanceUID, "dimensions")  # a repeat has the same
+    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+        item.DimensionOrganizationUID = organisation
     return made
 
 
@@ -99,7 +102,18 @@ def side_masks(finding: Finding) -> dict[Side, NDArray[np.bool_]]:
 
 def tracking_uid(source: Dataset, finding: Finding, side: Side) -> str:
     """The same for a side's segment and for what the report says of it."""
-    return uid(source.SOPInstanceUID, finding.model.sha256, "lesion", side)
+    return uid(source.SOPInstanceUID, digest(finding), "lesion", side)
+
+
+def side_name(finding: Finding, side: Side) -> str:
+    """What a side's region is called; says where the side is only assumed."""
+    basis = " (side by convention)" if finding.side_basis == "convention" else ""
+    return line(f"{finding.target.name}, {side}{basis}")
+
+
+def side_code(finding: Finding, side: Side) -> Code | None:
+    """A side as a code; None where it is only assumed, which no code says."""
+    return None if finding.side_basis == "convention" else _SIDES[side]
 
 
 def target_code(finding: Finding) -> Code:
@@ -119,18 +133,19 @@ def _segment(number: int, source: Dataset, finding: Finding, side: Side) -> Segm
     model = finding.model
     segment = SegmentDescription(
         segment_number=number,
-        segment_label=f"{finding.target.name}, {side}"[:64],
+        segment_label=side_name(finding, side),
         segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
         segmented_property_type=target_code(finding),
         algorithm_type="AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
-            name=model.name[:64], version=model.version[:64], family=_ARTIFICIAL_INTELLIGENCE
+            name=line(model.name), version=line(model.version), family=_ARTIFICIAL_INTELLIGENCE
         ),
         anatomic_regions=[site(finding)],
-        tracking_id=f"{finding.target.name}, {side}"[:64],
+        tracking_id=side_name(finding, side),
         tracking_uid=tracking_uid(source, finding, side),
     )
-    segment.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [
-        sr.CodedConcept.from_code(SIDES[side])
-    ]
+    code = side_code(finding, side)
+    if code is not None:
+        modifier = sr.CodedConcept.from_code(code)
+        segment.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [modifier]
     return segment

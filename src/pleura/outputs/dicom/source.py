@@ -1,11 +1,20 @@
 """The film's header as its results take from it: patient, study, and what they refer to."""
 
-import warnings
+from dataclasses import dataclass
+from typing import Any
 
 from pydicom import config
+from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
-from pydicom.valuerep import validate_value
+from pydicom.uid import (
+    JPEG2000,
+    JPEG2000MC,
+    UID,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
+from pydicom.valuerep import DA, TM, validate_value
 
 from pleura.errors import ResultError
 from pleura.radiograph import Radiograph
@@ -22,25 +31,38 @@ _EMPTY_IF_ABSENT = (  # type 2 in every result: empty where not known, never mis
     "StudyTime",
     "ReferringPhysicianName",
 )
-_TAKEN = (
+_IF_PRESENT = (
     "IssuerOfPatientID",
-    "OtherPatientIDsSequence",
     "PatientAge",
-    "PatientSize",
-    "PatientWeight",
     "StudyDescription",
     "Modality",
     "PatientOrientation",
-    "BodyPartExamined",
-    "Laterality",
-    "TimezoneOffsetFromUTC",
 )
+_SEXES = ("M", "F", "O")
+_DIRECTIONS = frozenset("APRLHF")
+_MOST_NAME = 64
+_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC)
 
 
-def reference(film: Radiograph) -> Dataset:
-    """A header of what results need of the film's, in UTF-8.
+@dataclass(frozen=True)
+class Reference:
+    """What results need of a film's header.
 
-    Values that DICOM does not allow, such as an age of `62` without its unit, are left empty: they are the
+    Attributes:
+        header: in UTF-8; patient and study are the film's.
+        left_out: names of attributes with a value that DICOM does not allow, and which are not there.
+        instance_number: of the film in its series, and so of each result in its own.
+    """
+
+    header: Dataset
+    left_out: tuple[str, ...]
+    instance_number: int
+
+
+def reference(film: Radiograph) -> Reference:
+    """What results need of the film's header.
+
+    Values that DICOM does not allow, such as an age of `62` without its unit, are left out: they are the
     film's own fault, and an archive may refuse a result for them.
 
     Raises:
@@ -62,28 +84,62 @@ def reference(film: Radiograph) -> Dataset:
                 "first"
             )
         setattr(taken, name, value)
-    for name in (*_EMPTY_IF_ABSENT, *_TAKEN):
-        if name in header:
-            _take(taken, header, name)
-        if name in _EMPTY_IF_ABSENT and name not in taken:
+    left_out = []
+    for name in (*_EMPTY_IF_ABSENT, *_IF_PRESENT):
+        value = header.get(name)
+        if value in (None, ""):
+            continue
+        if _is_allowed(name, value):
+            setattr(taken, name, value)
+        else:
+            left_out.append(name)
+    for name in _EMPTY_IF_ABSENT:
+        if name not in taken:
             setattr(taken, name, None)
     taken.SpecificCharacterSet = "ISO_IR 192"
     taken.Rows, taken.Columns = film.shape
-    if not taken.get("BodyPartExamined"):
-        taken.BodyPartExamined = "CHEST"  # what was judged; else Laterality would be required
-    return taken
+    taken.BodyPartExamined = "CHEST"  # with a scanner's own word, a Laterality would be due
+    taken.LossyImageCompression = "01" if _was_lossy(header) else "00"
+    return Reference(taken, tuple(left_out), _instance_number(header))
 
 
-def _take(taken: Dataset, header: Dataset, name: str) -> None:
-    """A value, if DICOM allows it."""
+def _is_allowed(name: str, value: Any) -> bool:
+    """Whether DICOM, and the library that writes results, take a value."""
+    several = isinstance(value, (list, tuple)) or hasattr(value, "insert")
+    if name == "PatientOrientation":
+        return several and len(value) == 2 and all(_is_direction(str(one)) for one in value)
+    if several or dictionary_VM(name) != "1":
+        return False
+    text, kind = str(value), dictionary_VR(name)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote the value: patient data
-            element = header[name]
-            values = element.value if element.VM > 1 else [element.value]
-            if element.VR != "SQ":
-                for value in values:
-                    validate_value(element.VR, value, config.RAISE)
-            setattr(taken, name, element.value)
-    except Exception:  # what pydicom's parsers and checks raise is of many kinds
-        return
+        validate_value(kind, text, config.RAISE)
+        if kind == "DA":
+            DA(text)
+        elif kind == "TM":
+            TM(text)
+    except Exception:  # what pydicom's checks raise is of many kinds
+        return False
+    if kind == "PN" and any(len(n) > _MOST_NAME or n.count("^") > 4 for n in text.split("=")):
+        return False
+    if not text.isprintable() or "\\" in text or (name == "PatientSex" and text not in _SEXES):
+        return False
+    return not (kind in ("DA", "TM") and "-" in text)
+
+
+def _is_direction(text: str) -> bool:
+    """Whether a text is of one to three of the letters of PS3.3 C.7.6.1.1.1, each once."""
+    return 0 < len(text) <= 3 and set(text) <= _DIRECTIONS and len(set(text)) == len(text)
+
+
+def _was_lossy(header: Dataset) -> bool:
+    """Whether the film was ever compressed with loss: its results must not deny it (PS3.3 C.7.6.1.1.5)."""
+    syntax = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", None)
+    return str(header.get("LossyImageCompression", "")) == "01" or syntax in _LOSSY
+
+
+def _instance_number(header: Dataset) -> int:
+    try:
+        number = int(header.get("InstanceNumber"))
+    except (TypeError, ValueError):
+        return 1
+    return number if 0 < number < 1 << 31 else 1
