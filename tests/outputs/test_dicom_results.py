@@ -221,6 +221,7 @@ def test_a_repeat_is_the_same_object_and_another_models_is_another() -> None:
         for kind in ("seg", "sr")
     }
     assert not first & uids(bilateral(probability=0.5), dicom_film())
+    assert not first & uids(bilateral(), dicom_film(header(PatientID="4712")))
     other = replace(MODEL, sha256="cd" * 32)
     assert not first & uids(replace(bilateral(), model=other), dicom_film())
     assert not first & uids(bilateral(), dicom_film(header(SOPInstanceUID="1.2.4")))

@@ -32,6 +32,7 @@ folders.py       the files of the films
 housekeeping.py  retention, and what crashes left behind
 metrics.py       for Prometheus
 node_settings.py what the DICOM node is told
+dicom_network.py connections that cannot hold it up
 dicom_node.py    films that come by C-STORE
 deliveries.py    results that go back by it, until they have arrived
 """

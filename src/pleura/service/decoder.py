@@ -54,7 +54,11 @@ def serve(pipe: Connection, max_memory: int) -> None:
 
 def _confine(max_memory: int) -> None:
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for asked in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # the service ends them, once what it asked is answered
+        signal.signal(asked, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform.startswith("linux"):  # elsewhere the limit is not kept, or kills at once
         resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))

@@ -1,7 +1,8 @@
-"""Results on their way back: what is to be sent where, and the thread that sends it until it has arrived.
+"""Results on their way back: what is to be sent where, and the threads that send it until it has arrived.
 
-At least once: a result that was sent when the service died is sent again, and is the same object. A peer that
-does not answer is tried again, ever less often, as long as the film is kept.
+At least once: a result that was sent when the service died is sent again, and is the same object. Each peer
+has a thread of its own, so that none waits for another. A peer that does not answer, or is full, is tried
+again, ever less often, as long as the film is kept; what a peer does not take is left out.
 """
 
 import logging
@@ -20,15 +21,16 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
-from pynetdicom import AE
+from pynetdicom import AE, evt
 
-from pleura.errors import ReadError
+from pleura.errors import ReadError, UnsupportedFilm
 from pleura.outputs.dicom import KINDS
 from pleura.read import Limits
 from pleura.read.quiet import quiet
 from pleura.service import worklist
 from pleura.service.audit import Audit
 from pleura.service.decoding import Decoders
+from pleura.service.dicom_network import SECONDS, guard
 from pleura.service.folders import HEAT, LUNGS, MASK
 from pleura.service.metrics import Metrics
 from pleura.service.node_settings import NodeSettings, Peer
@@ -36,20 +38,24 @@ from pleura.service.store import Store
 
 log = logging.getLogger(__name__)
 
-FIRST_SECONDS, MOST_SECONDS = 5.0, 3600.0
-"""Until a delivery that failed is tried again: at first, doubled each time, and at most."""
+FIRST_SECONDS = 5.0
+"""Until a peer that does not answer, or a film that it did not take, is tried again; doubled each time."""
+MOST_PEER_SECONDS, MOST_FILM_SECONDS = 300.0, 3600.0
+"""What that comes to at most."""
 
 _AT_ONCE = 16
-_SECONDS = 60.0
+_MOST_TRIES_TO_MAKE = 5
 _CLASSES = (SegmentationStorage, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
+_IS_THERE = 0x0111  # duplicate SOP instance
+_TAKES_NOT = (0x0122, 0x0124)  # SOP class not supported, not authorised
 
 
-class _Undelivered(Exception):
-    """A peer that did not take a result, and why."""
+class _Away(Exception):
+    """A peer with which there is no association, and why."""
 
 
 class Deliveries:
-    """Sends the results of films to peers, in a thread of its own.
+    """Sends the results of films to peers, in threads of its own.
 
     Args:
         settings: the peers, and how to reach them.
@@ -70,87 +76,111 @@ class Deliveries:
     ) -> None:
         self._settings, self._store, self._decoders = settings, store, decoders
         self._limits, self._metrics, self._audit = limits, metrics, audit
-        self._peers = {str(peer): peer for peer in settings.peers}
-        self._news, self._stopping = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
+        self._stopping = threading.Event()
+        self._lines = [_Line(self, peer) for peer in settings.peers]
 
     def expect(self, films: Iterable[str]) -> None:
         """Has the results of films sent, once they are judged; on the disk when it returns."""
-        self._store.deliver(films, list(self._peers))
+        self._store.deliver(films, [str(peer) for peer in self._settings.peers])
 
     def start(self) -> None:
-        """Begins, with what an earlier run left."""
+        """Begins, with what an earlier run left.
+
+        Raises:
+            ServiceError: the files of TLS cannot be used.
+        """
         _, self._tls = self._settings.contexts()
-        self._unlisten = self._store.listen(self._news.set)
-        self._thread.start()
+        self._unlisten = self._store.listen(self._wake)
+        for line in self._lines:
+            line.thread.start()
 
     def stop(self) -> None:
         """Ends it, after what it is sending."""
         self._unlisten()
         self._stopping.set()
-        self._news.set()
-        self._thread.join(_SECONDS)
+        self._wake()
+        for line in self._lines:
+            line.thread.join(SECONDS)
 
-    def _run(self) -> None:
+    def _wake(self) -> None:
+        for line in self._lines:
+            line.news.set()
+
+    def run(self, line: "_Line") -> None:
+        """Sends to one peer what is due, until it is told to stop."""
+        failures = 0
         while not self._stopping.is_set():
-            self._news.clear()
+            line.news.clear()
             try:
-                sent = self.once(time.time())
+                sent = self.once(line.peer)
+            except _Away as error:
+                log.warning("results are not yet at %s: %s", line.peer, error)
+                wait = min(FIRST_SECONDS * 2.0 ** min(failures, 20), MOST_PEER_SECONDS)
+                failures += 1
+                self._stopping.wait(wait)
+                continue
             except Exception:  # of the index, on a full disk: later it goes on
                 log.exception("sending results failed")
-                sent = 0
+                self._stopping.wait(FIRST_SECONDS)
+                continue
+            failures = 0
             if not sent:
-                self._news.wait(FIRST_SECONDS)
+                line.news.wait(FIRST_SECONDS)
 
-    def once(self, now: float) -> int:
-        """Sends what is due at `now`; gives how many films were tried."""
-        due = self._store.due(list(self._peers), now, _AT_ONCE)
-        for name in dict.fromkeys(row["destination"] for row in due):
-            rows = [row for row in due if row["destination"] == name]
-            self._send(self._peers[name], rows, now)
-        return len(due)
+    def once(self, peer: Peer) -> int:
+        """Sends what is due at a peer, over one association; gives how many films that was.
 
-    def _send(self, peer: Peer, rows: Sequence[Any], now: float) -> None:
-        """What is due at one peer, over one association."""
+        Raises:
+            _Away: it cannot be reached, or went away.
+        """
+        due = self._store.due(str(peer), time.time(), _AT_ONCE)
+        if not due:
+            return 0
         association: Any = None
-        for row in rows:
-            if self._stopping.is_set():
-                break
-            made = self._made(row["film"])
-            if not made:
-                self._settle(
-                    row, "dropped", "it has no results: it could not be judged or is no DICOM"
-                )
-                continue
-            try:
-                if association is None or not association.is_established:
-                    association = self._associated(peer)
-                left = _store_all(association, made)
-            except _Undelivered as error:
-                self._later(row, str(error), now)
-                continue
-            self._settle(row, "sent", left)
-        if association is not None and association.is_established:
-            association.release()
+        try:
+            for row in due:
+                if self._stopping.is_set():
+                    break
+                results = self._made(row)
+                if results:
+                    association = association or self._associated(peer)
+                    self._send(association, row, results)
+        except _Away as error:
+            for row in due:
+                self._store.tried(row, "waiting", row["due"], str(error))
+            self._metrics.results.labels("tried").inc(len(due))
+            raise
+        finally:
+            if association is not None and association.is_established:
+                association.release()
+        return len(due)
 
     def _associated(self, peer: Peer) -> Any:
         entity = AE(self._settings.title)
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _SECONDS
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
         entity.connection_timeout = 10.0
         for kind in _CLASSES:
             entity.add_requested_context(kind, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
         tls = None if self._tls is None else (self._tls, peer.host)
-        association = entity.associate(peer.host, peer.port, ae_title=peer.title, tls_args=tls)
+        handlers: Any = [(evt.EVT_CONN_OPEN, guard)]
+        try:
+            association = entity.associate(
+                peer.host, peer.port, ae_title=peer.title, tls_args=tls, evt_handlers=handlers
+            )
+        except OSError as error:  # no such name, for one
+            raise _Away(f"it cannot be reached ({error})") from None
         if association.is_established:
             return association
-        raise _Undelivered(
-            "it refused the association" if association.is_rejected else "it does not answer"
-        )
+        if association.is_rejected:
+            raise _Away("it refused the association")
+        raise _Away("it does not answer, or takes neither segmentations, reports nor captures")
 
-    def _made(self, film: str) -> list[pydicom.Dataset]:
-        """A film's results; none where it failed, or is no DICOM film."""
-        row = self._store.film(film)
-        if row is None or row["finding"] is None or row["state"] == "failed":
+    def _made(self, row: Any) -> list[pydicom.Dataset]:
+        """A film's results; none where it has none, or they have to wait."""
+        film = row["film"]
+        known = self._store.film(film)
+        if known is None or known["finding"] is None or known["state"] == "failed":
+            self._settle(row, "dropped", "it could not be judged")
             return []
         folders = self._store.folders
         files = [folders.file(film, name) for name in (MASK, HEAT, LUNGS)]
@@ -158,7 +188,7 @@ class Deliveries:
             "do": "dicom",
             "path": str(folders.file(film)),
             "limits": asdict(self._limits),
-            "finding": worklist.detail(row)["finding"],
+            "finding": worklist.detail(known)["finding"],
             "kinds": list(KINDS),
             "geometry": self._settings.geometry,
         }
@@ -166,47 +196,78 @@ class Deliveries:
             _, parts = self._decoders.ask(
                 request, [path.read_bytes() if path.is_file() else b"" for path in files]
             )
-        except ReadError as error:
-            log.warning("film %s has no DICOM results: %s", film, error)
-            return []
-        with quiet():
-            return [pydicom.dcmread(BytesIO(part)) for part in parts]
+            with quiet():
+                return [pydicom.dcmread(BytesIO(part)) for part in parts]
+        except UnsupportedFilm as error:
+            self._settle(row, "dropped", str(error))
+        except (ReadError, OSError) as error:  # of a process that was killed, or a full disk
+            if row["tries"] + 1 >= _MOST_TRIES_TO_MAKE:
+                self._settle(row, "dropped", f"its results could not be made: {error}")
+            else:
+                self._later(row, f"its results could not be made: {error}")
+        return []
+
+    def _send(self, association: Any, row: Any, results: Sequence[pydicom.Dataset]) -> None:
+        """Sends a film's results, each whatever became of the others.
+
+        Raises:
+            _Away: the association broke.
+        """
+        taken = {context.abstract_syntax for context in association.accepted_contexts}
+        kept, left, refused = 0, [], []
+        for result in results:
+            name = str(result.Modality)
+            if result.SOPClassUID not in taken:
+                left.append(name)
+                continue
+            code = _sent(association, result)
+            if code in (0, _IS_THERE) or 0xB000 <= code <= 0xBFFF:  # warnings: it has been kept
+                kept += 1
+            elif code in _TAKES_NOT or code >> 8 == 0xA9 or code >> 12 == 0xC:
+                left.append(name)
+            else:
+                refused.append(f"{name} with status 0x{code:04X}")
+        said = f"it takes no {', '.join(left)}" if left else ""
+        if refused:
+            self._later(row, f"it refused {', '.join(refused)}")
+        else:
+            self._settle(row, "sent" if kept else "dropped", said)
 
     def _settle(self, row: Any, state: str, said: str) -> None:
         self._store.tried(row, state, row["due"], said)
         self._metrics.results.labels(state).inc()
         self._audit.note("service", f"{state} results", f"{row['film']} {row['destination']}")
 
-    def _later(self, row: Any, why: str, now: float) -> None:
-        wait = min(FIRST_SECONDS * 2.0 ** min(row["tries"], 20), MOST_SECONDS)
+    def _later(self, row: Any, why: str) -> None:
+        wait = min(FIRST_SECONDS * 2.0 ** min(row["tries"], 20), MOST_FILM_SECONDS)
         log.warning(
             "results of film %s are not yet at %s: %s", row["film"], row["destination"], why
         )
         self._metrics.results.labels("tried").inc()
-        self._store.tried(row, "waiting", now + wait, why)
+        self._store.tried(row, "waiting", time.time() + wait, why)
 
 
-def _store_all(association: Any, results: Sequence[pydicom.Dataset]) -> str:
-    """Sends a film's results; says which the peer has no use for.
+class _Line:
+    """The thread of one peer, and what wakes it."""
+
+    def __init__(self, deliveries: Deliveries, peer: Peer) -> None:
+        self.peer, self.news = peer, threading.Event()
+        self.thread = threading.Thread(
+            target=deliveries.run, args=(self,), name=f"to {peer}", daemon=True
+        )
+
+
+def _sent(association: Any, result: pydicom.Dataset) -> int:
+    """The status that a peer answers to a result.
 
     Raises:
-        _Undelivered: it refused one that it takes in principle, takes none, or went away.
+        _Away: none.
     """
-    taken = {context.abstract_syntax for context in association.accepted_contexts}
-    left = [result.Modality for result in results if result.SOPClassUID not in taken]
-    if len(left) == len(results):
-        raise _Undelivered("it takes neither segmentations, reports nor captures")
-    for result in results:
-        if result.SOPClassUID not in taken:
-            continue
-        with quiet():
-            try:
-                status = association.send_c_store(result)
-            except (RuntimeError, ValueError, AttributeError) as error:
-                raise _Undelivered(f"the association broke ({type(error).__name__})") from None
-        code = status.get("Status")
-        if code is None:
-            raise _Undelivered("it went away, or did not answer in time")
-        if code != 0 and not 0xB000 <= code <= 0xBFFF:  # warnings: it has been kept
-            raise _Undelivered(f"it answered the {result.Modality} with status 0x{code:04X}")
-    return f"it takes no {', '.join(left)}" if left else ""
+    with quiet():
+        try:
+            status = association.send_c_store(result).get("Status")
+        except (RuntimeError, ValueError, AttributeError, OSError) as error:
+            raise _Away(f"the association broke ({type(error).__name__})") from None
+    if status is None:
+        raise _Away("it went away, or did not answer in time")
+    return int(status)

@@ -8,7 +8,8 @@ import logging
 import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from io import BytesIO
+from threading import Thread
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -17,13 +18,14 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     SecondaryCaptureImageStorage,
 )
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from pleura.errors import ServiceError
 from pleura.read.dicom import RESULTS_OF
 from pleura.service.audit import Audit
-from pleura.service.node_settings import Caller, NodeSettings
+from pleura.service.dicom_network import SECONDS, Server, guard
+from pleura.service.node_settings import Caller, NodeSettings, address_of
 from pleura.service.problems import Refused
 from pleura.service.settings import Bounds
 from pleura.service.uploads import Sent
@@ -37,16 +39,16 @@ TAKEN = (
 )
 """The SOP classes of films; others are not accepted when an association is negotiated."""
 
-_LENGTH = re.escape(len(RESULTS_OF).to_bytes(2, "little"))  # an even one, as DICOM wants it
 SUCCESS, NOT_AUTHORISED, OUT_OF_RESOURCES, NO_FILM, FAILED = 0x0000, 0x0124, 0xA700, 0xC000, 0x0110
 """Statuses of C-STORE (PS3.4 B.2.3, PS3.7 C)."""
 
+_LENGTH = re.escape(len(RESULTS_OF).to_bytes(2, "little"))  # an even one, as DICOM wants it
 _OURS = re.compile(  # Manufacturer, with explicit or implicit VR, its length and no more
     rb"\x08\x00\x70\x00(?:LO%b|%b\0\0)%b" % (_LENGTH, _LENGTH, RESULTS_OF.encode()), re.DOTALL
 )
 _HEAD_BYTES = 1 << 14
 _OVERHEAD_BYTES = 1 << 20  # of a message, beside the film
-_SECONDS = 60.0
+_STOP_SECONDS = 5.0
 
 Receive = Callable[[Sequence[Sent]], tuple[str, dict[str, list[str]]]]
 
@@ -56,7 +58,7 @@ class Node:
 
     Args:
         settings: where it listens and who may send.
-        bounds: on what is taken.
+        bounds: on what is taken; of each sender, a film is in memory until it is whole.
         receive: keeps films, as `Uploads.receive`.
         keep_going: called with the job and its tasks once the films are safe; what it does is done before
             the sender is told.
@@ -77,7 +79,7 @@ class Node:
         self._settings, self._bounds, self._audit = settings, bounds, audit
         self._receive, self._keep_going, self._unready = receive, keep_going, unready
         self._received: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self._server: Any = None
+        self._server: Server | None = None
 
     def start(self) -> int:
         """Begins to listen, in threads of its own; gives the port.
@@ -86,10 +88,9 @@ class Node:
             ServiceError: it cannot listen there, or the files of TLS cannot be used.
         """
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its words may be the sender's
-        _config.STORE_RECV_CHUNKED_DATASET = True  # to a file, not to memory
         entity = AE(self._settings.title)
         entity.maximum_associations = self._bounds.uploads
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _SECONDS
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
         entity.require_called_aet = True
         entity.require_calling_aet = sorted({caller.title for caller in self._settings.callers})
         entity.add_supported_context(Verification)
@@ -98,27 +99,35 @@ class Node:
         handlers: Any = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, self._echo),
+            (evt.EVT_CONN_OPEN, guard),
             (evt.EVT_DATA_RECV, self._count),
         ]
         tls, _ = self._settings.contexts()
+        place = (self._settings.host, self._settings.port)
         try:
-            self._server = entity.start_server(
-                (self._settings.host, self._settings.port),
-                block=False,
-                evt_handlers=handlers,
+            server: Any = entity.make_server(
+                place,
                 ssl_context=tls,
+                evt_handlers=handlers,
+                server_class=Server,
+                addresses=frozenset(caller.address for caller in self._settings.callers),
             )
         except OSError as error:
             raise ServiceError(
-                f"the DICOM node cannot listen on {self._settings.host}, port {self._settings.port} "
-                f"({error}); take another --dicom-port"
+                f"the DICOM node cannot listen on {place[0]}, port {place[1]} ({error}); take another "
+                "--dicom-port"
             ) from None
-        return int(self._server.server_address[1])
+        entity._servers.append(server)  # which `shutdown` of pynetdicom's servers takes away
+        Thread(target=server.serve_forever, name="dicom", daemon=True).start()
+        self._server = server
+        return int(server.server_address[1])
 
     def stop(self) -> None:
         """Ends it; what was not answered comes again."""
         if self._server is not None:
-            self._server.shutdown()
+            ending = Thread(target=self._server.shutdown, daemon=True)
+            ending.start()
+            ending.join(_STOP_SECONDS)
             self._server = None
 
     def _count(self, event: Any) -> None:
@@ -133,9 +142,8 @@ class Node:
         return SUCCESS if self._may_send(event.assoc) else NOT_AUTHORISED
 
     def _may_send(self, association: Any) -> bool:
-        who = association.requestor
-        callers = self._settings.callers
-        return not callers or Caller(who.ae_title.strip(), who.address) in callers
+        who, callers = association.requestor, self._settings.callers
+        return not callers or Caller(who.ae_title.strip(), address_of(who.address)) in callers
 
     def _store(self, event: Any) -> Dataset:
         self._received[event.assoc] = 0
@@ -156,15 +164,13 @@ class Node:
     def _kept(self, event: Any) -> tuple[int, str]:
         if not self._may_send(event.assoc):
             return NOT_AUTHORISED, "this sender is not among --dicom-caller"
-        path = Path(event.dataset_path)
-        with path.open("rb") as file:
-            if _OURS.search(file.read(_HEAD_BYTES)):
-                return SUCCESS, ""  # our own result, sent on by the archive: no film
-            if (why := self._unready()) is not None:
-                return OUT_OF_RESOURCES, why
-            file.seek(0)
-            name = f"{event.request.AffectedSOPInstanceUID}.dcm"
-            job, tasks = self._receive([Sent(name, file)])
+        data = event.encoded_dataset()
+        if _OURS.search(data, 0, _HEAD_BYTES):
+            return SUCCESS, ""  # our own result, sent on by the archive: no film
+        if (why := self._unready()) is not None:
+            return OUT_OF_RESOURCES, why
+        name = f"{event.request.AffectedSOPInstanceUID}.dcm"
+        job, tasks = self._receive([Sent(name, BytesIO(data))])
         title = event.assoc.requestor.ae_title.strip()
         self._audit.note(f"dicom:{title}", "sent", job, durable=True)
         self._keep_going(job, tasks)

@@ -131,13 +131,6 @@ class Folders:
             path.unlink(missing_ok=True)
             total -= size
 
-    def sweep_spool(self, before: float) -> None:
-        """Removes what a sender that went away left half sent, and nobody has written to since `before`."""
-        for path in self.spool.iterdir():
-            with suppress(OSError):
-                if path.is_file() and path.stat().st_mtime < before:
-                    path.unlink()
-
     def room(self) -> int:
         """Bytes that the disk has left."""
         return shutil.disk_usage(self.root).free

@@ -61,21 +61,24 @@ class Housekeeping:
     def once(self, now: float) -> None:
         """All of it, as of the time `now`."""
         if self._keep_days is not None:
-            self.delete_before(now - self._keep_days * _DAY)
+            keep = self._keep_days * _DAY
+            self.delete_before(now - keep, now - 2 * keep)
         self._store.folders.trim_cache()
-        self._store.folders.sweep_spool(now - _ORPHAN_SECONDS)
         self._store.forget_deletions(_DELETIONS_KEPT)
         self._tidy(int((now - _JOBS_DAYS * _DAY) * 1000))
 
-    def delete_before(self, moment: float) -> None:
-        """Deletes films received before `moment` (s since 1970) that are judged, not corrected, and
-        whose results are where they were to go."""
+    def delete_before(self, moment: float, at_last: float | None = None) -> None:
+        """Deletes films received before `moment` (s since 1970) that are judged and not corrected.
+
+        Those whose results are still to be sent only where they were received before `at_last`.
+        """
+        at_last = moment if at_last is None else at_last
         query = (
             "SELECT id FROM films WHERE received < ? AND verdict IS NULL AND state != 'waiting' "
-            "AND NOT EXISTS (SELECT 1 FROM deliveries WHERE film = films.id "
-            "AND deliveries.state = 'waiting') LIMIT ?"
+            "AND (received < ? OR NOT EXISTS (SELECT 1 FROM deliveries WHERE film = films.id "
+            "AND deliveries.state = 'waiting')) LIMIT ?"
         )
-        while rows := self._store.database.rows(query, moment, _AT_ONCE):
+        while rows := self._store.database.rows(query, moment, at_last, _AT_ONCE):
             for row in rows:
                 self._audit.note("retention", "deleted", row["id"])
             self._store.delete(row["id"] for row in rows)

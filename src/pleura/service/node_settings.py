@@ -3,7 +3,7 @@
 import re
 import ssl
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,6 +93,17 @@ class NodeSettings:
         return made[0], made[1]
 
 
+def address_of(text: str) -> str:
+    """An IP address as all its spellings are compared; ::ffff:10.0.0.5 is 10.0.0.5.
+
+    Raises:
+        ValueError: it is none.
+    """
+    address = ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
+
+
 def caller_from(text: str) -> Caller:
     """`TITLE@ADDRESS`.
 
@@ -101,7 +112,7 @@ def caller_from(text: str) -> Caller:
     """
     title, at, address = text.rpartition("@")
     try:
-        ip_address(address)
+        address = address_of(address)
     except ValueError:
         at = ""
     if not at:

@@ -273,24 +273,35 @@ class Store:
     # ---- results on their way back
 
     def deliver(self, film_ids: Iterable[str], destinations: Sequence[str]) -> None:
-        """Notes that the results of films are to be sent, again where they were."""
+        """Notes that the results of films are to be sent; what is known already, or was sent, stays so."""
         with self.database.transaction() as connection:
             connection.executemany(
-                "INSERT INTO deliveries VALUES (?, ?, 'waiting', 0, ?, '') ON CONFLICT DO UPDATE SET "
-                "state = 'waiting', tries = 0, due = excluded.due, said = ''",
-                [(film, name, time.time()) for film in film_ids for name in destinations],
+                "INSERT INTO deliveries SELECT id, ?, 'waiting', 0, ?, '' FROM films WHERE id = ? "
+                "ON CONFLICT DO UPDATE SET state = 'waiting', tries = 0, due = excluded.due, said = '' "
+                "WHERE deliveries.state = 'dropped'",
+                [(name, time.time(), film) for film in film_ids for name in destinations],
             )
         self.changed()
 
-    def due(self, destinations: Sequence[str], now: float, most: int) -> list[sqlite3.Row]:
-        """Deliveries that wait no more for their films' findings nor for their time, the oldest first."""
+    def keep_deliveries_to(self, destinations: Sequence[str]) -> None:
+        """Gives up deliveries that wait for other destinations than these."""
         marks = ", ".join("?" * len(destinations))
+        with self.database.transaction() as connection:
+            connection.execute(
+                "UPDATE deliveries SET state = 'dropped', said = 'results are no longer sent there' "
+                f"WHERE state = 'waiting' AND destination NOT IN ({marks})",
+                tuple(destinations),
+            )
+
+    def due(self, destination: str, now: float, most: int) -> list[sqlite3.Row]:
+        """Deliveries that wait no more for their films' findings nor for their time, the oldest first."""
         return self.database.rows(
-            f"SELECT film, destination, deliveries.tries AS tries, due "
-            f"FROM deliveries JOIN films ON films.id = film "
-            f"WHERE deliveries.state = 'waiting' AND due <= ? AND films.state != 'waiting' "
-            f"AND destination IN ({marks}) ORDER BY due, film LIMIT ?",
-            *(now, *destinations, most),
+            "SELECT film, destination, deliveries.tries AS tries, due FROM deliveries "
+            "JOIN films ON films.id = film WHERE deliveries.state = 'waiting' AND due <= ? "
+            "AND films.state != 'waiting' AND destination = ? ORDER BY due, film LIMIT ?",
+            now,
+            destination,
+            most,
         )
 
     def tried(self, delivery: sqlite3.Row, state: str, due: float, said: str) -> None:

@@ -37,7 +37,9 @@ def capture(given: Reference, film: Radiograph, finding: Finding) -> Dataset:
         patient_orientation=("L" if film.image_left == "right" else "R", "F"),
         series_instance_uid=series(finding.model, source.SeriesInstanceUID, "sc"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uid(source.SOPInstanceUID, digest(finding, film.image_left), "sc"),
+        sop_instance_uid=uid(
+            source.SOPInstanceUID, digest(finding, given.told, film.image_left), "sc"
+        ),
         instance_number=given.instance_number,
         series_description=line(f"{finding.target.name}: picture (research)"),
         transfer_syntax_uid="1.2.840.10008.1.2.1",

@@ -65,7 +65,9 @@ def report(given: Reference, finding: Finding, outline: Dataset | None) -> Datas
         series_instance_uid=series(finding.model, source.SeriesInstanceUID, "sr"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=uid(
-            source.SOPInstanceUID, digest(finding, outline and outline.SOPInstanceUID), "sr"
+            source.SOPInstanceUID,
+            digest(finding, given.told, outline and outline.SOPInstanceUID),
+            "sr",
         ),
         instance_number=given.instance_number,
         is_complete=True,

@@ -53,7 +53,9 @@ def segmentation(
         ],
         series_instance_uid=series(finding.model, source.SeriesInstanceUID, "seg"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uid(source.SOPInstanceUID, digest(finding, spacing_mm, geometry), "seg"),
+        sop_instance_uid=uid(
+            source.SOPInstanceUID, digest(finding, given.told, spacing_mm, geometry), "seg"
+        ),
         instance_number=given.instance_number,
         content_label="PNEUMOTHORAX" if finding.target == PNEUMOTHORAX else "FINDING",
         content_description=line(f"{finding.target.name}, research use only"),

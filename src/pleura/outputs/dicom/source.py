@@ -58,6 +58,11 @@ class Reference:
     left_out: tuple[str, ...]
     instance_number: int
 
+    @property
+    def told(self) -> str:
+        """All of it, as text: what a result's UID follows from, too."""
+        return "|".join([*(f"{e.keyword}={e.value}" for e in self.header), *self.left_out])
+
 
 def reference(film: Radiograph) -> Reference:
     """What results need of the film's header.
