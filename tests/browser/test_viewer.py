@@ -8,12 +8,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 from a_reader import COLUMNS, ROWS, TOKEN, drag, drawn, film, open_film, pixels, touch, upload
 from typer.testing import CliRunner
 
 from pleura.cli import app
 from pleura.data.dataset import Dataset
+from pleura.data.phantom.dicom import KINDS, dicom_bytes, uid
+from pleura.data.phantom.film import phantom
 
 pytestmark = pytest.mark.slow
 AMBER, CYAN, LILAC = (255, 176, 32), (64, 208, 255), (190, 160, 255)
@@ -420,6 +423,20 @@ def test_films_that_arrive_are_listed_and_can_be_deleted(page: Any, address: str
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete this film").click()
     row.wait_for(state="detached")
+
+
+def test_a_dicom_film_gives_its_finding_as_dicom(page: Any) -> None:
+    uids = [uid(f"browser {name}") for name in ("study", "series", "film")]
+    upload(page, ("one.dcm", dicom_bytes(phantom(3, size=300), KINDS[0], "one", *uids)))
+    page.get_by_role("heading", name="As DICOM").wait_for()
+    for name, kind in (("Report", "SR"), ("Picture", "OT")):
+        with page.expect_download() as download:
+            page.locator(".results").get_by_role("link", name=name).click()
+        assert pydicom.dcmread(download.value.path()).Modality == kind
+    upload(page, ("two.png", film(77)))
+    open_film(page, "two.png")
+    page.get_by_role("heading", name="How it was read").wait_for()
+    assert page.get_by_role("heading", name="As DICOM").count() == 0
 
 
 def test_asks_for_the_token(browser: Any, guarded: str) -> None:

@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 import pleura
 from pleura.inference.manifest import BundleManifest
+from pleura.outputs.dicom import is_installed
 from pleura.service import schemas, worklist
 from pleura.service.access import COOKIE, SESSION_SECONDS
 from pleura.service.findings import operating_point
@@ -55,6 +56,7 @@ def routes(running: Running) -> APIRouter:
             "identity": request.state.identity,
             "needs_token": settings.token is not None,
             "deidentify": settings.deidentify,
+            "dicom_results": is_installed(),
             "retention_days": settings.keep_days,
             "limits": {
                 "upload_bytes": bounds.upload_bytes,

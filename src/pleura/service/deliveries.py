@@ -173,7 +173,7 @@ class Deliveries:
             return association
         if association.is_rejected:
             raise _Away("it refused the association")
-        raise _Away("it does not answer, or takes neither segmentations, reports nor captures")
+        raise _Away("it does not answer, or takes no results")
 
     def _made(self, row: Any) -> list[pydicom.Dataset]:
         """A film's results; none where it has none, or they have to wait."""

@@ -355,6 +355,7 @@ class Service(_Given):
     identity: str
     needs_token: bool
     deidentify: bool
+    dicom_results: bool
     retention_days: float | None
     limits: ServiceLimits
 

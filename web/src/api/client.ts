@@ -25,6 +25,7 @@ export class ApiError extends Error {
 
 export const address = {
   thumbnail: (id: string) => `${ROOT}/films/${id}/thumbnail`,
+  dicom: (id: string, kind: "seg" | "sr" | "sc") => `${ROOT}/films/${id}/dicom/${kind}`,
   events: (since: number) => `${ROOT}/events?since=${since}`,
   corrections: `${ROOT}/corrections/export`,
 };

@@ -127,7 +127,16 @@ export interface Correction {
   model_sha256: string;
 }
 
+/** A place where the film's DICOM results go. */
+export interface Delivery {
+  destination: string;
+  state: "waiting" | "sent" | "dropped";
+  tries: number;
+  said: string;
+}
+
 export interface Film extends Summary {
+  format: string | null;
   spacing_mm: [number, number] | null;
   spacing_basis: "calibrated" | "detector" | "implausible" | "unknown";
   spacing_source: string | null;
@@ -139,6 +148,7 @@ export interface Film extends Summary {
   operating_point: OperatingPoint | null;
   pictures: Picture[];
   correction: Correction | null;
+  deliveries: Delivery[];
 }
 
 export type Counts = Record<State | "unread", number>;
@@ -176,6 +186,7 @@ export interface Service {
   identity: string | null;
   needs_token: boolean;
   deidentify: boolean;
+  dicom_results: boolean;
   retention_days: number | null;
   limits: {
     upload_bytes: number;

@@ -7,6 +7,7 @@ import { Layers } from "./Layers";
 import { Lesions } from "./Lesions";
 import { Notes } from "./Notes";
 import { Probability } from "./Probability";
+import { Results } from "./Results";
 import { Sizes } from "./Sizes";
 
 const anything = computed(() => heat.value ?? modelMask.value ?? readersMask.value);
@@ -24,6 +25,7 @@ export function Panel() {
             <Lesions film={open} />
             <Sizes film={open} />
             {anything.value && <Layers film={open} />}
+            <Results film={open} />
             <Notes film={open} />
           </>
         ) : (

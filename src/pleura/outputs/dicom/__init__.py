@@ -10,6 +10,12 @@
 highdicom writes them; it is imported when the first is made.
 """
 
-from pleura.outputs.dicom.results import KINDS, check_installed, dicom_results, encoded
+from pleura.outputs.dicom.results import (
+    KINDS,
+    check_installed,
+    dicom_results,
+    encoded,
+    is_installed,
+)
 
-__all__ = ["KINDS", "check_installed", "dicom_results", "encoded"]
+__all__ = ["KINDS", "check_installed", "dicom_results", "encoded", "is_installed"]

@@ -64,9 +64,14 @@ def _made(
     return made
 
 
+def is_installed() -> bool:
+    """Whether highdicom is there, and so results can be made."""
+    return find_spec("highdicom") is not None
+
+
 def check_installed() -> None:
     """Raises `MissingExtra` unless highdicom is installed."""
-    if find_spec("highdicom") is None:
+    if not is_installed():
         raise MissingExtra.needing("Findings as DICOM", "dicom", ImportError("highdicom"))
 
 
