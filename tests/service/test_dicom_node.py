@@ -31,6 +31,7 @@ from pleura.outputs.dicom import dicom_results, encoded
 from pleura.read import read
 from pleura.service.node_settings import Caller, NodeSettings, Peer, caller_from, peer_from
 from pleura.service.settings import Settings
+from pleura.service.store import Arrival, Judged, Store
 
 RESULTS = (SegmentationStorage, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
 
@@ -380,6 +381,28 @@ def test_tls_both_ways(
     (film,) = settled(served)
     assert film["deliveries"][0]["state"] == "sent"
     assert archive.got
+
+
+def test_a_result_that_has_arrived_is_not_sent_again_for_one_that_has_not(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    try:
+        films = ["a" * 32, "b" * 32]
+        store.receive([Arrival(film, film * 2, 1, film) for film in films], [])
+        store.outbox.add([*films, "c" * 32], ["PACS"])  # the last has been deleted meanwhile
+        assert store.outbox.due("PACS", time.time(), 9) == []  # their findings are not there yet
+        for film in films:
+            store.judge(film, Judged("negative", "A test.", {}))
+        one, other = store.outbox.due("PACS", time.time(), 9)
+        store.outbox.tried(one, "sent", one["due"], "")
+        for row in (one, other):  # the peer goes away: all that was taken up is told so
+            store.outbox.tried(row, "waiting", row["due"], "away")
+        assert [store.outbox.of(film)[0]["state"] for film in films] == ["sent", "waiting"]
+        store.outbox.add([one["film"]], ["PACS"])  # it comes again
+        assert store.outbox.waiting() == 1
+        store.outbox.keep_to([])
+        assert store.outbox.waiting() == 0
+    finally:
+        store.close()
 
 
 def test_callers_and_peers_are_read() -> None:

@@ -34,5 +34,6 @@ metrics.py       for Prometheus
 node_settings.py what the DICOM node is told
 dicom_network.py connections that cannot hold it up
 dicom_node.py    films that come by C-STORE
-deliveries.py    results that go back by it, until they have arrived
+outbox.py        which results go back by it
+deliveries.py    the threads that send them, until they have arrived
 """

@@ -129,7 +129,7 @@ def routes(running: Running) -> APIRouter:
         counts, store = running.store.counts(), running.store
         running.metrics.waiting.set(counts["waiting"])
         running.metrics.unread.set(counts["unread"])
-        running.metrics.undelivered.set(store.undelivered())
+        running.metrics.undelivered.set(store.outbox.waiting())
         running.metrics.stored.set(store.stored_bytes())
         running.metrics.free.set(store.folders.room())
         return Response(running.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -81,7 +81,7 @@ class Deliveries:
 
     def expect(self, films: Iterable[str]) -> None:
         """Has the results of films sent, once they are judged; on the disk when it returns."""
-        self._store.deliver(films, [str(peer) for peer in self._settings.peers])
+        self._store.outbox.add(films, [str(peer) for peer in self._settings.peers])
 
     def start(self) -> None:
         """Begins, with what an earlier run left.
@@ -133,7 +133,7 @@ class Deliveries:
         Raises:
             _Away: it cannot be reached, or went away.
         """
-        due = self._store.due(str(peer), time.time(), _AT_ONCE)
+        due = self._store.outbox.due(str(peer), time.time(), _AT_ONCE)
         if not due:
             return 0
         association: Any = None
@@ -147,7 +147,7 @@ class Deliveries:
                     self._send(association, row, results)
         except _Away as error:
             for row in due:
-                self._store.tried(row, "waiting", row["due"], str(error))
+                self._store.outbox.tried(row, "waiting", row["due"], str(error))
             self._metrics.results.labels("tried").inc(len(due))
             raise
         finally:
@@ -234,7 +234,7 @@ class Deliveries:
             self._settle(row, "sent" if kept else "dropped", said)
 
     def _settle(self, row: Any, state: str, said: str) -> None:
-        self._store.tried(row, state, row["due"], said)
+        self._store.outbox.tried(row, state, row["due"], said)
         self._metrics.results.labels(state).inc()
         self._audit.note("service", f"{state} results", f"{row['film']} {row['destination']}")
 
@@ -244,7 +244,7 @@ class Deliveries:
             "results of film %s are not yet at %s: %s", row["film"], row["destination"], why
         )
         self._metrics.results.labels("tried").inc()
-        self._store.tried(row, "waiting", time.time() + wait, why)
+        self._store.outbox.tried(row, "waiting", time.time() + wait, why)
 
 
 class _Line:

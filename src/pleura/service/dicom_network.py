@@ -3,6 +3,7 @@
 import ssl
 import time
 from socket import socket
+from socketserver import TCPServer
 from typing import Any
 
 from pynetdicom.transport import ThreadedAssociationServer
@@ -39,6 +40,11 @@ class Server(ThreadedAssociationServer):
             connection, server_side=True, do_handshake_on_connect=False
         )
         return wrapped, address
+
+    def shutdown(self) -> None:
+        """Ends it, as pynetdicom's, which looks for itself in the list of an entity that started it."""
+        TCPServer.shutdown(self)
+        self.server_close()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether a connection from there is taken."""

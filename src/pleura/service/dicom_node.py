@@ -117,7 +117,6 @@ class Node:
                 f"the DICOM node cannot listen on {place[0]}, port {place[1]} ({error}); take another "
                 "--dicom-port"
             ) from None
-        entity._servers.append(server)  # which `shutdown` of pynetdicom's servers takes away
         Thread(target=server.serve_forever, name="dicom", daemon=True).start()
         self._server = server
         return int(server.server_address[1])

@@ -78,7 +78,7 @@ def routes(running: Running) -> APIRouter:
             **worklist.detail(row),
             "pictures": pictures_of(running, film, judged=row["facts"] is not None),
             "correction": corrections.latest(store, film),
-            "deliveries": store.deliveries(film),
+            "deliveries": store.outbox.of(film),
         }
 
     @router.post("/films/{film}/judge", status_code=202, response_model=schemas.Job, tags=["films"])

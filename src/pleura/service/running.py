@@ -128,7 +128,7 @@ class Running:
         self.housekeeping.start()
         self.jobs = jobs
         peers = self.settings.node.peers if self.settings.node is not None else ()
-        self.store.keep_deliveries_to([str(peer) for peer in peers])
+        self.store.outbox.keep_to([str(peer) for peer in peers])
         if self.deliveries is not None:
             self.deliveries.start()
         if self.node is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pleura.service.folders import Folders
+from pleura.service.outbox import Outbox
 from pleura.service.tables import Database, next_revision
 
 CHUNK, MOST_TASKS = 8, 32
@@ -73,6 +74,7 @@ class Store:
         except BaseException:
             self.folders.close()
             raise
+        self.outbox = Outbox(self.database, self.changed)
         self._listeners: list[Callable[[], None]] = []
         self.arriving = threading.RLock()
 
@@ -269,65 +271,6 @@ class Store:
             count += gone
         self.changed()
         return count
-
-    # ---- results on their way back
-
-    def deliver(self, film_ids: Iterable[str], destinations: Sequence[str]) -> None:
-        """Notes that the results of films are to be sent; what is known already, or was sent, stays so."""
-        with self.database.transaction() as connection:
-            connection.executemany(
-                "INSERT INTO deliveries SELECT id, ?, 'waiting', 0, ?, '' FROM films WHERE id = ? "
-                "ON CONFLICT DO UPDATE SET state = 'waiting', tries = 0, due = excluded.due, said = '' "
-                "WHERE deliveries.state = 'dropped'",
-                [(name, time.time(), film) for film in film_ids for name in destinations],
-            )
-        self.changed()
-
-    def keep_deliveries_to(self, destinations: Sequence[str]) -> None:
-        """Gives up deliveries that wait for other destinations than these."""
-        marks = ", ".join("?" * len(destinations))
-        with self.database.transaction() as connection:
-            connection.execute(
-                "UPDATE deliveries SET state = 'dropped', said = 'results are no longer sent there' "
-                f"WHERE state = 'waiting' AND destination NOT IN ({marks})",
-                tuple(destinations),
-            )
-
-    def due(self, destination: str, now: float, most: int) -> list[sqlite3.Row]:
-        """Deliveries that wait no more for their films' findings nor for their time, the oldest first."""
-        return self.database.rows(
-            "SELECT film, destination, deliveries.tries AS tries, due FROM deliveries "
-            "JOIN films ON films.id = film WHERE deliveries.state = 'waiting' AND due <= ? "
-            "AND films.state != 'waiting' AND destination = ? ORDER BY due, film LIMIT ?",
-            now,
-            destination,
-            most,
-        )
-
-    def tried(self, delivery: sqlite3.Row, state: str, due: float, said: str) -> None:
-        """What became of a delivery of `due`: an end, or a time, s since 1970, to try it again.
-
-        One that has been asked for anew meanwhile, of another finding, stays as it is.
-        """
-        with self.database.transaction() as connection:
-            connection.execute(
-                "UPDATE deliveries SET state = ?, due = ?, said = ?, tries = tries + 1 "
-                "WHERE film = ? AND destination = ? AND due = ?",
-                (state, due, said, delivery["film"], delivery["destination"], delivery["due"]),
-            )
-
-    def deliveries(self, film_id: str) -> list[dict[str, Any]]:
-        """Where a film's results go, and how far they are."""
-        found = self.database.rows(
-            "SELECT destination, state, tries, said FROM deliveries WHERE film = ? ORDER BY destination",
-            film_id,
-        )
-        return [dict(row) for row in found]
-
-    def undelivered(self) -> int:
-        """Deliveries that wait."""
-        query = "SELECT count(*) FROM deliveries WHERE state = 'waiting'"
-        return int(self.database.rows(query)[0][0])
 
     def changes(self, since: int, most: int) -> list[tuple[int, str, sqlite3.Row | None]]:
         """(revision, film id, row or None where it was deleted) of what changed after `since`, in order."""
