@@ -12,7 +12,7 @@ from numpy.random import default_rng
 from synthetic import cohort, dataset, film
 
 from pleura.data.manifest import Film
-from pleura.data.split import Split, make_split
+from pleura.data.split import Split, divide_folds, make_split
 from pleura.data.split.stratify import share_out
 from pleura.errors import DatasetError, LeakError, UnknownName
 
@@ -210,6 +210,46 @@ def test_unknown_corpora_and_datasets_without_expert_labels_are_refused() -> Non
         make_split(dataset(), seed=0)
     with pytest.raises(DatasetError, match=r"1 film\(s\) stand in the manifest twice: a"):
         make_split(dataset(film("a", "p"), film("a", "q")), seed=0)
+
+
+def test_finer_folds_lie_within_the_coarse_ones_and_nothing_else_moves() -> None:
+    films = [
+        *FILMS,
+        *(film(f"silver{i}", f"patient{i}", 1, label_quality="silver") for i in range(40)),
+    ]
+    data = dataset(*films)
+    coarse = make_split(data, seed=0, folds=2)
+    fine = divide_folds(data, coarse, 3, seed=4)
+    fine.check(data)
+    assert len(fine.folds) == 6
+    for k, (films_of, companions) in enumerate(zip(coarse.folds, coarse.companions, strict=True)):
+        parts = fine.folds[3 * k : 3 * k + 3]
+        assert sorted(i for part in parts for i in part) == list(films_of)
+        kept = fine.companions[3 * k : 3 * k + 3]
+        assert sorted(i for part in kept for i in part) == list(companions)
+        sizes = [len(part) for part in parts]
+        assert max(sizes) - min(sizes) <= 16
+        positives = [sum(data.by_id[i].label == 1 for i in part) for part in parts]
+        assert max(positives) - min(positives) <= 8
+        # what a network of the coarse fold learnt from, and more, and never what it is judged by
+        for part in range(3 * k, 3 * k + 3):
+            assert set(coarse.part("train", k)) < set(fine.part("train", part))
+            assert not set(fine.part("tune", part)) & set(fine.part("train", part))
+    assert any(fine.companions)
+    assert (fine.test, fine.train, fine.aside) == (coarse.test, coarse.train, coarse.aside)
+    assert fine.test_sha256 == coarse.test_sha256
+    assert divide_folds(data, coarse, 3, seed=4) == fine
+    assert divide_folds(data, coarse, 3, seed=5) != fine
+
+
+def test_folds_that_cannot_be_divided_are_refused() -> None:
+    coarse = make_split(DATA, seed=0, folds=2)
+    with pytest.raises(DatasetError, match="no folds"):
+        divide_folds(DATA, make_split(DATA, seed=0), 2, seed=0)
+    with pytest.raises(DatasetError, match="folds is 1"):
+        divide_folds(DATA, coarse, 1, seed=0)
+    with pytest.raises(DatasetError, match="stand in the dataset, not in the split"):
+        divide_folds(dataset(*FILMS, film("new", "new", 1)), coarse, 2, seed=0)
 
 
 def test_parts_by_name_and_fold() -> None:

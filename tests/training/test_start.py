@@ -102,3 +102,15 @@ def test_each_fold_starts_from_weights_of_its_own(tmp_path: Path) -> None:
     assert all(bool((weight == 2).all()) for weight in network.parameters())
     with pytest.raises(RecipeError, match="no fold is trained"):
         start(asked)
+
+
+@pytest.mark.parametrize(("fold", "coarse"), [(0, 0), (1, 0), (2, 1), (3, 1)])
+def test_a_finer_fold_starts_from_the_weights_of_the_one_it_was_divided_from(
+    tmp_path: Path, fold: int, coarse: int
+) -> None:
+    asked = recipe("unet", str(tmp_path / "fold-{fold//2}.safetensors"), filters=[4, 8])
+    save_file(build(asked).state_dict(), tmp_path / f"fold-{coarse}.safetensors")
+    check_start(asked, fold)
+    assert start(asked, fold=fold)[1].encoder == f"fold-{coarse}.safetensors"
+    with pytest.raises(RecipeError, match="no fold is trained"):
+        check_start(asked)

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from pleura.cli.progress import console
 from pleura.data.manifest import Dataset, Film
-from pleura.data.split import SPLIT_FILE, Split, make_split
+from pleura.data.split import SPLIT_FILE, Split, divide_folds, make_split
+from pleura.errors import DatasetError
 
 
 def split(
@@ -33,6 +34,14 @@ def split(
     refreeze: Annotated[
         bool, typer.Option("--refreeze", help="Draw a new test part although one is frozen.")
     ] = False,
+    within: Annotated[
+        Path | None,
+        typer.Option(
+            help="Divide each fold of this split into FOLDS finer ones and leave all other films where they "
+            "are: training then goes on from its networks with more films, still out of fold.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where to write it.", show_default=f"DATA/{SPLIT_FILE}")
     ] = None,
@@ -44,6 +53,12 @@ def split(
     """
     dataset = Dataset.open(data)
     path = out or data / SPLIT_FILE
+    if within is not None:
+        if folds is None:
+            raise DatasetError("--within divides folds: say into how many with --folds")
+        made = divide_folds(dataset, Split.load(within), folds, seed=seed)
+        _write(made, dataset, path)
+        return
     frozen = Split.load(path) if path.exists() and not refreeze else None
     made = make_split(
         dataset,
@@ -55,11 +70,15 @@ def split(
         test_corpora=test_corpus or None,
         frozen=frozen,
     )
+    _write(made, dataset, path, kept=frozen is not None)
+
+
+def _write(made: Split, dataset: Dataset, path: Path, *, kept: bool = False) -> None:
     made.save(path)
     console.print(_table(dataset, made))
     for note in made.notes:
         console.print(f"Note: {note}", style="yellow", markup=False, highlight=False)
-    if frozen is not None:
+    if kept:
         console.print("The test part is the one the file had before.")
     console.print(f"split {made.sha256[:16]}, test part {made.test_sha256[:16]}", highlight=False)
     console.print(f"Written to {path}", markup=False, highlight=False)

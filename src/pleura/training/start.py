@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from pleura.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-FOLD = "{fold}"
+FOLD = re.compile(r"\{fold(?://?([1-9]\d?))?\}")  # a Path makes one slash of two
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def start(
         recipe: its `network.init` is followed; where what it asks for cannot be fetched, they stay random.
         note: told so, and which tensors of what was to be started are random still.
         fold: which stands for `{fold}` in the name of a file, so that each fold of a cross-validation goes on
-            from weights that never saw its films either.
+            from weights that never saw its films either; `{fold//2}` where every two of these folds were
+            one in the split of those weights (`pleura.data.split.divide_folds`).
 
     Raises:
         RecipeError: the network has nothing of the kind to start, the file is missing, or not its encoder's;
@@ -110,11 +112,13 @@ def _refuse_random(recipe: Recipe, network: nn.Module) -> None:
 
 
 def _path(init: str, fold: int | None) -> Path:
-    if FOLD in init and fold is None:
+    if FOLD.search(init) is None:
+        return Path(init)
+    if fold is None:
         raise RecipeError(
-            f"network.init is {init}, but no fold is trained; give --fold, or a file without {FOLD}"
+            f"network.init is {init}, but no fold is trained; give --fold, or a file without {{fold}}"
         )
-    return Path(init.replace(FOLD, str(fold)))
+    return Path(FOLD.sub(lambda found: str(fold // int(found[1] or 1)), init))
 
 
 def _imagenet(network: nn.Module, named: str, note: Callable[[str], None] | None) -> Start:

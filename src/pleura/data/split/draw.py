@@ -1,8 +1,11 @@
-"""`make_split`: draws a frozen test part, then tuning films or folds, by patient and stratified."""
+"""`make_split`: draws a frozen test part, then tuning films or folds, by patient and stratified.
+
+`divide_folds` draws finer folds within those of a split that was trained with before.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -98,6 +101,50 @@ def make_split(
         aside=_ids(parts.aside),
         fingerprints={film.film_id: fingerprint(film) for film in dataset.films},
         notes=_notes(dataset, parts, wants_test=test_fraction > 0.0),
+    )
+
+
+def divide_folds(dataset: Dataset, coarse: Split, into: int, *, seed: int) -> Split:
+    """Divides every fold of a split into finer ones, by patient and stratified; no other film moves.
+
+    Fold k of `coarse` becomes folds `into * k` to `into * k + into - 1`, so that a network trained for fold
+    k never saw a film of those either: training goes on from it (`{fold//2}` in `network.init`, for two)
+    with more films than before, and its scores stay out of fold.
+
+    Raises:
+        DatasetError: the split has no folds, is not of this dataset, or a fold has fewer patients than parts.
+        LeakError: films that belong together stand apart in `coarse`.
+    """
+    _check_options(seed, 0.0, into, 0.0, balanced=False)
+    if not coarse.folds:
+        raise DatasetError(
+            "the split to divide has no folds; make one that has with `pleura split --folds`"
+        )
+    coarse.check(dataset)
+    fold_of = {film_id: k for k, films in enumerate(coarse.folds) for film_id in films}
+    companion = {film_id for films in coarse.companions for film_id in films}
+    left: list[list[tuple[Group, Group]]] = [[] for _ in coarse.folds]
+    for group in linked_groups(dataset.films):
+        tuned = tuple(film for film in group if film.film_id in fold_of)
+        if tuned:
+            others = tuple(film for film in group if film.film_id in companion)
+            left[fold_of[tuned[0].film_id]].append((tuned + others, tuned))
+    rng = np.random.default_rng([seed, 1])
+    parts = _Parts()
+    folds, companions = [], []
+    for pairs in left:
+        _draw_folds(pairs, into, rng, parts)
+        folds += parts.folds
+        companions += parts.companions
+    parts.folds, parts.companions = folds, companions
+    parts.test = [dataset.by_id[film_id] for film_id in coarse.test]
+    return replace(
+        coarse,
+        seed=seed,
+        dataset_sha256=dataset.sha256,
+        folds=tuple(_ids(films) for films in folds),
+        companions=tuple(_ids(films) for films in companions),
+        notes=_notes(dataset, parts, wants_test=bool(coarse.test)),
     )
 
 

@@ -28,7 +28,8 @@ class NetworkRecipe:
         options: what that network takes beside channels and size.
         init: `imagenet` (timm's hub, or random with a warning where it cannot be reached), `coco` (likewise
             torchvision's server; `mask_rcnn` only), `random`, or the path of a safetensors file with the
-            encoder's weights or the whole network's; `{fold}` in it stands for the fold that is trained.
+            encoder's weights or the whole network's; `{fold}` in it stands for the fold that is trained,
+            `{fold//2}` for the one that two such were divided from.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = STRICT
