@@ -6,7 +6,7 @@
 DATA is a prepared dataset. Both ways train the recipe's network on the same films with the same batch size.
 The naive loop decodes and resizes each PNG whenever it comes up, flips at random, and computes in float32
 with tensors as they are. `pleura` reads its film cache, augments by the recipe, averages weights, computes
-in bf16 where the machine has it, and channels last. With --against, a third way is `pleura` with
+in bf16 where the machine is quicker in it, and channels last. With --against, a third way is `pleura` with
 these changes to the recipe besides. The ways take turns and change their order.
 """
 

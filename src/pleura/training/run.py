@@ -84,6 +84,13 @@ class RunFolder:
         self.tensorboard = root / "tensorboard"
         self.operating_point = root / "operating_point.json"
 
+    @property
+    def precision(self) -> str | None:
+        """What `auto` came to when the run in the folder began; None where there is none."""
+        if not (self.root / "run.json").exists():
+            return None
+        return str(self.described().get("precision"))
+
     def holds(self, identity: Identity) -> bool:
         """Whether the folder holds a completed epoch of this very run.
 

@@ -109,8 +109,8 @@ def train(
         anatomy.check_unseen(dataset, split)
     keep_freed_memory()
     torch.manual_seed(recipe.seed)
-    fabric = choose_fabric(recipe, device)
     folder = RunFolder(out)
+    fabric = choose_fabric(recipe, device, folder.precision)
     identity = Identity(
         recipe=recipe,
         dataset=str(dataset.root),

@@ -21,7 +21,7 @@ class AnatomySettings:
         ema_decay: of the moving average of the weights, which is what is kept.
         taught_films: of how many of the dataset's films a teacher, where there is one, may draw the lungs.
         seed: of everything random.
-        precision: `auto` (bf16 where the machine computes in it), `bf16` or `32`.
+        precision: `auto` (bf16 where the machine is quicker in it), `bf16` or `32`.
         withheld_kinds: kinds of impostors that are never shown, so that they can be scored as unknown ones.
         withheld_lungs: `none`; or every second film with drawn lungs is not shown: the `even` ones or the
             `odd` ones in the order of their names.

@@ -216,7 +216,7 @@ class Recipe:
         flip: whether the model averages its answer with that for the mirrored film.
         ema_decay: of the exponential moving average of weights that is evaluated and kept; None: no average.
         clip_norm: of the gradient; None does not clip.
-        precision: `bf16` autocast, `32`, or `auto`: bf16 where the machine computes in it.
+        precision: `bf16` autocast, `32`, or `auto`: bf16 where the machine is quicker in it.
         pictures_every: epochs between two contact sheets of tuning predictions.
         decision: the rule whose thresholds are fitted on the tuning films, see `evaluation.operating_point`.
         aim: what they are fitted for: `competition Dice`, `specificity 0.95`, `sensitivity 0.95`, `Youden`.
