@@ -60,7 +60,7 @@ def predict(out: Path, *arguments: Path, detector: Bright | None = None, **optio
     out.mkdir(parents=True, exist_ok=True)
     call = {name: options.pop(name) for name in ("progress", "failed", "stages") if name in options}
     with Journal(out, identity_of(detector)) as journal:
-        journal.expect(files_in(map(str, arguments)))
+        journal.expect(files_in(map(str, arguments), out))
         table = FindingTable(out / "findings.csv", out / "findings.json")
         tally = predict_archive(detector, journal, [table], Options(**options), **call)
         return tally, journal.counts()

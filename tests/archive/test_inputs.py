@@ -69,3 +69,35 @@ def test_what_is_no_list(films: Path, content: bytes) -> None:
     (films / "list").write_bytes(content)
     with pytest.raises(ArchiveError, match="list is no list of files"):
         found("@list")
+
+
+def test_what_a_prediction_wrote_is_no_film(films: Path) -> None:
+    out = films / "b"
+    for name in ("masks/2.png", "overlays/2.jpg", "dicom/2/seg.dcm", "c/masks/3.png"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(b"")
+    walked = [str(place.path) for place in files_in(["b"], Path("b"))]
+    assert walked == ["b/10.dcm", "b/2.dcm", "b/c/1.dcm", "b/c/masks/3.png"]
+    assert [place.path for place in files_in([str(films)], Path("b"))][1:] == [
+        films / name for name in walked
+    ]
+    (films / "list").write_text("b/2.dcm\nb/dicom/2/seg.dcm\n")
+    for argument in ("b/masks", "b/masks/2.png", "b/dicom/2", "b/mask?/*", "@list"):
+        with pytest.raises(ArchiveError, match=r"where what is found is written.*--out"):
+            list(files_in([argument], out))
+        assert list(files_in([argument], Path("elsewhere")))
+
+
+def test_a_folder_that_cannot_be_listed_is_a_film_that_fails(
+    films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def broken(path: str) -> object:
+        if str(path) == "b/c":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", broken)
+    assert found("b") == [("b/10.dcm", False), ("b/2.dcm", False), ("b/c", True)]
+    assert found("b/c") == [("b/c", True)]

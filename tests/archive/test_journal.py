@@ -1,5 +1,6 @@
 """What is to do and what is done, on disk."""
 
+import csv
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from bright import Bright, predict, write_film
 from pleura.archive.inputs import Place
 from pleura.archive.journal import NAME, Journal, forget
 from pleura.archive.rows import Row, Stamp
+from pleura.archive.run import identity_of
 from pleura.errors import ArchiveError
 
 IDENTITY = {"model": "ab", "runtime": "numpy"}
@@ -187,3 +189,112 @@ def test_a_file_that_could_not_be_opened_is_tried_again(films: Path, tmp_path: P
     _, counts = predict(out, Path(f"@{listing}"), failed=failures.append)
     assert counts == {"judged": 2, "failed": 1}
     assert failures == []  # the broken one is not tried again
+
+
+def test_a_folder_that_cannot_be_listed_is_reported_and_tried_again(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_film(films / "shut" / "e.png", 9)
+    scandir, listdir = os.scandir, os.listdir
+
+    def refuse(path: object) -> None:
+        if Path(str(path)).name == "shut":
+            raise PermissionError(13, "Permission denied", str(path))
+
+    failures = []
+    with monkeypatch.context() as shut:
+        shut.setattr(os, "scandir", lambda path: refuse(path) or scandir(path))
+        shut.setattr(os, "listdir", lambda path: refuse(path) or listdir(path))
+        _, counts = predict(tmp_path / "out", films, failed=failures.append)
+    assert counts == {"judged": 4, "failed": 1}
+    assert failures[0].message == (
+        f"{films / 'shut'}: this folder cannot be listed (Permission denied), so that films may be missing; "
+        "see to it, then run the same command again"
+    )
+    _, counts = predict(tmp_path / "out", films)
+    assert counts == {"judged": 5}
+
+
+@pytest.mark.parametrize("name", ["masks", "overlays", "dicom"])
+def test_films_that_lie_where_pictures_go_are_neither_overwritten_nor_removed(
+    tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    write_film(out / name / "p.png", 1, bright=True)
+    before = (out / name / "p.png").read_bytes()
+    for arguments in ([out], [out / name]):
+        with pytest.raises(ArchiveError, match="--out"):
+            predict(out, *arguments, dicom=name == "dicom")
+        forget(out)
+        assert (out / name / "p.png").read_bytes() == before
+
+
+def test_starting_afresh_removes_what_the_journal_wrote_and_nothing_else(
+    films: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict(out, films, overlays=True)
+    write_film(films / "late.png", 50)
+    with Journal(out, identity_of(Bright())) as journal:
+        journal.expect([Place(films / "late.png", True)])
+        waiting = next(iter(journal.waiting())).id
+    # as a run leaves it that was killed before it recorded them
+    killed = [out / "masks" / "late.png", out / "overlays" / f"late~{waiting}.jpg"]
+    own = out / "masks" / "mine.png"
+    for path in (*killed, own):
+        path.write_bytes(b"x")
+    forget(out)
+    left = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert left == ["failures.csv", "findings.csv", "findings.json", "masks/mine.png"]
+
+
+def test_a_film_that_repeats_one_that_changed_is_judged_by_itself(
+    films: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write_film(films / "a.png", 7, bright=True)
+    (films / "b.png").write_bytes((films / "a.png").read_bytes())
+    tally, _ = predict(out, films / "a.png", films / "b.png")
+    assert tally == {"positive": 2, "duplicates": 1}
+    write_film(films / "a.png", 8)
+    os.utime(films / "a.png", ns=(1, 1))
+    again = Bright()
+    tally, _ = predict(out, films / "a.png", detector=again)
+    assert (seen(again), tally) == (["a", "b"], {"positive": 1, "negative": 1})
+    with open(out / "findings.csv", newline="") as file:
+        rows = {Path(row["file"]).stem: row for row in csv.DictReader(file)}
+    assert (rows["b"]["mask"], rows["b"]["duplicate_of"]) == ("masks/b.png", "")
+    assert (out / "masks/b.png").stat().st_size > 0
+
+
+def test_a_repeated_films_lost_mask_is_written_again_for_both(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (films / "b.png").write_bytes((films / "a.png").read_bytes())
+    predict(out, films / "a.png", films / "b.png")
+    (out / "masks/a.png").unlink()
+    again = Bright()
+    predict(out, films / "b.png", detector=again)
+    assert seen(again) == ["a"]
+    assert (out / "masks/a.png").exists()
+
+
+def test_lost_pictures_of_films_not_given_now_keep_their_findings(
+    films: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict(out, films / "a.png")
+    (out / "masks/a.png").unlink()
+    tally, _ = predict(out, films / "b.png")
+    assert tally == {"negative": 2}
+
+
+def test_a_film_that_fails_now_leaves_no_picture_of_what_it_was(
+    films: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict(out, films, overlays=True)
+    (films / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    tally, counts = predict(out, films, overlays=True)
+    assert (tally, counts) == ({"negative": 3}, {"judged": 3, "failed": 1})
+    assert sorted(path.name for path in (out / "masks").iterdir()) == ["b.png", "c.png", "d.png"]
+    assert not (out / "overlays/a.jpg").exists()

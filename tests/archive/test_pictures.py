@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from made_up import box_film, dicom_of, findings_of
 
-from pleura.archive.pictures import Names, Pictures, stem_of
-from pleura.archive.rows import Task
+from pleura.archive.pictures import Names, Pictures
+from pleura.archive.rows import Task, stem_of
 
 
 class Journal:

@@ -8,15 +8,16 @@ run that was never stopped. Nothing here grows in memory: a million films are a 
 
 import json
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from pleura.archive.inputs import Place
-from pleura.archive.rows import Row, Task, stamp_of
+from pleura.archive.rows import FOLDERS, Row, Task, stamp_of, stem_of
 from pleura.errors import ArchiveError
+from pleura.outputs.dicom import KINDS
 
 NAME = "journal.sqlite"
 FORMAT_VERSION = 1
@@ -42,6 +43,7 @@ CREATE TABLE films (
 CREATE INDEX waiting ON films (id) WHERE state IS NULL;
 CREATE INDEX contents ON films (content) WHERE first IS NULL AND state = 'judged';
 CREATE INDEX pixels ON films (pixels) WHERE first IS NULL AND state = 'judged';
+CREATE INDEX repeats ON films (first) WHERE first IS NOT NULL;
 """
 
 
@@ -53,7 +55,8 @@ class Journal:
         identity: what every finding depends on, by name; a journal begun with another is refused.
 
     Raises:
-        ArchiveError: it was begun with another identity, another process holds it, or it is damaged.
+        ArchiveError: it was begun with another identity, another process holds it, it is damaged, or it would
+            be begun where pictures lie that are none of its own.
     """
 
     def __init__(self, root: Path, identity: Mapping[str, str]) -> None:
@@ -73,9 +76,7 @@ class Journal:
             raise ArchiveError(f"{self.path} cannot be written: {error}") from error
         except sqlite3.DatabaseError as error:
             self._database.close()
-            raise ArchiveError(
-                f"{self.path} is damaged ({error}); start afresh (--fresh), or take another folder"
-            ) from error
+            raise ArchiveError(f"{self.path} is damaged ({error}); take another folder") from error
         except ArchiveError:
             self._database.close()
             raise
@@ -93,10 +94,21 @@ class Journal:
                     f"{_differing(identity, found)}; take another folder, or start afresh (--fresh)"
                 )
         else:
+            self._refuse_pictures()
             for statement in _TABLES.split(";\n"):
                 self._database.execute(statement)
             self._database.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())
         self._database.execute("COMMIT")
+
+    def _refuse_pictures(self) -> None:
+        """What lies where films' pictures go is not this journal's: films themselves, it may be."""
+        for name in FOLDERS:
+            folder = self.root / name
+            if folder.is_dir() and any(folder.iterdir()):
+                raise ArchiveError(
+                    f"{folder} holds files, and no run is known that wrote them: they would be overwritten. "
+                    "Take another folder (--out)"
+                )
 
     def __enter__(self) -> "Journal":
         return self
@@ -135,7 +147,10 @@ class Journal:
         """
         self._database.execute("BEGIN")
         self._database.execute("DELETE FROM films WHERE state IS NULL")
-        self._forget_lost_pictures()
+        unopened = "SELECT id, path FROM films WHERE state = 'failed' AND bytes IS NULL"
+        for number, folder in self._paged(unopened):
+            if os.path.isdir(folder):  # which could not be listed; it is walked again, if given
+                self._database.execute("DELETE FROM films WHERE id = ?", (number,))
         for place in places:
             path = os.fsencode(os.path.abspath(place.path))
             if self._is_done(path, place):
@@ -149,26 +164,43 @@ class Journal:
 
     def _is_done(self, path: bytes, place: Place) -> bool:
         found = self._database.execute(
-            "SELECT id, state, bytes, mtime_ns, named FROM films WHERE path = ?", (path,)
+            "SELECT id, state, bytes, mtime_ns, named, pictures, first FROM films WHERE path = ?",
+            (path,),
         ).fetchone()
         if found is None or found[1] is None:
             return False
-        number, state, size, mtime_ns, named = found
+        number, state, size, mtime_ns, named, pictures, first = found
         overlooked = state == "passed over" and place.named and not named
         if size is not None and not overlooked and stamp_of(place.path) == (size, mtime_ns):
-            return True
-        self._database.execute("DELETE FROM films WHERE id = ?", (number,))
+            if first is not None:  # its pictures are the first film's
+                number, pictures = first, self._pictures(first)
+            if self._are_whole(pictures):
+                return True
+        self._undo(number)
+        if first is None:
+            self._database.execute("DELETE FROM films WHERE id = ?", (number,))
         return False
 
-    def _forget_lost_pictures(self) -> None:
-        """Films whose pictures are gone, or were cut by a power failure, are done again."""
-        for number, pictures in self._paged(
-            "SELECT id, pictures FROM films WHERE pictures <> '{}'"
-        ):
-            for name, size in json.loads(pictures).items():
-                if (stamp := stamp_of(self.root / name)) is None or stamp.bytes != size:
-                    self._database.execute("DELETE FROM films WHERE id = ?", (number,))
-                    break
+    def _pictures(self, number: int) -> str:
+        sql = "SELECT pictures FROM films WHERE id = ?"
+        return str(self._database.execute(sql, (number,)).fetchone()[0])
+
+    def _are_whole(self, pictures: str) -> bool:
+        """Whether they are there still, and were not cut by a power failure."""
+        return all(
+            (stamp := stamp_of(self.root / name)) is not None and stamp.bytes == size
+            for name, size in json.loads(pictures).items()
+        )
+
+    def _undo(self, number: int) -> None:
+        """Has a film wait again, and those that repeat it; its pictures are removed."""
+        _remove(self.root, json.loads(self._pictures(number)))
+        self._database.execute(
+            "UPDATE films SET state = NULL, bytes = NULL, mtime_ns = NULL, content = NULL, pixels = NULL, "
+            "first = NULL, name = NULL, pictures = NULL, facts = NULL, kind = NULL, reason = NULL "
+            "WHERE id = ? OR first = ?",
+            (number, number),
+        )
 
     def waiting(self) -> Iterator[Task]:
         """The films to do, in order; they may be recorded meanwhile."""
@@ -273,9 +305,9 @@ class Journal:
 
 
 def forget(root: Path) -> None:
-    """Removes the journal of a folder, so that the next run starts afresh, and its DICOM results.
+    """Removes the journal of a folder and the pictures it knows, so that the next run starts afresh.
 
-    These go to archives, folder and all: none of a film that the next run does not know may be among them.
+    Nothing else is removed; of a damaged journal, no picture.
 
     Raises:
         ArchiveError: another process holds it.
@@ -284,16 +316,38 @@ def forget(root: Path) -> None:
         database = sqlite3.connect(root / NAME, timeout=0.0, isolation_level=None)
         try:
             database.execute("BEGIN EXCLUSIVE")
+            for pictures, source, number in database.execute(
+                "SELECT pictures, source, id FROM films WHERE first IS NULL"
+            ):
+                _remove(root, json.loads(pictures) if pictures else _perhaps(source, number))
         except sqlite3.OperationalError as error:
-            raise _held(root) from error
-        except sqlite3.DatabaseError:  # damaged: all the more
+            if "locked" in str(error):
+                raise _held(root) from error
+        except sqlite3.DatabaseError:
             pass
         finally:
             database.close()
-        if (root / "dicom").is_dir():
-            shutil.rmtree(root / "dicom")
     for ending in ("", "-wal", "-shm", "-journal"):
         (root / f"{NAME}{ending}").unlink(missing_ok=True)
+
+
+def _perhaps(source: bytes, number: int) -> Iterator[str]:
+    """What a run that was killed may have written of a film that waits."""
+    stem = stem_of(os.fsdecode(source))
+    for name in (stem, f"{stem}~{number}"):
+        yield from (f"masks/{name}.png", f"overlays/{name}.jpg")
+        yield from (f"dicom/{name}/{kind}.dcm" for kind in KINDS)
+
+
+def _remove(root: Path, pictures: Iterable[str]) -> None:
+    """Removes pictures below the folder, and a film's folder of results that is empty then."""
+    for name in pictures:
+        path = root / name
+        if Path(name).parts[0] in FOLDERS and ".." not in Path(name).parts:
+            path.unlink(missing_ok=True)
+            if path.parent.parent != root:
+                with suppress(OSError):
+                    path.parent.rmdir()
 
 
 def _held(root: Path) -> ArchiveError:

@@ -1,6 +1,5 @@
 """The masks, overlays and DICOM results of a prediction, each under a name of its own."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from pleura.archive.journal import Journal
-from pleura.archive.rows import Task
+from pleura.archive.rows import FOLDERS, Task, stem_of
 from pleura.errors import ResultError
 from pleura.files import remove_partial, write_bytes
 from pleura.finding import Finding
@@ -30,8 +29,6 @@ _OVERLAY = [
     *(cv2.IMWRITE_JPEG_QUALITY, 90),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 ]
-_NAME_BYTES = 180  # of the 255 a file system allows, with room for an ending and a temporary name
-_ENDINGS = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
 
 
 class Drawn(NamedTuple):
@@ -80,7 +77,7 @@ class Pictures:
         self.dicom, self.geometry = dicom, geometry
         if dicom:
             check_installed()
-        for name, wanted in (("masks", masks), ("overlays", overlays), ("dicom", dicom)):
+        for name, wanted in zip(FOLDERS, (masks, overlays, dicom), strict=True):
             if wanted:
                 (root / name).mkdir(exist_ok=True)
                 remove_partial(root / name)
@@ -158,15 +155,3 @@ class Names:
     def settled(self, last: int) -> None:
         """The films up to row `last` are in the journal."""
         self._under_way = {name: n for name, n in self._under_way.items() if n > last}
-
-
-def stem_of(source: str) -> str:
-    """A file's name as a picture may bear it, without its ending, cut to what file systems allow."""
-    path = Path(source)
-    # A UID as a file name has dots, but no ending.
-    stem = path.stem if path.suffix.lower() in _ENDINGS else path.name
-    stem = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "_", stem)  # what is no text
-    stem = (
-        f"_{stem}" if stem in (".", "..") else stem
-    )  # a film's results have a folder of this name
-    return stem.encode()[:_NAME_BYTES].decode(errors="ignore")

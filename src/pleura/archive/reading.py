@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -47,6 +48,8 @@ class Opened(NamedTuple):
 
 def open_film(task: Task, limits: Limits) -> Opened:
     """Reads and decodes a file; what is wrong with it is returned, not raised."""
+    if task.path.is_dir():  # a list's folders are walked: this one could not be
+        return Opened(task, error=_unlisted(task))
     stamp = stamp_of(task.path)
     content = None
     try:
@@ -59,6 +62,19 @@ def open_film(task: Task, limits: Limits) -> Opened:
     except ReadError as error:
         log.info("%s", error)
         return Opened(task, stamp if content else None, content, error=error)
+
+
+def _unlisted(task: Task) -> ReadError:
+    try:
+        os.listdir(task.path)
+    except OSError as error:
+        why = error.strerror or str(error)
+    else:
+        why = "now it can"
+    return ReadError(
+        f"{task.source}: this folder cannot be listed ({why}), so that films may be missing; see to it, then "
+        "run the same command again"
+    )
 
 
 def sampled(film: Radiograph) -> bytes:

@@ -1,12 +1,19 @@
 """What the journal keeps of a file: what it is, and what became of it."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 State = Literal["judged", "failed", "passed over"]
+
+FOLDERS = ("masks", "overlays", "dicom")
+"""Below the folder of a prediction, what is written of each film; its films may not lie there."""
+
+_NAME_BYTES = 180  # of the 255 a file system allows, with room for an ending and a temporary name
+_ENDINGS = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
 
 
 class Task(NamedTuple):
@@ -62,3 +69,15 @@ def stamp_of(path: Path) -> Stamp | None:
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
     return Stamp(status.st_size, status.st_mtime_ns)
+
+
+def stem_of(source: str) -> str:
+    """A file's name as a picture may bear it, without its ending, cut to what file systems allow."""
+    path = Path(source)
+    # A UID as a file name has dots, but no ending.
+    stem = path.stem if path.suffix.lower() in _ENDINGS else path.name
+    stem = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "_", stem)  # what is no text
+    stem = (
+        f"_{stem}" if stem in (".", "..") else stem
+    )  # a film's results have a folder of this name
+    return stem.encode()[:_NAME_BYTES].decode(errors="ignore")

@@ -199,7 +199,7 @@ def _on(wanted: bool) -> str:
 def _expect(journal: Journal, films: list[str]) -> int:
     """Lists what is to be done; gives how many films the journal then has."""
     before = journal.counts()
-    journal.expect(files_in(films))
+    journal.expect(files_in(films, journal.root))
     counts = journal.counts()
     total, waiting = sum(counts.values()), counts.get("waiting", 0)
     if not total:
