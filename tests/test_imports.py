@@ -10,17 +10,18 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "pleura"
 
 # Each room may import from the rooms listed with it, and from itself.
-CORE = {"errors", "files", "radiograph", "extent", "frame", "finding", "config"}
+CORE = {"errors", "files", "radiograph", "orientation", "extent", "frame", "finding", "config"}
 LOW = CORE | {"networks", "read"}
 MIDDLE = LOW | {"data", "inference", "outputs"}
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
     "config": {"errors"},
-    "radiograph": {"errors"},
+    "radiograph": {"errors", "orientation"},
+    "orientation": set(),
     "frame": set(),
     "extent": {"errors", "radiograph"},
-    "finding": {"errors", "radiograph", "extent"},
+    "finding": {"errors", "radiograph", "orientation", "extent"},
     "read": CORE,
     "networks": CORE,
     "outputs": CORE | {"read"},

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.extent import Extent
+from pleura.orientation import Orientation
 from pleura.radiograph import Side, SideBasis
 
 Decision = Literal["positive", "negative", "declined"]
@@ -97,6 +98,8 @@ class Finding:
         extents: how large it is on each side with a lesion, the larger area first.
         lung_fields: uint8 (H, W) on the source matrix: 1 in the patient's right lung, 2 in the left one, 0
             elsewhere; None where they are not located.
+        patient_orientation: of the film's own matrix, where it lies otherwise than upright: `side` and the
+            lesions' sides are by it. None: the film's `image_left` holds.
         model: who says so.
         source, sop_instance_uid: the film's.
         notes: what the reader of the film and the detector chose or assumed, one sentence each.
@@ -117,6 +120,7 @@ class Finding:
     instances: tuple[Instance, ...] = ()
     extents: tuple[Extent, ...] = ()
     lung_fields: NDArray[np.uint8] | None = None
+    patient_orientation: Orientation | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -170,6 +174,7 @@ class Finding:
             "area_mm2": self.area_mm2,
             "side": self.side,
             "side_basis": self.side_basis,
+            "patient_orientation": self.patient_orientation and list(self.patient_orientation),
             "lesions": [
                 {
                     "side": lesion.side,

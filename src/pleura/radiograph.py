@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.orientation import Orientation
+
 SpacingBasis = Literal["calibrated", "detector", "implausible", "unknown"]
 SideBasis = Literal["orientation", "convention"]
 Side = Literal["right", "left"]
@@ -36,6 +38,8 @@ class Radiograph:
         side_basis: `orientation` where PatientOrientation (PS3.3 C.7.6.1.1.1) says so; `convention` where
             it is only assumed that the film is displayed as usual: image left is the patient's
             right, PA and AP alike.
+        patient_orientation: directions of the rows and of the columns as the header has them, or None;
+            `image_left` follows from it where the film lies as it says.
         view: `PA`, `AP`, `lateral`, `other`, or None where the source does not say.
         patient_id, sop_instance_uid, study_instance_uid, series_instance_uid: as in the header, or None.
         sex: `M`, `F`, `O` or None.
@@ -54,6 +58,7 @@ class Radiograph:
     spacing_source: str | None = None
     image_left: Side = "right"
     side_basis: SideBasis = "convention"
+    patient_orientation: Orientation | None = None
     view: View | None = None
     patient_id: str | None = None
     sop_instance_uid: str | None = None

@@ -21,11 +21,15 @@ from pleura.inference.manifest import ANATOMY
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
 from pleura.networks import create
+from pleura.orientation import turned
 from pleura.radiograph import Radiograph
 
 THRESHOLDS = AdmissionThresholds(
     no_chest=0.4, novelty=3.0, lung_share=0.1, cut_share=0.2, fitted_on="made-up films"
 )
+
+
+DECLINED = Finding(PNEUMOTHORAX, "declined", "A test.", ModelIdentity("m", "1", "00"), "film")
 
 
 def film(pixels: np.ndarray, **more) -> Radiograph:
@@ -169,6 +173,30 @@ def test_a_turned_film_has_the_sides_of_the_display() -> None:
     assert (kept.film.image_left, kept.film.side_basis) == ("left", "orientation")
 
 
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_turned_films_sides_are_those_its_header_says(quarters: int, mirrored: bool) -> None:
+    upright = np.ascontiguousarray(chest()[:, ::-1] if mirrored else chest())
+    side = "left" if mirrored else "right"
+    header = turned(("R" if mirrored else "L", "F"), quarters)
+    given = film(np.rot90(upright, quarters), image_left=side, patient_orientation=header)
+    given = replace(given, side_basis="orientation" if quarters == 0 else "convention")
+    (found,) = door()([given])
+    assert found.mending == Mending(quarters)
+    assert (found.film.image_left, found.film.side_basis) == (side, "orientation")
+    back = found.mending.finding_back(DECLINED, found.film)
+    assert back.patient_orientation == (header if quarters else None)
+
+
+@pytest.mark.parametrize("header", [("L", "F"), ("F", "L"), ("A", "F"), None])
+def test_a_header_that_has_a_turned_film_otherwise_is_not_believed(header: object) -> None:
+    given = film(np.rot90(chest(), 2), patient_orientation=header)
+    (found,) = door()([given])
+    assert (found.film.image_left, found.film.side_basis) == ("right", "convention")
+    assert found.film.patient_orientation is None
+    assert found.mending.finding_back(DECLINED, found.film).patient_orientation == ("R", "H")
+
+
 def test_what_is_declined_and_what_was_not_looked_at() -> None:
     eye = Eye()
     lateral, blank = film(chest(), view="lateral"), film(np.full((200, 200), 0.5))
@@ -222,7 +250,7 @@ def test_what_was_found_comes_back(quarters: int) -> None:
         lung_fields=marked.astype(np.uint8),
         notes=("first",),
     )
-    found = Mending(quarters).finding_back(upright, (rows, columns))
+    found = Mending(quarters).finding_back(upright, film(np.zeros((rows, columns))))
     expected = np.rot90(marked, quarters)
     assert np.array_equal(found.probability_map, expected)
     assert np.array_equal(found.mask, expected > 0)

@@ -16,6 +16,7 @@ from made_up_findings import (
 
 from pleura.extent import Line
 from pleura.finding import Instance
+from pleura.orientation import turned
 from pleura.outputs import measures
 from pleura.outputs import overlay as module
 from pleura.outputs.drawing import INK, STRIP, draw_contour
@@ -126,17 +127,20 @@ def test_what_the_caption_says():
 
 
 @pytest.mark.parametrize(
-    ("sides", "basis", "image_left", "says"),
+    ("sides", "basis", "orientation", "says"),
     [
-        (("right",), "convention", "right", "right (image left), by convention"),
-        (("left",), "convention", "right", "left (image right), by convention"),
-        (("left",), "orientation", "left", "left (image left)"),
-        (("left", "right"), "convention", "right", "right and left, by convention"),
+        (("right",), "convention", ("L", "F"), "right (image left), by convention"),
+        (("left",), "convention", ("L", "F"), "left (image right), by convention"),
+        (("left",), "orientation", ("R", "F"), "left (image left)"),
+        (("left",), "orientation", ("R", "H"), "left (image left)"),
+        (("left",), "orientation", ("F", "R"), "left (image top)"),
+        (("right",), "orientation", ("F", "R"), "right (image bottom)"),
+        (("left", "right"), "convention", ("L", "F"), "right and left, by convention"),
     ],
 )
-def test_the_side_is_the_patients(sides, basis, image_left, says):
+def test_the_side_is_the_patients(sides, basis, orientation, says):
     found = positive(box_mask(), sides=sides, basis=basis)
-    assert module._side_words(found, image_left) == says
+    assert module._side_words(found, orientation) == says
 
 
 def test_side_markers_follow_the_film(monkeypatch):
@@ -150,7 +154,29 @@ def test_side_markers_follow_the_film(monkeypatch):
     monkeypatch.setattr(module.ImageDraw.ImageDraw, "text", spy)
     overlay(film(), negative(), caption=False)
     overlay(film(image_left="left", side_basis="orientation"), negative(), caption=False)
-    assert drawn == [("R", True), ("L", False), ("L", True), ("R", False)]
+    assert sorted(drawn) == sorted([("R", True), ("L", False), ("L", True), ("R", False)])
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_markers_of_a_turned_film_stand_where_the_sides_are(monkeypatch, quarters):
+    """Of a film with the patient's right at its left, turned with its picture."""
+    drawn = {}
+    real = module.ImageDraw.ImageDraw.text
+
+    def spy(pen, at, text, *args, **kwargs):
+        drawn[text] = at
+        return real(pen, at, text, *args, **kwargs)
+
+    monkeypatch.setattr(module.ImageDraw.ImageDraw, "text", spy)
+    given = film((300, 300))
+    patient = np.zeros(given.shape, np.uint8)
+    patient[:, :100], patient[:, 200:] = 1, 2  # right, left
+    patient = np.rot90(patient, quarters)
+    found = replace(negative((300, 300)), patient_orientation=turned(("L", "F"), quarters))
+    overlay(given, found, caption=False)
+    for letter, label in (("R", 1), ("L", 2)):
+        column, row = (min(int(at), 299) for at in drawn[letter])
+        assert patient[row, column] == label
 
 
 def test_a_declined_film_is_framed_and_its_reason_wrapped():

@@ -35,13 +35,14 @@ def test_findings_come_back_as_they_are(tmp_path):
         sop_instance_uid="1.2.3",
         notes=("One.", "Two."),
         instances=(Instance((20, 10, 40, 30), 0.75),),
+        patient_orientation=("R", "H"),
         extents=(measured_extent(), unmeasured_extent()),
     )
     with ParquetTable(tmp_path / "f.parquet") as table:
         table.add(found.facts() | OWN)
         table.add(declined("b.dcm").facts() | OWN)
     written = read(tmp_path / "f.parquet")
-    assert tuple(written.column_names) == (*COLUMNS, "instances", "extents")
+    assert tuple(written.column_names) == (*COLUMNS, "patient_orientation", "instances", "extents")
     first, second = written.to_pylist()
     facts = found.facts() | OWN
     for extent in facts["extents"]:

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 
-import type { Side } from "../src/api/types";
-import { sides } from "../src/film/SideMarkers";
+import type { Film, Side } from "../src/api/types";
+import { orientation, sides } from "../src/film/SideMarkers";
 
 // the patient's side at the image's left edge, turned, mirrored: where R stands, where L
 const TABLE: [Side, number, boolean, string, string][] = [
@@ -25,5 +25,30 @@ const TABLE: [Side, number, boolean, string, string][] = [
 
 it.each(TABLE)("has the %s side at its left, turned by %i°, mirrored %s: R %s, L %s", (...row) => {
   const [imageLeft, rotation, mirrored, right, left] = row;
-  expect(Object.fromEntries(sides(imageLeft, rotation, mirrored))).toEqual({ R: right, L: left });
+  const film = { image_left: imageLeft, finding: null } as Film;
+  const shown = sides(orientation(film), rotation, mirrored);
+  expect(Object.fromEntries(shown)).toEqual({ R: right, L: left });
+});
+
+// to where rows and columns of a film run that was judged turned, turned, mirrored: where R stands, where L
+const TURNED: [string, string, number, boolean, string, string][] = [
+  ["R", "H", 0, false, "right", "left"],
+  ["R", "H", 180, false, "left", "right"],
+  ["R", "H", 0, true, "left", "right"],
+  ["F", "R", 0, false, "bottom", "top"],
+  ["F", "R", 90, false, "left", "right"],
+  ["F", "R", 0, true, "bottom", "top"],
+  ["F", "R", 90, true, "left", "right"],
+  ["H", "L", 0, false, "top", "bottom"],
+  ["H", "L", 270, false, "left", "right"],
+];
+
+it.each(TURNED)("runs to %s and %s, turned by %i°, mirrored %s: R %s, L %s", (...row) => {
+  const [rows, columns, rotation, mirrored, right, left] = row;
+  const film = {
+    image_left: "left",
+    finding: { patient_orientation: [rows, columns] },
+  } as unknown as Film;
+  const shown = sides(orientation(film), rotation, mirrored);
+  expect(Object.fromEntries(shown)).toEqual({ R: right, L: left });
 });

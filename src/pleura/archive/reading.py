@@ -81,7 +81,7 @@ def sampled(film: Radiograph) -> bytes:
     """What films of the same pixels and geometry agree in, and in what their headers let be measured."""
     geometry = (film.shape, film.trusted_spacing_mm, film.image_left, film.side_basis, film.view)
     measurable = (film.spacing_basis, why_no_distances(film))
-    digest = hashlib.sha256(repr((geometry, measurable)).encode())
+    digest = hashlib.sha256(repr((geometry, film.patient_orientation, measurable)).encode())
     digest.update(np.ascontiguousarray(film.pixels[::_SAMPLED, ::_SAMPLED]).data)
     return digest.digest()
 

@@ -235,7 +235,7 @@ class Detector:
             lung_fields=located.labels if located else None,
             notes=film.notes + ((SIDE_NOTE,) if found and located else ()),
         )
-        return admission.mending.finding_back(finding, film.shape)
+        return admission.mending.finding_back(finding, film)
 
     def _check_finite(self, film: Radiograph, score: float, probability_map: Map | None) -> None:
         """Not a number is not a negative film, which thresholds would make of it."""

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pleura.finding import Finding, Instance
+from pleura.orientation import Orientation, edges
 from pleura.outputs.drawing import INK, MUTED, RGB, STRIP, draw_contour, typeface, wrapped, write
 from pleura.outputs.measures import draw_distances, draw_lungs, words
-from pleura.radiograph import Radiograph, Side
+from pleura.radiograph import Radiograph
 
 FINDING = (255, 176, 32)
 """Colour of the finding's contour, RGB."""
@@ -69,7 +70,7 @@ def overlay(
     _boxes(drawn, finding.instances, film.shape, thickness)
     if measures:
         draw_distances(drawn, finding.extents, film.shape, 0.5 * thickness)
-    _side_markers(drawn, film.image_left)
+    _side_markers(drawn, _orientation(film, finding))
     if finding.decision == "declined":
         _frame(drawn, max(2, round(2 * thickness)))
     if caption:
@@ -166,16 +167,28 @@ def _tinted(picture: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDA
     return np.asarray(np.rint(tinted), dtype=np.uint8)
 
 
-def _side_markers(drawn: Image.Image, image_left: Side) -> None:
+def _orientation(film: Radiograph, finding: Finding) -> Orientation:
+    """How the film lies, as the finding's sides have it."""
+    return finding.patient_orientation or ("L" if film.image_left == "right" else "R", "F")
+
+
+def _side_markers(drawn: Image.Image, orientation: Orientation) -> None:
     """R and L at the picture's edges: the patient's sides."""
     size = max(9, min(drawn.size) // 22)
     inset = max(3, size // 3)
-    left = "R" if image_left == "right" else "L"
-    right = "L" if left == "R" else "R"
+    right, bottom = drawn.width - inset, drawn.height - inset
+    places = {
+        "left": ((inset, inset), "la"),
+        "right": ((right, inset), "ra"),
+        "top": ((drawn.width // 2, inset), "ma"),
+        "bottom": ((drawn.width // 2, bottom), "md"),
+    }
     pen, font = ImageDraw.Draw(drawn), typeface(size)
     rim = max(1, size // 10)
-    for text, x, anchor in ((left, inset, "la"), (right, drawn.width - inset, "ra")):
-        pen.text((x, inset), text, INK, font, anchor=anchor, stroke_width=rim, stroke_fill=STRIP)
+    for letter, edge in edges(orientation).items():
+        if letter in "RL":
+            place, anchor = places[edge]
+            pen.text(place, letter, INK, font, anchor=anchor, stroke_width=rim, stroke_fill=STRIP)
 
 
 def _boxes(
@@ -218,7 +231,7 @@ def _captioned(
     if finding.decision == "declined":
         paragraphs.append((finding.reason, INK))
     elif finding.side is not None:
-        paragraphs.append((f"Side: {_side_words(finding, film.image_left)}", INK))
+        paragraphs.append((f"Side: {_side_words(finding, _orientation(film, finding))}", INK))
         if measures and finding.lung_fields is not None:
             paragraphs += [(words(extent), MUTED) for extent in finding.extents]
     elif film.side_basis == "convention":
@@ -254,12 +267,13 @@ def _shown(score: float) -> str:
     return f"{score:.4f}" if two in ("0.00", "1.00") else two
 
 
-def _side_words(finding: Finding, image_left: Side) -> str:
+def _side_words(finding: Finding, orientation: Orientation) -> str:
     """The patient's side, where that is on the picture, and whether it is assumed."""
     if finding.side == "bilateral":
         where = "right and left"
     else:
-        where = f"{finding.side} (image {'left' if finding.side == image_left else 'right'})"
+        edge = edges(orientation)["R" if finding.side == "right" else "L"]
+        where = f"{finding.side} (image {edge})"
     return f"{where}, by convention" if finding.side_basis == "convention" else where
 
 

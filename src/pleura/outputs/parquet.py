@@ -15,15 +15,15 @@ ROWS_IN_GROUP = 10_000
 """Findings that are kept in memory and written together."""
 
 _NUMBERS = ("probability", "pixel_threshold", "area_fraction", "area_mm2", *MEASURES)
-_LISTS = ("instances", "extents")
+_LISTS = ("patient_orientation", "instances", "extents")
 _LESION_NUMBERS = ("area_fraction", "area_mm2", "peak_probability")
 
 
 class ParquetTable:
     """Writes findings as they come; a `Table`.
 
-    The columns are those of the CSV, numbers as numbers, and `instances` and `extents`; these, `lesions` and
-    `notes` are lists. What is not known is null. Texts are as they are, but for what is no text in a file's
+    The columns are those of the CSV, numbers as numbers, and `patient_orientation`, `instances` and `extents`;
+    these, `lesions` and `notes` are lists. What is not known is null. Texts are as they are, but for what is no text in a file's
     name, which is written as an escape.
 
     Args:
@@ -54,7 +54,7 @@ class ParquetTable:
         """Takes one finding."""
         flat = {**facts, **of_largest_side(facts)}
         row = {name: _text(flat[name]) for name in COLUMNS}
-        self._rows.append(row | {name: facts.get(name, []) for name in _LISTS})
+        self._rows.append(row | {name: facts.get(name) for name in _LISTS})
         if len(self._rows) == ROWS_IN_GROUP:
             self._flush()
 
@@ -99,7 +99,8 @@ def _schema(arrow: Any) -> Any:
         + [("lines", arrow.list_(line))]
     )
     columns = [(name, kinds.get(name, text)) for name in COLUMNS]
-    return arrow.schema([*columns, ("instances", found), ("extents", arrow.list_(extent))])
+    lists = (arrow.list_(text, 2), found, arrow.list_(extent))
+    return arrow.schema([*columns, *zip(_LISTS, lists, strict=True)])
 
 
 def _text(value: Any) -> Any:

@@ -51,6 +51,7 @@ def finding_from(
         ),
         extents=tuple(_extent(extent) for extent in facts.get("extents", ())),
         lung_fields=_grey(lungs) if lungs else None,
+        patient_orientation=tuple(facts.get("patient_orientation") or ()) or None,
         notes=tuple(facts["notes"]),
     )
 

@@ -164,6 +164,7 @@ class Finding(_Open):
     area_mm2: float | None
     side: Side | None
     side_basis: Literal["orientation", "convention"] | None
+    patient_orientation: tuple[str, str] | None = None
     lesions: list[Lesion]
     instances: list[Instance]
     extents: list[Extent] = []

@@ -75,6 +75,8 @@ export interface Finding {
   area_mm2: number | null;
   side: Side | "bilateral" | null;
   side_basis: "orientation" | "convention" | null;
+  /** Of the film's own matrix, where it was judged turned: to where rows and columns run. */
+  patient_orientation?: [string, string] | null;
   lesions: Lesion[];
   instances: { box: [number, number, number, number]; score: number }[];
   extents: Extent[];

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pleura.extent import Extent
 from pleura.finding import Finding
 from pleura.frame import Shape
+from pleura.orientation import Orientation, turned
 from pleura.radiograph import Radiograph
 
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -39,8 +40,8 @@ class Mending:
         said = []
         if self.quarters:
             said.append(
-                f"The film lies {_TURNED[self.quarters]}: it was judged upright, with sides by the usual "
-                "display; mask and map are in its own pixels."
+                f"The film lies {_TURNED[self.quarters]}: it was judged upright; mask and map are in its own "
+                "pixels."
             )
         if self.inverted:
             said.append("The film's greys are inverted: it was judged with bone bright.")
@@ -49,7 +50,8 @@ class Mending:
     def mended(self, film: Radiograph) -> Radiograph:
         """The film upright and with bone bright.
 
-        A film that lay otherwise than its header says has no side but that of the usual display.
+        The sides of a film that was turned are by its header, where that has it upright then; else by the
+        usual display.
         """
         pixels = 1 - film.pixels if self.inverted else film.pixels
         if not self.quarters:
@@ -57,19 +59,25 @@ class Mending:
         spacing = film.spacing_mm
         if spacing is not None and self.quarters % 2:
             spacing = spacing[1], spacing[0]
+        orientation = film.patient_orientation and turned(film.patient_orientation, -self.quarters)
+        if orientation is not None and (orientation[0] not in "LR" or orientation[1] != "F"):
+            orientation = None
         return replace(
             film,
             pixels=np.ascontiguousarray(np.rot90(pixels, -self.quarters), np.float32),
             spacing_mm=spacing,
-            image_left="right",
-            side_basis="convention",
+            image_left="left" if orientation and orientation[0] == "R" else "right",
+            side_basis="orientation" if orientation else "convention",
+            patient_orientation=orientation,
         )
 
-    def finding_back(self, finding: Finding, upright: Shape) -> Finding:
-        """What was found on the upright film, of that shape, in the pixels of the film as it came."""
+    def finding_back(self, finding: Finding, judged: Radiograph) -> Finding:
+        """What was found on the film as it was judged, upright, in the pixels of the film as it came."""
         notes = finding.notes + self.notes
         if not self.quarters:
             return replace(finding, notes=notes)
+        upright = judged.shape
+        orientation: Orientation = ("L" if judged.image_left == "right" else "R", "F")
         return replace(
             finding,
             probability_map=self.array_back(finding.probability_map),
@@ -82,6 +90,7 @@ class Mending:
                 replace(one, box=self.box_back(one.box, upright)) for one in finding.instances
             ),
             extents=tuple(self._extent_back(one, upright) for one in finding.extents),
+            patient_orientation=turned(orientation, self.quarters),
             notes=notes,
         )
 
