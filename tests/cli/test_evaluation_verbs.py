@@ -114,24 +114,71 @@ def local(made: dict[str, Path], blocks: Dataset) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def unsplit(made: dict[str, Path], local: Path) -> Path:
+    """The other hospital without a split."""
+    return copied(made["root"] / "unsplit", Dataset.open(local))
+
+
 def test_calibrating_for_another_hospital(
-    made: dict[str, Path], local: Path, tmp_path: Path
+    made: dict[str, Path], unsplit: Path, tmp_path: Path
 ) -> None:
     before = open_bundle(made["bundle"]).manifest
     said = pleura(
-        "calibrate", made["bundle"], "--data", local, "--part", "all", "-o", tmp_path / "b"
+        "calibrate", made["bundle"], "--data", unsplit, "--part", "all", "-o", tmp_path / "b"
     )
+    assert "Left out" not in said
     assert "Calibration on these films" in said
     assert "platt on 39 films of all, 16 positive" in said  # one of 40 is declined
     after = open_bundle(tmp_path / "b").manifest
     assert (after.calibrator.kind, after.calibrator.films) == ("platt", 39)
     assert after.operating_point == before.operating_point  # no decision changes
+    assert after.data_card["parts"]["calibrate"]["films"] == 39
+    assert after.data_card["parts"]["train"] == before.data_card["parts"]["train"]
     said = pleura("calibrate", tmp_path / "b", "--prevalence", "0.02", "-o", tmp_path / "rare")
     assert "for a prevalence of 0.02" in said
     rare = open_bundle(tmp_path / "rare").manifest.calibrator
     assert rare.prevalence == 0.02
     assert float(rare(0.5)) < float(after.calibrator(0.5))
     assert (rare.slope, rare.intercept) == (after.calibrator.slope, after.calibrator.intercept)
+
+
+def test_the_films_of_a_frozen_test_part_calibrate_nothing(
+    made: dict[str, Path], unsplit: Path, tmp_path: Path
+) -> None:
+    dataset = Dataset.open(unsplit)
+    split = make_split(dataset, seed=0, test_fraction=0.25, tune_fraction=0.3)
+    data = copied(tmp_path / "data", dataset)
+    split.save(data / "split.json")
+    said = pleura(
+        "calibrate", made["bundle"], "--data", data, "--part", "all", "-o", tmp_path / "b"
+    )
+    assert f"Left out: {len(split.test)} films that" in said
+    judged = {i for i in (*split.train, *split.tune) if i != "film-04"}  # the lateral is declined
+    listed = open_bundle(tmp_path / "b").manifest.data_card["parts"]["calibrate"]["pixel_sha256"]
+    assert sorted(listed) == sorted(dataset.by_id[i].pixel_sha256[:16] for i in judged)
+    pleura("evaluate", tmp_path / "b", "--data", data, "--part", "test", "-o", tmp_path / "e")
+    other = tmp_path / "other.json"
+    make_split(dataset, seed=3, test_fraction=0.4, tune_fraction=0.3).save(other)
+    with pytest.raises(LeakError, match="trained or tuned blocky"):
+        pleura("evaluate", tmp_path / "b", "--data", data, "--split", other, "--part", "test",
+               "-o", tmp_path / "no")  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [("--prevalence", "1.5"), ("-o", "taken")])
+def test_what_cannot_be_written_is_said_before_films_are_scored(
+    made: dict[str, Path],
+    unsplit: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: tuple[str, str],
+) -> None:
+    monkeypatch.setattr("pleura.evaluation.run.score_films", lambda *_, **__: pytest.fail("scored"))
+    (tmp_path / "taken").write_text("something else")
+    option, value = wrong
+    with pytest.raises(PleuraError, match=r"between 0 and 1|exists and is no bundle"):
+        pleura("calibrate", made["bundle"], "--data", unsplit, "--part", "all", "-o", tmp_path / "b",
+               option, tmp_path / value if option == "-o" else value)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -141,7 +188,7 @@ def test_calibrating_for_another_hospital(
         (("--prevalence", "0.1"), EvaluationError, "no calibrator"),
         (("--data", "local", "--part", "test"), EvaluationError, "never chosen on"),
         (("--data", "local", "--method", "plat"), UnknownName, "Did you mean 'platt'"),
-        (("--data", "local", "--part", "all", "--method", "isotonic"), EvaluationError, "201"),
+        (("--data", "unsplit", "--part", "all", "--method", "isotonic"), EvaluationError, "201"),
         (("--data", "data", "--part", "all"), LeakError, "trained blocky"),
         (("--data", "data"), EvaluationError, "at least 10 films of each class"),
     ],
@@ -149,12 +196,13 @@ def test_calibrating_for_another_hospital(
 def test_what_cannot_be_calibrated(
     made: dict[str, Path],
     local: Path,
+    unsplit: Path,
     tmp_path: Path,
     options: tuple[str, ...],
     error: type[PleuraError],
     says: str,
 ) -> None:
-    places = {"local": local, "data": made["data"]}
+    places = {"local": local, "unsplit": unsplit, "data": made["data"]}
     given = [places.get(option, option) for option in options]
     with pytest.raises(error, match=says):
         pleura("calibrate", made["bundle"], *given, "-o", tmp_path / "b")
@@ -238,13 +286,13 @@ def test_every_fold_from_the_command_line(blocks: Dataset, tmp_path: Path) -> No
 
 
 def test_evaluations_of_other_films_are_not_compared(
-    made: dict[str, Path], local: Path, tmp_path: Path
+    made: dict[str, Path], local: Path, unsplit: Path, tmp_path: Path
 ) -> None:
     for name, data in (("here", made["data"]), ("there", local)):
         pleura("evaluate", made["bundle"], "--data", data, "-o", tmp_path / name)
     with pytest.raises(EvaluationError, match="not scored on the same films"):
         pleura("compare", tmp_path / "here", tmp_path / "there", "-o", tmp_path / "c")
-    pleura("calibrate", made["bundle"], "--data", local, "--part", "all", "-o", tmp_path / "b")
+    pleura("calibrate", made["bundle"], "--data", unsplit, "--part", "all", "-o", tmp_path / "b")
     pleura("evaluate", tmp_path / "b", "--data", made["data"], "-o", tmp_path / "calibrated")
     said = pleura("compare", tmp_path / "here", tmp_path / "calibrated", "-o", tmp_path / "c")
     assert "equal" in said  # a calibrator changes no rank and no call

@@ -66,6 +66,10 @@ def test_what_cannot_be_calibrated_is_refused():
         fit_calibrator(p[:12], y[:12], part="tune")
     with pytest.raises(EvaluationError, match="do not rise"):
         fit_calibrator(1 - p, y, part="tune")
+    p, y = made_up(1500)
+    for wrong in (1 - p, np.full(1500, 0.3)):
+        with pytest.raises(EvaluationError, match="do not rise"):
+            fit_calibrator(wrong, y, part="tune", kind="isotonic")
     apart = np.repeat([0.1, 0.9], 20)
     found = fit_calibrator(apart, apart > 0.5, part="tune")  # no overlap: still finite
     assert 0.9 < float(found(0.9)) < 1.0
@@ -126,6 +130,16 @@ def test_numbers_by_hand():
     slope = (np.log(6 / 4) - np.log(2 / 8)) / (np.log(8 / 2) - np.log(1 / 9))
     assert found.slope.value == pytest.approx(slope)
     assert found.slope.low < slope < found.slope.high
+
+
+def test_without_a_slope_there_is_its_reason():
+    for p, says in (
+        ([0.3] * 6, "every film has the same score"),
+        ([0.1] * 3 + [0.9] * 3, "positive and negative films do not overlap"),
+    ):
+        found = assess(table_of(p, [0, 0, 0, 1, 1, 1]), resamples=100)
+        assert (found.slope.value, found.slope.n, found.slope.reason) == (None, 6, says)
+        assert found.intercept.value is not None
 
 
 def test_two_films_have_a_bin_each():

@@ -104,9 +104,15 @@ def test_an_evaluation_of_another_model_is_refused(bundle: Bundle, tmp_path: Pat
 def test_what_is_no_evaluation_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"holds no evaluation\.json"):
         write_card(tmp_path / "card.md", bundle, [tmp_path])
-    (tmp_path / NUMBERS_FILE).write_text("{}")
-    with pytest.raises(EvaluationError, match="is damaged"):
-        write_card(tmp_path / "card.md", bundle, [tmp_path])
+    for text in ("{}", "[]", "{"):
+        (tmp_path / NUMBERS_FILE).write_text(text)
+        with pytest.raises(EvaluationError, match="is damaged"):
+            write_card(tmp_path / "card.md", bundle, [tmp_path])
+    told = numbers(tmp_path, bundle.identity, "test")
+    for version in (3, 5, None):
+        write_json(tmp_path / NUMBERS_FILE, {**told, "format_version": version})
+        with pytest.raises(EvaluationError, match=f"is of format {version}; this pleura reads 4"):
+            write_card(tmp_path / "card.md", bundle, [tmp_path])
     with pytest.raises(EvaluationError, match=r"a \.html or a \.md file; got card\.pdf"):
         write_card(tmp_path / "card.pdf", bundle)
 

@@ -218,6 +218,20 @@ def test_a_folder_holds_one_evaluation(dataset, tmp_path):
         score_films(Perfect(), dataset, IDS, part="tune", out=out)
 
 
+def test_one_process_at_a_time_evaluates_into_a_folder(dataset, tmp_path):
+    class Twice(Perfect):
+        def __call__(self, film):
+            if film.source == "f2":
+                with pytest.raises(EvaluationError, match="another process evaluates into"):
+                    score_films(Perfect(), dataset, IDS, part="test", out=tmp_path / "e")
+            return super().__call__(film)
+
+    score_films(Twice(), dataset, IDS, part="test", out=tmp_path / "e")
+    assert openings(dataset.root) == 1
+    score_films(Perfect(), dataset, IDS, part="test", out=tmp_path / "e")  # free again
+    assert len((tmp_path / "e" / "films.csv").read_text().splitlines()) == 1 + len(IDS)
+
+
 def test_an_output_that_is_no_folder(dataset, tmp_path):
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(EvaluationError, match="cannot be made a folder"):
@@ -307,6 +321,16 @@ def test_one_film_and_only_declined_films():
         assert evaluation.by_corpus == {}
     assert evaluation.numbers.metrics["coverage"].value == 0.0
     assert evaluation.numbers.metrics["auc"].value == 0.5
+
+
+def test_a_classifier_does_not_localise_where_it_declines_every_film():
+    films = [score(n, n % 2, 0.3, pred=None, shared=None) for n in range(8)]
+    films += [score(n, n % 2, None, corpus="b") for n in range(8, 12)]
+    found = summarise(RUN, films, resamples=100)
+    for numbers in (found.numbers, *found.by_corpus.values()):
+        assert numbers.metrics["competition_dice"].reason == "the model does not localise"
+    (strata,) = (s.strata for s in found.strata if s.name == "Corpus")
+    assert [s.metrics["dice_positives"].value for s in strata] == [None, None]
 
 
 def test_caveats_are_said_where_they_hold():

@@ -1,5 +1,6 @@
 """The sweep against drawing masks one by one, and the fit against trying everything."""
 
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ from made_up_scores import MODEL, finding
 from pleura.errors import EvaluationError, PleuraError
 from pleura.evaluation.aims import cross_fitted
 from pleura.evaluation.metrics import dice
-from pleura.evaluation.operating_point import AIMS, Aim, fit_operating_point
+from pleura.evaluation.operating_point import AIMS, Aim, _presence_for, fit_operating_point
 from pleura.evaluation.pixel_sweep import PixelSweep, sweep
 from pleura.finding import Finding
 from pleura.inference.postprocess import OperatingPoint, draw_mask
@@ -247,6 +248,50 @@ def test_aims_by_hand(aim, threshold, sensitivity, specificity, value):
     assert fitted.value == pytest.approx(value) == mean_dice(films, fitted.point)
     assert fitted.point.aim == str(Aim.of(aim))
     assert fitted.point.pixel_threshold == 0.5  # all draw the same: the default
+
+
+def presence_of_pairs(aim, scores, positive):
+    """As `_presence_for`, by setting every film against every cut."""
+    ranked = np.unique(scores[scores >= 0])
+    cuts = (np.concatenate([[0.0], ranked]) + np.concatenate([ranked, [1.0]])) / 2.0
+    if ranked.size and ranked[-1] >= 1.0:
+        cuts = cuts[:-1]
+    sensitivity = (scores[positive, None] >= cuts).mean(axis=0)
+    negatives = scores[~positive, None]
+    specificity = (negatives < cuts).mean(axis=0) if negatives.size else np.ones(len(cuts))
+    if aim.name == "Youden":
+        index = sensitivity + specificity - 1.0
+        best = np.flatnonzero(index >= index.max() - 1e-9)[-1]
+        return cuts[best], index[best]
+    falls = aim.name == "sensitivity"
+    reached, left = (sensitivity, specificity) if falls else (specificity, sensitivity)
+    able = np.flatnonzero(reached >= aim.value - 1e-9)
+    return (cuts[able[-1 if falls else 0]], left[able[-1 if falls else 0]]) if able.size else None
+
+
+def test_presence_thresholds_are_those_of_every_film_against_every_cut():
+    rng = np.random.default_rng(0)
+    for number in range(300):
+        n = int(rng.integers(1, 60))
+        scores = np.round(rng.random(n), int(rng.integers(1, 4)))  # with ties, 0 and 1 among them
+        scores[rng.random(n) < 0.2] = -1.0
+        positive = rng.random(n) < rng.random()
+        positive[0] = True
+        if number == 0:
+            scores[:] = -1.0
+        for text in ("specificity 0.9", "sensitivity 0.8", "sensitivity 1", "Youden"):
+            aim = Aim.of(text)
+            assert _presence_for(aim, scores, positive) == presence_of_pairs(aim, scores, positive)
+
+
+def test_memory_does_not_grow_with_the_square_of_the_films():
+    rng = np.random.default_rng(0)
+    scores, positive = rng.random(6000), rng.random(6000) < 0.5
+    tracemalloc.start()
+    _presence_for(Aim.of("Youden"), scores, positive)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 * scores.nbytes  # 4.8 MB; every pair would be 18
 
 
 def test_an_aim_counts_films_as_they_are_called():

@@ -116,6 +116,44 @@ def test_films_that_its_anatomy_network_was_shown_are_refused_on_a_test(
     score_films(detector, hashed, split.test[:1], part="tune")
 
 
+def calibrated(of: dict, dataset: Dataset, ids) -> dict:
+    part = card(dataset, ids, [])["parts"]["train"]
+    return of | {"parts": of.get("parts", {}) | {"calibrate": part}}
+
+
+def test_films_of_its_calibrator_are_refused_on_a_test_and_said_elsewhere(
+    hashed: Dataset, split: Split
+) -> None:
+    for made, known in ((card_of(hashed, split), 0), ({}, None)):
+        detector = Bundled(calibrated(made, hashed, split.test[:1]))
+        with pytest.raises(LeakError, match=f"trained or tuned model.*{split.test[0]}"):
+            score_films(detector, hashed, split.test, part="test")
+        forced = check_provenance(
+            detector, hashed, [hashed.by_id[i] for i in split.test], test=True, allow_overlap=True
+        )
+        assert forced.calibrated_on == 2  # with the other film of its patient
+        assert forced.overlap == (None if known is None else 2)
+        detector = Bundled(calibrated(made, hashed, split.tune[:1]))
+        run, _ = score_films(detector, hashed, split.test, part="test")
+        assert (run.provenance.overlap, run.provenance.calibrated_on) == (known, 0)
+        found = evaluate(detector, hashed, split.tune, part="tune", resamples=100)
+        says = f"2 films of {len(split.tune)} fitted the model's calibrator"
+        assert sum(caveat.startswith(says) for caveat in found.caveats) == 1
+
+
+def test_a_run_begun_before_calibrators_were_on_record_goes_on(
+    hashed: Dataset, split: Split, tmp_path: Path
+) -> None:
+    detector = Bundled(card_of(hashed, split))
+    score_films(detector, hashed, split.tune, part="tune", out=tmp_path)
+    told = json.loads((tmp_path / "run.json").read_text())
+    del told["provenance"]["calibrated_on"]
+    (tmp_path / "run.json").write_text(json.dumps(told))
+    before = len(detector.openings)
+    score_films(detector, hashed, split.tune, part="tune", out=tmp_path)
+    assert len(detector.openings) == before  # nothing is scored again
+
+
 def test_another_film_of_a_training_patient_is_refused(hashed: Dataset) -> None:
     (a, b) = [f for f in hashed.films if f.patient_id == "patient-03"]
     detector = Bundled(card(hashed, [a.film_id], []))

@@ -1,10 +1,23 @@
 """A calibrator for a bundle: fitted, judged on films it was not fitted on, and moved."""
 
+from pathlib import Path
+
 import pytest
 from test_calibration import made_up, table_of
 
-from pleura.errors import EvaluationError
-from pleura.evaluation.recalibrate import moved, recalibrate
+from pleura.data.manifest import Dataset
+from pleura.errors import BundleError, EvaluationError
+from pleura.evaluation.near_copies import copies_in_card
+from pleura.evaluation.recalibrate import check_asked, moved, recalibrate, write_calibrated
+from pleura.inference.bundle import (
+    CARD_HASH_CHARACTERS,
+    Bundle,
+    BundleManifest,
+    Member,
+    open_bundle,
+)
+from pleura.inference.calibration import Calibrator
+from pleura.inference.preprocess import InputSpec
 
 
 def test_it_is_judged_on_other_films():
@@ -39,3 +52,39 @@ def test_with_few_films_nothing_is_said_of_others():
     found = recalibrate(ten, part="local")
     assert found.before is not None
     assert found.after is None
+
+
+def test_the_card_lists_the_films_of_the_calibrator(blocks: Dataset, tmp_path: Path):
+    films = blocks.films[:6]
+    hashes = sorted(film.pixel_sha256[:CARD_HASH_CHARACTERS] for film in films)
+    calibrator = Calibrator("platt", films=6, positives=2)
+    train = {"films": 3, "thumbnails": ""}
+    for card in ({}, {"parts": 7}, {"parts": {"train": train}, "seed": 1}):
+        manifest = BundleManifest(
+            "model", "1", (Member("none", {}, InputSpec(64)),), data_card=card
+        )
+        write_calibrated(tmp_path / "b", Bundle.in_memory(manifest, [b""]), calibrator, films)
+        told = open_bundle(tmp_path / "b").manifest.data_card
+        part = told["parts"]["calibrate"]
+        assert (part["films"], part["positives"], part["patients"]) == (6, 3, 3)
+        assert list(part["pixel_sha256"]) == hashes
+        assert ("thumbnails" in part) == ("seed" in card)  # as its maker chose
+    assert told["seed"] == 1
+    assert told["parts"]["train"] == train
+    assert copies_in_card(blocks.films, part["thumbnails"]) == {film.film_id for film in films}
+    rare = calibrator.at_prevalence(0.01)  # the same films
+    write_calibrated(tmp_path / "rare", open_bundle(tmp_path / "b"), rare)
+    assert open_bundle(tmp_path / "rare").manifest.data_card == told
+
+
+def test_what_could_not_be_written_is_said_before_films_are_scored(tmp_path: Path):
+    for wrong in (0.0, 1.0, 1.5, float("nan")):
+        with pytest.raises(EvaluationError, match="between 0 and 1"):
+            check_asked(tmp_path / "new", wrong)
+    (tmp_path / "folder").mkdir()
+    check_asked(tmp_path / "folder", 0.1)  # empty
+    (tmp_path / "folder" / "thesis.txt").write_text("all of it")
+    (tmp_path / "file.zip").write_text("no zip")
+    for name in ("folder", "file.zip"):
+        with pytest.raises(BundleError, match="exists and is no bundle"):
+            check_asked(tmp_path / name, None)

@@ -53,6 +53,13 @@ def test_distance_agrees_with_scipy(spacing):
         assert hd95(pred, truth, spacing) == pytest.approx(by_scipy(pred, truth, spacing), rel=1e-5)
 
 
+def test_a_mask_in_very_many_pieces_has_a_distance():
+    scattered = np.zeros((1024, 1024), bool)
+    scattered[::2, ::2] = True  # 2^18 points, beyond what OpenCV matches against at once
+    spot = square(100, 100, 2, scattered.shape)
+    assert hd95(spot, scattered) == pytest.approx(by_scipy(spot, scattered, (1, 1)))
+
+
 def test_regions_by_hand():
     truth = square(0, 0) | square(30, 0) | square(0, 40)
     pred = (

@@ -94,3 +94,32 @@ def test_any_column_may_be_asked_for_and_the_rare_are_pooled():
     assert list(found["mask"]) == [UNKNOWN]
     with pytest.raises(UnknownName, match="Did you mean 'ward'"):
         stratify(ScoreTable.of(many), films, by=["wards"])
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (
+            [f"201903{n:02d}" for n in range(1, 14)],
+            ["below 20190304", "20190304 to 20190307", "20190307 to 20190310", "20190310 or more"],
+        ),
+        (
+            [f"{1000 + n / 100}" for n in range(13)],
+            ["below 1000.03", "1000.03 to 1000.06", "1000.06 to 1000.09", "1000.09 or more"],
+        ),
+    ],
+)
+def test_quarters_of_large_numbers_are_kept_apart(values, names):
+    films = {f"f{n}": film(n, facts={"x": value}) for n, value in enumerate(values)}
+    scores = [score(n, n % 2, 0.5) for n in range(13)]
+    (found,) = (s for s in by_name(scores, films, by=["x"])[1] if s.name == "x")
+    assert [(s.name, s.films) for s in found.strata] == list(zip(names, (3, 3, 3, 4), strict=True))
+
+
+def test_values_that_read_like_our_own_words_are_counted_once():
+    said = [None, UNKNOWN, UNKNOWN, *(OTHER,) * 3, *(f"w{n:02d}" for n in range(12))]
+    films = {f"f{n}": film(n, facts={"x": x} if x else {}) for n, x in enumerate(said)}
+    scores = [score(n, n % 2, 0.5) for n in range(len(said))]
+    (found,) = (s for s in by_name(scores, films, by=["x"])[1] if s.name == "x")
+    assert sum(s.films for s in found.strata) == len(said)
+    assert [s.films for s in found.strata if s.name in (UNKNOWN, OTHER)] == [2, 3, 2, 1]

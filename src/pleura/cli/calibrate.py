@@ -10,6 +10,7 @@ from pleura.cli.options import Device
 from pleura.cli.progress import Bar, console
 
 if TYPE_CHECKING:
+    from pleura.data.manifest import Dataset, Film
     from pleura.evaluation.calibration import CalibrationNumbers
     from pleura.evaluation.recalibrate import Recalibration
     from pleura.inference.bundle import Bundle
@@ -24,7 +25,9 @@ def calibrate(
     ] = None,
     part: Annotated[
         str,
-        typer.Option(help="tune, or all: every expert-labelled film of a dataset without split."),
+        typer.Option(
+            help="tune, or all: every expert-labelled film that no split tests or sets aside."
+        ),
     ] = "tune",
     split: Annotated[
         Path | None, typer.Option(help="The split file.", show_default="DATA/split.json")
@@ -46,23 +49,26 @@ def calibrate(
     """Fit what turns a bundle's score into a probability, without training it again.
 
     Decisions and masks stay as they are: only the number that a finding reports changes. With
-    --prevalence alone, the calibrator a bundle has is moved to another share of positives. Test films,
-    and films that trained the model, are refused.
+    --prevalence alone, the calibrator a bundle has is moved to another share of positives. Films that
+    trained the model are refused; test films are refused, and left out of all. The new bundle lists the films
+    of its calibrator, so that it is not tested on them.
     """
     from pleura.errors import EvaluationError
-    from pleura.evaluation.recalibrate import moved, write_calibrated
+    from pleura.evaluation.recalibrate import check_asked, moved, write_calibrated
     from pleura.inference.bundle import open_bundle
 
     opened = open_bundle(bundle)
+    check_asked(out, prevalence)
+    films: list[Film] = []
     if data is None:
         if prevalence is None:
             raise EvaluationError("nothing to do: give films (--data), a prevalence, or both")
         calibrator = moved(opened.manifest.calibrator, prevalence)
     else:
-        found = _on_films(opened, data, part, split, fold, method, prevalence, device)
+        found, films = _on_films(opened, data, part, split, fold, method, prevalence, device)
         calibrator = found.calibrator
         console.print(_table(found))
-    identity = write_calibrated(out, opened, calibrator)
+    identity = write_calibrated(out, opened, calibrator, films)
     told = (
         f"{out}: {identity.name} {identity.version}, SHA-256 {identity.sha256[:16]}...; {calibrator.kind} on "
         f"{calibrator.films} films of {calibrator.fitted_on}, {calibrator.positives} positive"
@@ -79,7 +85,8 @@ def _on_films(
     method: str,
     prevalence: float | None,
     device: str,
-) -> "Recalibration":
+) -> "tuple[Recalibration, list[Film]]":
+    """The calibrator, and the films that it was fitted on."""
     from typing import cast, get_args
 
     from pleura.data.manifest import Dataset
@@ -96,7 +103,7 @@ def _on_films(
         raise UnknownName.among("kind of calibrator", method, get_args(Kind))
     dataset = Dataset.open(data)
     if part == "all":
-        film_ids = [f.film_id for f in dataset.films if f.label_quality == "expert"]
+        film_ids = _untested(dataset, split or data / SPLIT_FILE, given=split is not None)
     else:
         drawn = Split.load(split or data / SPLIT_FILE)
         drawn.check(dataset)
@@ -109,7 +116,24 @@ def _on_films(
             part=part,
             progress=bar,
         )
-    return recalibrate(scores, part=part, kind=cast(Kind, method), prevalence=prevalence)
+    found = recalibrate(scores, part=part, kind=cast(Kind, method), prevalence=prevalence)
+    return found, [dataset.by_id[score.film_id] for score in scores if not score.declined]
+
+
+def _untested(dataset: "Dataset", split: Path, *, given: bool) -> list[str]:
+    """The expert-labelled films but those that a split tests, or sets aside as of a tested patient."""
+    from pleura.data.split import Split
+
+    kept: set[str] = set()
+    if given or split.exists():
+        drawn = Split.load(split)
+        drawn.check(dataset)
+        kept = {*drawn.test, *drawn.aside}
+    experts = [film.film_id for film in dataset.films if film.label_quality == "expert"]
+    film_ids = [film_id for film_id in experts if film_id not in kept]
+    if left := len(experts) - len(film_ids):
+        console.print(f"Left out: {left} films that {split} tests or sets aside.", markup=False)
+    return film_ids
 
 
 def _table(found: "Recalibration") -> Table:

@@ -67,7 +67,7 @@ def fit_calibrator(
     """A calibrator of raw presence scores.
 
     Platt's and the temperature are fitted to his softened targets, so that classes that do not overlap leave
-    them finite.
+    them finite. Platt's tells also whether scores rise with the target at all, where a curve is fitted.
 
     Args:
         scores: in [0, 1], (N,), of films that were judged.
@@ -90,18 +90,18 @@ def fit_calibrator(
             f"with and {n - positives} without the target: give more films{advice}"
         )
     common = {"fitted_on": part, "films": n, "positives": positives}
-    if kind == "isotonic":
-        knots, values = _isotonic(score, label)
-        return Calibrator("isotonic", scores=knots, values=values, **common)  # type: ignore[arg-type]
     softened = np.where(label, (positives + 1) / (positives + 2), 1 / (n - positives + 2))
     x = logit(score)[:, None]
-    columns = np.hstack([x, np.ones_like(x)]) if kind == "platt" else x
+    columns = x if kind == "temperature" else np.hstack([x, np.ones_like(x)])
     found = fit(columns, softened)
     if found is None or found.coefficients[0] <= 0:
         raise EvaluationError(
             "these scores do not rise with the share of positive films, so nothing can calibrate them: "
             "the model ranks these films no better than chance, or the labels are not its target"
         )
+    if kind == "isotonic":
+        knots, values = _isotonic(score, label)
+        return Calibrator("isotonic", scores=knots, values=values, **common)  # type: ignore[arg-type]
     slope, intercept = (*found.coefficients.tolist(), 0.0)[:2]
     return Calibrator(kind, slope=slope, intercept=intercept, **common)  # type: ignore[arg-type]
 
@@ -137,7 +137,9 @@ def assess(
         bins=bins,
         brier=_brier(judged, resamples, seed),
         brier_base=share * (1.0 - share),
-        slope=_coefficient(line, len(judged)),
+        slope=Interval(None, n=len(judged), reason="every film has the same score")
+        if np.ptp(odds) == 0
+        else _coefficient(line, len(judged)),
         intercept=_coefficient(large, len(judged)),
         ece=float(errors[0]),
         ece_floor=float(floor.mean()),

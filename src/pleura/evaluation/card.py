@@ -14,6 +14,7 @@ from pleura.config import STRICT, parse, read_yaml
 from pleura.errors import EvaluationError
 from pleura.evaluation.numbers import METRICS
 from pleura.evaluation.report import NUMBERS_FILE
+from pleura.evaluation.summary import FORMAT_VERSION
 from pleura.files import write_bytes
 from pleura.inference.bundle import Bundle
 from pleura.outputs.html import render, render_text, write_page
@@ -60,7 +61,8 @@ def write_card(out: Path, bundle: Bundle, evaluations: Sequence[Path] = ()) -> N
         evaluations: folders that `pleura evaluate` wrote for this very bundle.
 
     Raises:
-        EvaluationError: the ending is another, a folder holds no evaluation, or one of another model.
+        EvaluationError: the ending is another, a folder holds no evaluation, or one of another model or
+            format.
     """
     if out.suffix not in (PAGE, TEXT):
         raise EvaluationError(f"a card is a {PAGE} or a {TEXT} file; got {out.name}")
@@ -94,13 +96,17 @@ def _read(folder: Path, bundle: Bundle) -> dict[str, Any]:
     path = folder / NUMBERS_FILE
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        model = told["run"]["model"]["sha256"]
+        version, model = told.get("format_version"), told["run"]["model"]["sha256"]
     except FileNotFoundError:
         raise EvaluationError(
             f"{folder} holds no {NUMBERS_FILE}; make one with `pleura evaluate`"
         ) from None
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise EvaluationError(f"{path} is damaged ({error!r}); evaluate again") from error
+    if version != FORMAT_VERSION:
+        raise EvaluationError(
+            f"{path} is of format {version}; this pleura reads {FORMAT_VERSION}: evaluate again"
+        )
     if model != bundle.identity.sha256:
         raise EvaluationError(
             f"{path} is of another model (SHA-256 {model[:16]}..., not {bundle.identity.sha256[:16]}...); "

@@ -17,13 +17,21 @@ def of_provenance(run: Run) -> tuple[str, ...]:
 
 
 def _of_fitting(run: Run) -> tuple[str, ...]:
-    if run.part != "tune" or not run.provenance.same_dataset:
-        return ()
-    what = "operating point and its calibrator were" if run.calibrated else "operating point was"
-    return (
-        f"The model's {what} fitted on tuning films such as these: what depends on them (calls, Dice"
-        f"{', calibration' if run.calibrated else ''}) is optimistic here.",
-    )
+    known = run.provenance
+    said = []
+    if run.part == "tune" and known.same_dataset:
+        both = run.calibrated and known.calibrated_on is None
+        what = "operating point and its calibrator were" if both else "operating point was"
+        said.append(
+            f"The model's {what} fitted on tuning films such as these: what depends on them (calls, Dice"
+            f"{', calibration' if both else ''}) is optimistic here."
+        )
+    if known.calibrated_on:
+        said.append(
+            f"{_films(known.calibrated_on)} of {run.films} fitted the model's calibrator, or belong with "
+            "films that did: calibration is optimistic here."
+        )
+    return tuple(said)
 
 
 def _of_pretraining(run: Run) -> tuple[str, ...]:

@@ -5,22 +5,23 @@ They carry masks and no scores: a film's score is 1 where its mask holds anythin
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.data.manifest import Dataset
-from pleura.errors import EvaluationError, RunLengthError
+from pleura.data.manifest import Dataset, Film
+from pleura.data.prepare.convert import binary
+from pleura.errors import CorpusError, EvaluationError, ReadError, RunLengthError
 from pleura.finding import Finding, ModelIdentity, Target
 from pleura.inference.postprocess import lesions
 from pleura.radiograph import Radiograph
-from pleura.read.rle import decode_rle
+from pleura.read import Limits, decode_rle, read_image
 
 MAX_CSV_BYTES = 1 << 30
-MAX_MASK_BYTES = 64 << 20
+_MASK_LIMITS = Limits(max_bytes=64 << 20)
 _NAMED = 5
 
 
@@ -47,7 +48,7 @@ class ForeignPredictions:
         given = self.masks.get(film.source)
         if given is None:
             raise EvaluationError(f"film {film.source} has no prediction in {self.identity.name}")
-        mask = _png(given) if isinstance(given, Path) else _run_lengths(given, film)
+        mask = _png(given, film) if isinstance(given, Path) else _run_lengths(given, film)
         if mask.shape != film.shape:
             raise EvaluationError(
                 f"film {film.source}: its predicted mask is {mask.shape}, the film {film.shape}; give masks "
@@ -73,12 +74,13 @@ def foreign_predictions(
 ) -> ForeignPredictions:
     """The predictions in `path` for films of `dataset`.
 
-    A film is known by its id, its SOP Instance UID, or the stem of its source file.
+    A film is known by its id; by its SOP Instance UID or the stem of its source file where no other film
+    of the dataset goes by that name.
 
     Args:
         path: a CSV with the columns ImageId and EncodedPixels, relative run lengths column by column,
-            one row or more a film and -1 where there is nothing; or a folder of mask PNGs (0, and
-            above 127), one a film.
+            one row or more a film and -1 where there is nothing; or a folder of mask PNGs (0 and 1, or 0
+            and above 127), one a film.
         dataset: where the films are.
         film_ids: those to be scored; each needs a prediction.
 
@@ -96,12 +98,11 @@ def foreign_predictions(
         raise EvaluationError(f"{path} does not exist; give a submission CSV or a folder of masks")
     if not listed:
         raise EvaluationError(f"{path} holds {what}: nothing was predicted")
+    names = _names(dataset)
     masks: dict[str, str | Path] = {}
     missing = []
     for film_id in film_ids:
-        film = dataset.by_id[film_id]
-        names = {film_id, film.sop_instance_uid or film_id, Path(film.source_path).stem}
-        here = sorted(name for name in names if name in listed)
+        here = [name for name in names[film_id] if name in listed]
         if not here:
             missing.append(film_id)
         elif len(here) > 1:
@@ -114,9 +115,28 @@ def foreign_predictions(
         raise EvaluationError(
             f"{path} has no prediction for {len(missing)} of {len(film_ids)} films: "
             f"{', '.join(missing[:_NAMED])}{', ...' if len(missing) > _NAMED else ''}. Predict every film, "
-            "also those without a finding (-1, or an empty mask)"
+            "also those without a finding (-1, or an empty mask), and name it by its film_id"
         )
     return ForeignPredictions(masks, ModelIdentity(path.stem, "foreign", digest), dataset.target)
+
+
+def _names(dataset: Dataset) -> dict[str, list[str]]:
+    """For each film the names that mean it and no other film of the dataset, its `film_id` first."""
+    kinds: tuple[Callable[[Film], str | None], ...] = (
+        lambda film: film.film_id,
+        lambda film: film.sop_instance_uid,
+        lambda film: Path(film.source_path).stem,
+    )
+    names: dict[str, list[str]] = defaultdict(list)
+    taken: set[str] = set()
+    for kind in kinds:
+        given = {film.film_id: kind(film) for film in dataset.films}
+        counts = Counter(given.values())
+        for film_id, name in given.items():
+            if name and counts[name] == 1 and name not in taken:
+                names[film_id].append(name)
+        taken.update(name for name in given.values() if name)
+    return names
 
 
 def _submission(path: Path) -> Iterator[tuple[str, str]]:
@@ -153,16 +173,16 @@ def _run_lengths(text: str, film: Radiograph) -> NDArray[np.bool_]:
     return mask
 
 
-def _png(path: Path) -> NDArray[np.bool_]:
-    data = np.fromfile(path, np.uint8, MAX_MASK_BYTES)
+def _png(path: Path, film: Radiograph) -> NDArray[np.bool_]:
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-    except (cv2.error, MemoryError):
-        image = None
-    if image is None:
-        raise EvaluationError(f"{path} is no PNG that can be read; write the mask again")
-    mask: NDArray[np.bool_] = image > 127
-    return mask
+        return binary(read_image(path, limits=_MASK_LIMITS).pixels)
+    except CorpusError as error:
+        raise EvaluationError(f"film {film.source}: {path}: {error}") from error
+    except ReadError as error:
+        raise EvaluationError(
+            f"film {film.source}: its predicted mask cannot be used ({error}); write it as a grey PNG of 0 "
+            "and 1, or 0 and 255"
+        ) from error
 
 
 def _digest(paths: Iterator[Path] | list[Path]) -> str:

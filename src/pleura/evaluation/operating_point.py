@@ -251,9 +251,13 @@ def _presence_for(
     cuts = (np.concatenate([[0.0], ranked]) + np.concatenate([ranked, [1.0]])) / 2.0
     if ranked.size and ranked[-1] >= 1.0:
         cuts = cuts[:-1]  # a film of score 1 is called at any threshold
-    sensitivity = (scores[positive, None] >= cuts).mean(axis=0)
-    negatives = scores[~positive, None]
-    specificity = (negatives < cuts).mean(axis=0) if negatives.size else np.ones(len(cuts))
+    sensitivity = _at_or_above(scores[positive], cuts) / np.count_nonzero(positive)
+    negatives = scores[~positive]
+    specificity = (
+        (negatives.size - _at_or_above(negatives, cuts)) / negatives.size
+        if negatives.size
+        else np.ones(len(cuts))
+    )
     if aim.name == YOUDEN:
         index = sensitivity + specificity - 1.0
         best = int(np.flatnonzero(index >= index.max() - _TIE)[-1])
@@ -265,6 +269,11 @@ def _presence_for(
         return None
     chosen = int(able[-1] if falls else able[0])
     return float(cuts[chosen]), float(left[chosen])
+
+
+def _at_or_above(scores: NDArray[np.float64], cuts: NDArray[np.float64]) -> NDArray[np.intp]:
+    """How many of the scores reach each cut, in memory that grows with either and not with both."""
+    return scores.size - np.searchsorted(np.sort(scores), cuts, side="left")
 
 
 def _thresholds(swept: PixelSweep, part: str, aim: Aim) -> Tried:

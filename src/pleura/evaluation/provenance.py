@@ -15,6 +15,9 @@ from pleura.evaluation.near_copies import copies_in_card
 from pleura.evaluation.pixel_sweep import Detector
 from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle
 
+CALIBRATE = "calibrate"
+"""The part of a data card that lists the films a calibrator was fitted on after the model was made."""
+
 _NAMED, _LISTED = 5, 50
 _NIH = "NIH ChestX-ray14"
 _OF_NIH = ("siim", "nih", "chestx-ray14", "chestxray14")
@@ -33,6 +36,8 @@ class Provenance:
         pretraining_overlap: whether films to be scored come from there too.
         copies_sought: whether re-encoded copies were looked for as well, and not equal pixels alone.
         films: some of those that overlap, by id.
+        calibrated_on: how many of the films to be scored fitted its calibrator, or belong with films that
+            did; None where no films of a calibrator are on record.
     """
 
     overlap: int | None = None
@@ -41,6 +46,7 @@ class Provenance:
     pretraining_overlap: bool = False
     copies_sought: bool = False
     films: tuple[str, ...] = ()
+    calibrated_on: int | None = None
 
 
 UNKNOWN = Provenance()
@@ -62,10 +68,11 @@ def check_provenance(
 ) -> Provenance:
     """Refuses to score a bundle on films it was made from.
 
-    Films that trained it are refused on every part; on a test part also films that tuned it or that its
-    anatomy network was shown. They are known by the hashes of their pixels in the data card, in another
-    dataset also by small thumbnails (`pleura.evaluation.near_copies`; not those of the anatomy network);
-    with each goes every film of this dataset that belongs with it (`pleura.data.split.linked`).
+    Films that trained it are refused on every part; on a test part also films that tuned it, that its
+    calibrator was fitted on (`pleura calibrate`), or that its anatomy network was shown. They are known by
+    the hashes of their pixels in the data card, in another dataset also by small thumbnails
+    (`pleura.evaluation.near_copies`; not those of the anatomy network); with each goes every film of this
+    dataset that belongs with it (`pleura.data.split.linked`).
 
     Args:
         detector: to be scored.
@@ -90,14 +97,22 @@ def check_provenance(
         )
     card = bundle.manifest.data_card
     pretraining, seen = _pretraining(card, dataset, films)
-    trained, tuned = (_hashes(card, part) for part in ("train", "tune"))
-    if trained is None or tuned is None:
-        return Provenance(pretraining=pretraining, pretraining_overlap=seen)
-    same = card.get("dataset_sha256") == dataset.sha256
-    parts = ("train", "tune") if test else ("train",)
-    copies = set() if same else _copies(card, dataset, parts)
-    made = trained | tuned | _looked_at(card) if test else trained
-    leaks = _made_from(dataset, films, made, copies or set())
+    trained, tuned, fitted = (_hashes(card, part) for part in ("train", "tune", CALIBRATE))
+    calibrating: list[Film] = []
+    if fitted is not None:
+        near = _copies(card, dataset, (CALIBRATE,)) or set()
+        calibrating = _made_from(dataset, films, fitted, near)
+    leaks, unknown = (calibrating if test else []), trained is None or tuned is None
+    same, copies = False, None
+    if trained is not None and tuned is not None:
+        same = card.get("dataset_sha256") == dataset.sha256
+        copies = (
+            set() if same else _copies(card, dataset, ("train", "tune") if test else ("train",))
+        )
+        made = trained | tuned | _looked_at(card) if test else trained
+        named = {film.film_id for film in leaks}
+        named |= {film.film_id for film in _made_from(dataset, films, made, copies or set())}
+        leaks = [film for film in films if film.film_id in named]
     if leaks and not allow_overlap:
         shown = ", ".join(film.film_id for film in leaks[:_NAMED])
         kind = "trained or tuned" if test else "trained"
@@ -107,12 +122,13 @@ def check_provenance(
             "it was made with; or allow the overlap (--allow-overlap), which the report will say"
         )
     return Provenance(
-        overlap=len(leaks),
+        overlap=None if unknown else len(leaks),
         same_dataset=same,
         pretraining=pretraining,
         pretraining_overlap=seen,
         copies_sought=same or copies is not None,
         films=tuple(film.film_id for film in leaks[:_LISTED]),
+        calibrated_on=None if fitted is None else len(calibrating),
     )
 
 

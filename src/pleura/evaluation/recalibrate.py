@@ -1,19 +1,24 @@
 """A calibrator for a bundle: fitted on films of a site, or moved to another prevalence."""
 
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from pleura.errors import EvaluationError
+from pleura.data.manifest import Film
+from pleura.errors import BundleError, EvaluationError
 from pleura.evaluation.calibration import (
     CalibrationNumbers,
     assess,
     cross_fitted,
     fit_calibrator,
 )
+from pleura.evaluation.near_copies import card_thumbnails
+from pleura.evaluation.provenance import CALIBRATE
 from pleura.evaluation.scores import FilmScore, ScoreTable
 from pleura.finding import ModelIdentity
-from pleura.inference.bundle import Bundle, write_bundle
+from pleura.inference.bundle import CARD_HASH_CHARACTERS, MANIFEST, Bundle, write_bundle
 from pleura.inference.calibration import Calibrator, Kind
 
 
@@ -37,6 +42,24 @@ def without_calibrator(bundle: Bundle) -> Bundle:
     """The bundle with its raw scores, held in memory."""
     manifest = replace(bundle.manifest, calibrator=None)
     return Bundle.in_memory(manifest, bundle.weights, bundle.graphs)
+
+
+def check_asked(out: Path, prevalence: float | None) -> None:
+    """Refuses, before films are scored, what could not be written afterwards.
+
+    Raises:
+        EvaluationError: the prevalence does not lie between 0 and 1.
+        BundleError: `out` exists and is no bundle.
+    """
+    if prevalence is not None and not 0.0 < prevalence < 1.0:
+        raise EvaluationError(f"a prevalence lies between 0 and 1; got {prevalence}")
+    replaceable = (
+        (out / MANIFEST).exists() or not any(out.iterdir())
+        if out.is_dir()
+        else zipfile.is_zipfile(out) or not out.exists()
+    )
+    if not replaceable:
+        raise BundleError(f"{out} exists and is no bundle; remove it or choose another place")
 
 
 def recalibrate(
@@ -85,12 +108,40 @@ def moved(calibrator: Calibrator | None, prevalence: float | None) -> Calibrator
         raise EvaluationError(str(error)) from error
 
 
-def write_calibrated(out: Path, bundle: Bundle, calibrator: Calibrator) -> ModelIdentity:
+def write_calibrated(
+    out: Path, bundle: Bundle, calibrator: Calibrator, films: Sequence[Film] = ()
+) -> ModelIdentity:
     """Writes the bundle with `calibrator` to `out`; a path that ends in `.zip` becomes a zip.
+
+    Args:
+        out: where.
+        bundle: the one to be calibrated.
+        calibrator: the new one.
+        films: that it was fitted on; the data card lists them, so that the model is not tested on them. None
+            where only its prior was moved: the card keeps those it has.
 
     Raises:
         BundleError: `out` exists and is no bundle.
     """
     manifest = replace(bundle.manifest, calibrator=calibrator)
+    if films:
+        manifest = replace(manifest, data_card=_with_films(manifest.data_card, films))
     zipped = out.suffix == ".zip"
     return write_bundle(out, manifest, bundle.weights, graphs=bundle.graphs, zipped=zipped)
+
+
+def _with_films(card: Mapping[str, Any], films: Sequence[Film]) -> dict[str, Any]:
+    """The data card with the part `calibrate`; with thumbnails only where another part has them."""
+    held = card.get("parts")
+    parts = dict(held) if isinstance(held, Mapping) else {}
+    others = [part for name, part in parts.items() if name != CALIBRATE]
+    part: dict[str, Any] = {
+        "films": len(films),
+        "positives": sum(film.label == 1 for film in films),
+        "patients": len({film.patient_id for film in films}),
+        "silver": sum(film.label_quality == "silver" for film in films),
+        "pixel_sha256": sorted(film.pixel_sha256[:CARD_HASH_CHARACTERS] for film in films),
+    }
+    if any("thumbnails" in other for other in others if isinstance(other, Mapping)):
+        part["thumbnails"] = card_thumbnails(films)
+    return {**card, "parts": parts | {CALIBRATE: part}}

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,9 +86,9 @@ def score_films(
         What the run is of, and the scores in the order of `film_ids`.
 
     Raises:
-        EvaluationError: a film is unknown, unlabelled or there twice, `out` holds another run, the
-            model changes between films, looks for another target, or a test opening cannot be put on
-            record.
+        EvaluationError: a film is unknown, unlabelled or there twice, `out` holds another run, another
+            process writes there, the model changes between films or looks for another target, or a test
+            opening cannot be put on record.
         LeakError: films made the model that is to be scored on them (`check_provenance`).
     """
     films = _films(dataset, film_ids)
@@ -106,27 +107,23 @@ def score_films(
         calibrated=calibrated,
         runtime=", ".join(sorted({one.name for one in getattr(detector, "runtimes", ())})) or None,
     )
-    known = _known(out, run) if out else None
-    if known is None:
-        if is_test(part):
-            _record_opening(dataset.root, run)
-        if out:
-            write_json(out / RUN_FILE, _described(run), durable=True)
-        known = {}
-    if progress:
-        progress(len(known), len(films))
-    if out:
-        with ScoreWriter(out / FILMS_FILE) as writer:
+    with _held(out) if out else nullcontext():
+        known = _known(out, run) if out else None
+        if known is None:
+            if is_test(part):
+                _record_opening(dataset.root, run)
+            if out:
+                write_json(out / RUN_FILE, _described(run), durable=True)
+            known = {}
+        if progress:
+            progress(len(known), len(films))
+        with ScoreWriter(out / FILMS_FILE) if out else nullcontext() as writer:
             for score in _scores(detector, dataset, films, known, model, first):
-                writer.write([score])
+                if writer:
+                    writer.write([score])
                 known[score.film_id] = score
                 if progress:
                     progress(len(known), len(films))
-    else:
-        for score in _scores(detector, dataset, films, known, model, first):
-            known[score.film_id] = score
-            if progress:
-                progress(len(known), len(films))
     return run, [known[film_id] for film_id in film_ids]
 
 
@@ -207,14 +204,36 @@ def _believable_spacing(film: Film) -> tuple[float, float] | None:
     return film.row_spacing_mm or 0.0, film.column_spacing_mm or 0.0
 
 
-def _known(out: Path, run: Run) -> dict[str, FilmScore] | None:
-    """The scores of `run` already in `out`; None where the run has not begun."""
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """Makes the folder and keeps a second process off it; where the system has no flock, nothing does."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EvaluationError(
             f"{out} cannot be made a folder ({error}); evaluate into a new folder"
         ) from error
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder = os.open(out, os.O_RDONLY)  # the folder itself, so that no file is left behind
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EvaluationError(
+                    f"another process evaluates into {out}; wait for it, or evaluate into a new folder"
+                ) from None
+        yield
+    finally:
+        os.close(folder)
+
+
+def _known(out: Path, run: Run) -> dict[str, FilmScore] | None:
+    """The scores of `run` already in `out`; None where the run has not begun."""
     path, films = out / RUN_FILE, out / FILMS_FILE
     if not path.exists():
         if films.exists():
@@ -223,7 +242,7 @@ def _known(out: Path, run: Run) -> dict[str, FilmScore] | None:
                 "evaluate into a new folder"
             )
         return None
-    if _read_json(path) != _described(run):
+    if _begun(path) != _described(run):
         raise EvaluationError(
             f"{out} holds an evaluation of another model, dataset or list of films; evaluate into a "
             "new folder"
@@ -236,6 +255,14 @@ def _known(out: Path, run: Run) -> dict[str, FilmScore] | None:
     known = {score.film_id: score for score in read_scores(films)}
     log.info("%s: %d of %d films are scored already", out, len(known), run.films)
     return known
+
+
+def _begun(path: Path) -> Any:
+    """What the run in a folder is of; one of before `calibrated_on` was told goes on all the same."""
+    told = _read_json(path)
+    if isinstance(told, dict) and isinstance(told.get("provenance"), dict):
+        told["provenance"].setdefault("calibrated_on", None)
+    return told
 
 
 def _described(run: Run) -> dict[str, Any]:

@@ -10,7 +10,7 @@ how many were judged.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -170,7 +170,8 @@ class ScoreTable:
     """Films as arrays, one row a film, in the order given.
 
     Attributes:
-        films: what the arrays were made of.
+        films: what the arrays were made of; where the model does not localise, declined ones have no mask
+            either, so that a table of them alone says the same.
         patient: int64 (N,), equal for films of one patient, 0 to `patients` - 1.
         label: bool (N,).
         score: float64 (N,), presence scores; 0 where declined.
@@ -209,6 +210,10 @@ class ScoreTable:
             seen.add(film.film_id)
         patients = {p: n for n, p in enumerate(dict.fromkeys(f.patient_id for f in rows))}
         localised = all(f.pred_area is not None for f in rows)
+        if not localised:
+            rows = tuple(
+                replace(f, pred_area=None, intersection=None) if f.declined else f for f in rows
+            )
         return cls(
             films=rows,
             patient=np.array([patients[f.patient_id] for f in rows], np.int64),

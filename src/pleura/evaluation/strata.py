@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,13 @@ MOST = 12
 UNKNOWN, OTHER = "not stated", "others"
 
 Kind = Callable[[FilmScore, Film | None], str | None]
+
+
+class _Group(NamedTuple):
+    """A stratum's name, and the kinds of film in it; None is the unknown one."""
+
+    name: str
+    kinds: frozenset[str | None]
 
 
 @dataclass(frozen=True)
@@ -92,14 +100,14 @@ def stratify(
     for name, of_label, order, kind in _properties(table, films, by):
         kinds = [kind(s, films.get(s.film_id)) for s in table.films]
         divided = [k for s, k in zip(table.films, kinds, strict=True) if s.label or not of_label]
-        names = _names(divided, order)
+        groups = _groups(divided, order)
         if name in by:
-            names = names or [UNKNOWN]
-        elif len(names) < 2:
+            groups = groups or [_Group(UNKNOWN, frozenset((None,)))]
+        elif len(groups) < 2:
             continue
         strata = tuple(
-            _stratum(n, _chosen(table, kinds, n, names, of_label), of_label, resamples, seed)
-            for n in names
+            _stratum(group.name, _chosen(table, kinds, group, of_label), of_label, resamples, seed)
+            for group in groups
         )
         found.append(Stratification(name, of_label, strata))
     return tuple(found)
@@ -151,12 +159,13 @@ def _column(
         return (), kind
     known = [numbers[value] for value in values if value is not None]
     edges = np.unique(np.quantile(known, (0.25, 0.5, 0.75))).tolist()
+    unit = _distinct(edges)
 
     def quarter(score: FilmScore, film: Film | None) -> str | None:
         value = kind(score, film)
-        return None if value is None else _band(numbers[value], edges, _plain)
+        return None if value is None else _band(numbers[value], edges, unit)
 
-    return _bands(edges, _plain), quarter
+    return _bands(edges, unit), quarter
 
 
 def _numbers(values: Iterable[str]) -> dict[str, float]:
@@ -168,32 +177,28 @@ def _numbers(values: Iterable[str]) -> dict[str, float]:
     return found if np.isfinite(list(found.values())).all() else {}
 
 
-def _names(kinds: Sequence[str | None], order: Sequence[str]) -> list[str]:
-    """The kinds to show, in order; the rarest of many are pooled, the unknown come last."""
+def _groups(kinds: Sequence[str | None], order: Sequence[str]) -> list[_Group]:
+    """The strata to show, in order; the rarest of many kinds are pooled, the unknown come last."""
     counts = Counter(k for k in kinds if k is not None)
-    if order:
-        names = [name for name in order if counts[name]]
-    else:
-        frequent = sorted(counts, key=lambda name: (-counts[name], name))
-        names = sorted(frequent[:MOST]) + ([OTHER] if len(frequent) > MOST else [])
-    return names + ([UNKNOWN] if names and None in kinds else [])
+    frequent = sorted(counts, key=lambda name: (-counts[name], name))
+    shown = [name for name in order if counts[name]] if order else sorted(frequent[:MOST])
+    groups = [_Group(name, frozenset((name,))) for name in shown]
+    if not order and len(frequent) > MOST:
+        groups.append(_Group(OTHER, frozenset(frequent[MOST:])))
+    if groups and None in kinds:
+        groups.append(_Group(UNKNOWN, frozenset((None,))))
+    return groups
 
 
 def _chosen(
-    table: ScoreTable, kinds: Sequence[str | None], name: str, names: Sequence[str], of_label: bool
+    table: ScoreTable, kinds: Sequence[str | None], group: _Group, of_label: bool
 ) -> list[FilmScore]:
-    """The films of one kind; with a property of the label, every negative film besides."""
-    listed = set(names)
-
-    def belongs(kind: str | None) -> bool:
-        if kind is None:
-            return name == UNKNOWN
-        return kind == name or (name == OTHER and kind not in listed)
-
+    """The films of one stratum; with a property of the label, every negative film besides."""
     return [
         film
         for film, kind in zip(table.films, kinds, strict=True)
-        if (of_label and film.label == 0) or (belongs(kind) and (film.label == 1 or not of_label))
+        if (of_label and film.label == 0)
+        or (kind in group.kinds and (film.label == 1 or not of_label))
     ]
 
 
@@ -253,6 +258,15 @@ def _cm2(area: float) -> str:
 
 def _plain(number: float) -> str:
     return f"{number:.4g}"
+
+
+def _distinct(edges: Sequence[float]) -> Callable[[float], str]:
+    """How to write edges: with four digits, or as many as keep them apart and write them out."""
+    for digits in range(4, 17):
+        texts = [f"{edge:.{digits}g}" for edge in edges]
+        if len(set(texts)) == len(texts) and not any("e+" in text for text in texts):
+            return lambda number: f"{number:.{digits}g}"
+    return repr
 
 
 def _size(score: FilmScore, film: Film | None) -> str | None:

@@ -124,7 +124,7 @@ def summarise(
     found = bootstrap(table, **again, more=lambda t: segmentation_statistics(t) | points(t))
     corpora = sorted({film.corpus for film in scores})
     by_corpus = {
-        name: numbers_of(ScoreTable.of(f for f in scores if f.corpus == name), **again)
+        name: numbers_of(ScoreTable.of(f for f in table.films if f.corpus == name), **again)
         for name in (corpora if len(corpora) > 1 else ())
     }
     judged = [film for film in scores if not film.declined]
