@@ -116,6 +116,51 @@ def test_the_better_known_patient_is_taken_over() -> None:
     assert (kept.patient_id, kept.patient_basis) == ("17", "table")
 
 
+def test_patients_whose_films_are_copies_are_one() -> None:
+    films = [
+        row("a1", film(1), "a", patient_id="A", patient_basis="table"),
+        row("a2", film(2), "a", patient_id="A", patient_basis="table"),
+        row("b1", film(1), "b", patient_id="B", patient_basis="table"),
+        row("b3", film(3), "b", patient_id="B", patient_basis="table"),
+        row("c3", film(3), "c", patient_id="C", patient_basis="header", pixel_sha256="b3"),
+        row("c4", film(4), "c", patient_id="C", patient_basis="header"),
+        row("d5", film(5), "d", patient_id="D", patient_basis="header"),
+    ]
+    kept, _ = keep_once(films)
+    assert [(f.film_id, f.patient_id, f.patient_basis) for f in kept] == [
+        ("a1", "A", "table"),
+        ("a2", "A", "table"),
+        ("b3", "A", "table"),
+        ("c4", "A", "table"),
+        ("d5", "D", "header"),
+    ]
+
+
+def test_a_film_stays_with_its_sister_when_a_copy_knows_the_patient_better() -> None:
+    films = [
+        row("h1", film(1), "a", patient_id="H1", patient_basis="header"),
+        row("h2", film(2), "a", patient_id="H1", patient_basis="header"),
+        row("n1", film(1), "b", "silver", patient_id="N9", patient_basis="table"),
+    ]
+    kept, _ = keep_once(films)
+    assert [(f.film_id, f.patient_id) for f in kept] == [("h1", "N9"), ("h2", "N9")]
+
+
+def test_a_kept_film_of_an_unknown_patient_keeps_its_own_name() -> None:
+    films = [row("s", film(1), "b", "silver"), row("e", film(1))]
+    assert [f.patient_id for f in keep_once(films)[0]] == ["film-e"]
+
+
+def test_equal_pixels_in_one_corpus_join_patients_too() -> None:
+    films = [
+        row("a", film(1), patient_id="1", patient_basis="table"),
+        row("b", film(1), patient_id="2", patient_basis="table", pixel_sha256="a"),
+        row("c", film(2), patient_id="2", patient_basis="table"),
+    ]
+    kept, _ = keep_once(films)
+    assert [(f.film_id, f.patient_id) for f in kept] == [("a", "1"), ("c", "1")]
+
+
 def test_a_contradiction_at_equal_quality_is_told() -> None:
     films = [row("a", film(1)), row("b", film(1), corpus="b", label=1)]
     kept, ((source, reason),) = keep_once(films)

@@ -1,5 +1,6 @@
 """Folders of images and masks with tables, and `CorpusSpec` from YAML."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tiny_corpora import film, write_dicom, write_png
 
 from pleura.data.corpora import CorpusSpec, detect_layout, find_cases, read_specs
+from pleura.data.prepare import prepare
 from pleura.errors import CorpusError, PleuraError, UnknownName
 from pleura.finding import Target
 
@@ -96,6 +98,177 @@ def test_columns_may_be_named_and_other_words_are_facts(tmp_path: Path) -> None:
     assert by_key(CorpusSpec(root, columns={**named, "label": "truth"}))["a"].label == 1
     with pytest.raises(CorpusError, match=r"column label: 'Edema\|Mass' is no label"):
         find_cases(CorpusSpec(root, columns={**named, "label": "label"}))
+
+
+CHEXPERT = """Path,Patient,label
+C-v1.0/train/patient1/study1/view1_frontal.jpg,1,0
+C-v1.0/train/patient2/study1/view1_frontal.jpg,2,1
+C-v1.0/train/patient2/study2/view1_frontal.jpg,2,0
+"""
+
+
+def test_films_of_one_name_are_told_by_their_paths(tmp_path: Path) -> None:
+    names = ["patient1/study1", "patient2/study1", "patient2/study2", "patient3/study2"]
+    for number, name in enumerate(names):
+        write_png(tmp_path / "corpus/train" / name / "view1_frontal.png", film(number))
+    (tmp_path / "corpus/films.csv").write_text(CHEXPERT)
+    for images in (None, "train", "train/patient2"):
+        cases, failures = find_cases(CorpusSpec(tmp_path / "corpus", images=images))
+        told = [(c.patient_id, c.label) for c in cases]
+        assert told == [("1", 0), ("2", 1), ("2", 0)][-len(told) :]
+        if images != "train/patient2":
+            assert len(told) == 3
+            (source, reason), *_ = failures
+            assert source == "corpus:train/patient3/study2/view1_frontal.png"
+            assert "which row of films.csv is about" in reason
+
+
+def test_a_bare_name_that_several_rows_or_films_have_is_unsure(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "corpus")
+    rows = (
+        "file,patient,label\na.png,1,0\na.png,2,0\nx/b.jpg,3,0\ny/b.jpg,4,0\nc.jpg,5,0\nc.jpg,5,0\n"
+    )
+    (root / "films.csv").write_text(rows)
+    cases, failures = find_cases(CorpusSpec(root))
+    assert [(c.key, c.patient_id) for c in cases] == [("c", "5")]
+    assert [source for source, _ in failures[:2]] == [
+        "corpus:images/a.png",
+        "corpus:images/b.png",
+    ]
+    write_png(root / "images/more/c.png", film(7))  # the row of c is one film's, and whose?
+    cases, failures = find_cases(CorpusSpec(root))
+    assert [c.path for c in cases] == ["images/c.png"]  # by its whole path
+    assert failures[2][0] == "corpus:images/more/c.png"
+
+
+def test_paths_may_be_written_from_either_folder(tmp_path: Path) -> None:
+    for number, name in enumerate(("a", "x/a")):
+        write_png(tmp_path / "images" / f"{name}.png", film(number))
+    for before in ("", "images/", "/data/images/"):
+        text = f"file,patient\n{before}a.png,1\n{before}x/a.png,2\n"
+        (tmp_path / "films.csv").write_text(text)
+        cases, failures = find_cases(CorpusSpec(tmp_path))
+        assert [c.patient_id for c in cases] == ["1", "2"], before
+        assert failures == []
+
+
+def test_a_number_is_no_suffix_and_an_exact_name_wins(tmp_path: Path) -> None:
+    for number, name in enumerate(("1.2.3", "1.2.3.4")):
+        write_png(tmp_path / f"{name}.png", film(number))
+    (tmp_path / "films.csv").write_text("ImageId,PatientId\n1.2.3.4,A\n1.2.3,B\n")
+    cases = by_key(CorpusSpec(tmp_path))
+    assert {key: case.patient_id for key, case in cases.items()} == {"1.2.3": "B", "1.2.3.4": "A"}
+
+
+def test_rows_that_name_a_file_are_told_by_their_suffix(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", film(1))
+    write_png(tmp_path / "a.webp", film(2))
+    (tmp_path / "films.csv").write_text("file,patient\na.png,1\na.webp,2\n")
+    cases, failures = find_cases(CorpusSpec(tmp_path))
+    assert [(c.path, c.patient_id) for c in cases] == [("a.png", "1"), ("a.webp", "2")]
+    assert failures == []
+
+
+def test_a_column_that_is_in_no_table_is_named(tmp_path: Path) -> None:
+    root = corpus(tmp_path)
+    typo = CorpusSpec(root, columns={"label": "has_pnuemo"}, unmasked="negative")
+    with pytest.raises(UnknownName, match=r"'has_pnuemo' is no known column.*Known: none"):
+        find_cases(typo)
+    (root / "films.csv").write_text("file,has_pneumo,Who Is\nc.png,0,7\n")
+    with pytest.raises(UnknownName, match="Did you mean 'has_pneumo'"):
+        find_cases(typo)
+    siim = CorpusSpec(root, layout="siim", columns={"patient": "who"})
+    with pytest.raises(UnknownName, match="'who' is no known column"):
+        find_cases(siim)
+    columns = {"label": "HasPneumo", "patient": "who_is", "id": "File"}
+    case = by_key(CorpusSpec(root, columns=columns))["c"]
+    assert (case.label, case.patient_id) == (0, "7")
+
+
+@pytest.mark.parametrize(
+    ("text", "view"),
+    [
+        ("AP supine", "AP"),
+        ("pa, erect", "PA"),
+        ("AP/PA", None),
+        ("AP or PA", None),
+        ("oblique", None),
+        ("?", None),
+        ("other", "other"),
+        ("LL", "lateral"),
+    ],
+)
+def test_a_view_that_is_not_understood_leaves_the_headers(
+    tmp_path: Path, text: str, view: str | None
+) -> None:
+    root = corpus(tmp_path)
+    (root / "films.csv").write_text(f'file,View\na.png,"{text}"\n')
+    assert by_key(CorpusSpec(root))["a"].corrections.view == view
+
+
+def test_files_of_other_kinds_are_reported(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "corpus")
+    (root / "images/d.bmp").write_bytes(b"BM")
+    (root / "images/Thumbs.db").write_bytes(b"")
+    (root / "images/README").write_bytes(b"")
+    write_dicom(root / "images/IM0001", film(7))
+    write_png(root / "masks/d.png", MASK)
+    (root / "masks/b.png").rename(root / "masks/b.bmp")
+    cases, failures = find_cases(CorpusSpec(root))
+    assert [case.key for case in cases] == ["IM0001", "a", "b", "c"]
+    assert failures == [
+        ("corpus:masks/b.bmp", "of no kind that is read as a mask; convert it to PNG"),
+        ("corpus:images/d.bmp", "of no kind that is read here; convert it to PNG or DICOM"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["b.bmp", "b.dcm", "z.png"])
+def test_no_film_is_negative_while_a_mask_is_of_no_use(tmp_path: Path, name: str) -> None:
+    root = corpus(tmp_path)
+    (root / "masks/b.png").rename(root / "masks" / name)
+    with pytest.raises(CorpusError, match=f"such as masks/{name}: with 'unmasked: negative'"):
+        find_cases(CorpusSpec(root, unmasked="negative"))
+    assert by_key(CorpusSpec(root))["b"].label_quality == "none"
+
+
+def test_a_folder_that_cannot_be_read_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = corpus(tmp_path / "corpus")
+    write_png(root / "images/locked/d.png", film(9))
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if os.path.basename(path) in locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    locked = {"locked"}
+    cases, ((source, reason),) = find_cases(CorpusSpec(root, unmasked="negative"))
+    assert len(cases) == 3
+    assert source == "corpus:images/locked"
+    assert "Permission denied" in reason
+    locked = {"masks"}
+    with pytest.raises(CorpusError, match="with 'unmasked: negative'"):
+        find_cases(CorpusSpec(root, unmasked="negative"))
+
+
+def test_labelled_rows_without_a_film_are_reported(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "corpus")
+    (root / "films.csv").write_text("file,label\na.png,0\ny.png,1\nz.png,0\nw.png,\n")
+    expected = ("corpus:films.csv", "2 labelled row(s) have no film, such as y.png")
+    assert find_cases(CorpusSpec(root))[1] == [expected]
+
+
+def test_what_prepare_wrote_is_no_film(tmp_path: Path) -> None:
+    write_png(tmp_path / "in/a.png", film(1))
+    out = tmp_path / "in/prepared"
+    first = prepare([CorpusSpec(tmp_path / "in")], out, processes=1)
+    again = prepare([CorpusSpec(tmp_path / "in")], out, processes=1)
+    assert [(f.film_id, f.also_in) for f in again.films] == [("a", ())]
+    assert again.sha256 == first.sha256
+    assert find_cases(CorpusSpec(out))[0]  # where it is named itself, it is one
 
 
 def test_a_plain_folder_of_images_is_unlabelled(tmp_path: Path) -> None:

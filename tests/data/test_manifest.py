@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from synthetic import dataset, film, write_dataset, write_png
 
-from pleura.data.manifest import Dataset, mask_sha256
+from pleura.data.manifest import Dataset, mask_sha256, write_manifest
 from pleura.errors import DatasetError
 
 
@@ -80,4 +80,33 @@ def test_a_dataset_of_the_former_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "dataset.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 1}))
     with pytest.raises(DatasetError, match=r"is of format 1; .*prepare it again"):
+        Dataset.open(tmp_path)
+
+
+def test_a_manifest_that_lost_or_changed_rows_is_refused(tmp_path: Path) -> None:
+    films = [film("a", "p"), film("b", "q")]
+    sha256 = write_dataset(tmp_path, films).sha256
+    path = tmp_path / "dataset.json"
+    counted = {"film_count": 2, "sha256": sha256}
+    path.write_text(json.dumps(json.loads(path.read_text()) | counted))
+    assert len(Dataset.open(tmp_path).films) == 2
+    for others in (films[:1], [films[0], replace(films[1], patient_id="p")]):
+        write_manifest(tmp_path / "manifest.csv", others)
+        with pytest.raises(DatasetError, match="is not what was prepared"):
+            Dataset.open(tmp_path)
+
+
+def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write_dataset(tmp_path, [film("a", "p")])
+    path = tmp_path / "manifest.csv"
+    whole = path.read_text()
+    for text in (whole.rstrip() + ",more\n", whole.rstrip().rpartition(",")[0] + "\n"):
+        path.write_text(text)
+        with pytest.raises(DatasetError, match="line 2: there are more or fewer cells"):
+            Dataset.open(tmp_path)
+    path.write_bytes(whole.encode() + b"\xff")
+    with pytest.raises(DatasetError, match=r"manifest\.csv cannot be read"):
+        Dataset.open(tmp_path)
+    path.unlink()
+    with pytest.raises(DatasetError, match=r"manifest\.csv cannot be read"):
         Dataset.open(tmp_path)

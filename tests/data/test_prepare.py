@@ -21,6 +21,7 @@ from pleura.data.corpora import CorpusSpec
 from pleura.data.manifest import Dataset, mask_sha256
 from pleura.data.prepare import prepare, read_failures
 from pleura.data.prepare.convert import binary, fitted, pixel_sha256, quantised, reduced
+from pleura.data.split import make_split
 from pleura.data.workers import each
 from pleura.errors import CorpusError, DatasetError
 from pleura.finding import Target
@@ -415,6 +416,55 @@ def test_patients_of_headers_and_prefixes(tmp_path: Path) -> None:
     assert (row.patient_id, row.patient_basis) == ("ward-7", "header")
 
 
+def test_a_person_of_two_corpora_stands_on_one_side_of_a_split(tmp_path: Path) -> None:
+    """Ten persons: the first corpus has two films of each, the second a copy and one film more."""
+    rows: dict[str, str] = {"one": "", "two": ""}
+    for person in range(10):
+        for name, number, root in (
+            (f"p{person}-1", 3 * person, "one"),
+            (f"p{person}-2", 3 * person + 1, "one"),
+            (f"q{person}-1", 3 * person, "two"),
+            (f"q{person}-3", 3 * person + 2, "two"),
+        ):
+            write_png(tmp_path / root / "images" / f"{name}.png", film(number))
+            write_png(tmp_path / root / "masks" / f"{name}.png", np.zeros((40, 48), np.uint8))
+            rows[root] += f"{name},{name.split('-')[0]}\n"
+    for root, text in rows.items():
+        (tmp_path / root / "films.csv").write_text("ImageId,PatientId\n" + text)
+    dataset = prepare(
+        [CorpusSpec(tmp_path / "one"), CorpusSpec(tmp_path / "two")], tmp_path / "out", processes=1
+    )
+    assert len(dataset.films) == 30
+    assert len({f.patient_id for f in dataset.films}) == 10
+    split = make_split(dataset, seed=0, test_fraction=0.3)
+    sides = split.sides()
+    for person in range(10):
+        assert (
+            len({sides[f"{name}"] for name in (f"p{person}-1", f"p{person}-2", f"q{person}-3")})
+            == 1
+        )
+
+
+def test_films_of_a_header_stay_together_when_a_copy_is_in_a_table(tmp_path: Path) -> None:
+    for person in range(10):
+        for number in (0, 1):
+            path = tmp_path / "one" / "images" / f"h{person}-{number}.dcm"
+            write_dicom(path, film(2 * person + number), PatientID=f"H{person}")
+            mask = tmp_path / "one" / "masks" / f"h{person}-{number}.png"
+            write_png(mask, np.zeros((40, 48), np.uint8))
+        write_png(tmp_path / "two" / f"n{person}.png", film(2 * person))
+    text = "".join(f"n{person},N{person}\n" for person in range(10))
+    (tmp_path / "two" / "films.csv").write_text("ImageId,PatientId\n" + text)
+    dataset = prepare(
+        [CorpusSpec(tmp_path / "one"), CorpusSpec(tmp_path / "two")], tmp_path / "out", processes=1
+    )
+    assert {f.film_id: f.patient_id for f in dataset.films} == {
+        f"h{person}-{number}": f"N{person}" for person in range(10) for number in (0, 1)
+    }
+    sides = make_split(dataset, seed=0, test_fraction=0.3).sides()
+    assert all(sides[f"h{person}-0"] == sides[f"h{person}-1"] for person in range(10))
+
+
 def test_a_dying_worker_costs_its_own_film_only() -> None:
     results = dict(each(square_or_die, range(40), 2))
     assert results == {n: None if n in (7, 30) else n * n for n in range(40)}
@@ -528,5 +578,8 @@ def test_two_runs_never_write_into_one_folder(siim: Path, tmp_path: Path) -> Non
     prepare([CorpusSpec(siim)], out, processes=1)
     with (out / "journal.jsonl").open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(DatasetError, match="being prepared by another process"):
-            prepare([CorpusSpec(siim)], out, processes=1)
+        for fresh in (False, True):
+            with pytest.raises(DatasetError, match="being prepared by another process"):
+                prepare([CorpusSpec(siim)], out, fresh=fresh, processes=1)
+    assert len(Dataset.open(out).films) == 6
+    assert (out / "images/1.2.3.png").exists()

@@ -81,10 +81,11 @@ def test_spacing_of_a_reference_matrix_becomes_the_field(tmp_path: Path) -> None
     assert fixed.spacing_mm is None
 
 
-def test_a_test_folder_without_any_table_is_unlabelled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("below", ["", "dicom-images-test"])
+def test_a_test_folder_without_any_table_is_unlabelled(tmp_path: Path, below: str) -> None:
     for name in ("a", "b"):
-        write_dicom(tmp_path / "deep" / name / f"{name}.DCM", film(4))
-    spec = CorpusSpec(tmp_path)
+        write_dicom(tmp_path / "dicom-images-test" / name / f"{name}.DCM", film(4))
+    spec = CorpusSpec(tmp_path / below)
     assert detect_layout(spec) == "siim"
     cases, failures = find_cases(spec)
     assert [(c.key, c.label_quality) for c in cases] == [("a", "none"), ("b", "none")]
@@ -96,6 +97,40 @@ def test_hidden_files_and_loops_of_links_are_passed_over(tmp_path: Path) -> None
     (tmp_path / "._a.dcm").write_bytes(b"resource fork")
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     assert list(by_key(CorpusSpec(tmp_path))) == ["a"]
+
+
+def test_dicom_with_a_table_of_labels_is_no_siim(tmp_path: Path) -> None:
+    for number, name in enumerate("ab"):
+        write_dicom(tmp_path / f"{name}.dcm", film(number))
+    (tmp_path / "films.csv").write_text("ImageId,label\na,0\n")
+    spec = CorpusSpec(tmp_path, unmasked="negative")
+    assert detect_layout(spec) == "folders"
+    assert [case.label for case in find_cases(spec)[0]] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "options", [{"masks": "m"}, {"unmasked": "negative"}, {"columns": {"label": "Target"}}]
+)
+def test_options_that_are_not_followed_here_are_refused(tmp_path: Path, options: dict) -> None:
+    root = write_siim(tmp_path, FILMS, RLE)
+    with pytest.raises(CorpusError, match=f"knows no '{next(iter(options))}"):
+        find_cases(CorpusSpec(root, layout="siim", **options))
+    (root / "png").mkdir()
+    with pytest.raises(CorpusError, match="knows no 'annotations'"):
+        find_cases(CorpusSpec(root, layout="folders", annotations="train-rle.csv"))
+
+
+def test_films_without_a_suffix_are_read_and_other_files_are_reported(tmp_path: Path) -> None:
+    root = write_siim(tmp_path / "corpus", FILMS, RLE.replace("9.9", "1.2.6"))
+    folder = root / "dicom-images-train"
+    write_dicom(folder / "1.2.6", film(9))
+    (folder / "1.2.7").write_bytes(b"no DICOM")
+    (folder / "README").write_text("")
+    cases, failures = find_cases(CorpusSpec(root))
+    assert "1.2.6" in {case.key for case in cases}
+    assert failures == [
+        ("corpus:dicom-images-train/1.2.7", "of no kind that is read here; DICOM is")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
-from synthetic import cohort, dataset, film
+from synthetic import cohort, dataset, film, write_dataset
+from typer.testing import CliRunner, Result
 
+from pleura.cli import app
 from pleura.data.manifest import Film
 from pleura.data.split import Split, divide_folds, make_split
 from pleura.data.split.stratify import share_out
@@ -155,6 +157,13 @@ def test_the_frozen_test_part_stays_whatever_else_changes() -> None:
     assert make_split(grown, seed=99, test_fraction=0.5, folds=3, frozen=split) == split
 
 
+def test_a_split_without_test_films_freezes_none() -> None:
+    none = make_split(DATA, seed=0, test_fraction=0.0)
+    split = make_split(DATA, seed=1, test_fraction=0.3, frozen=none)
+    assert split == make_split(DATA, seed=1, test_fraction=0.3)
+    assert len(split.test) == pytest.approx(0.3 * len(FILMS), abs=8)
+
+
 def test_a_frozen_test_film_that_is_gone_or_changed_is_named() -> None:
     first = make_split(DATA, seed=0)
     gone = first.test[0]
@@ -253,6 +262,37 @@ def test_folds_that_cannot_be_divided_are_refused() -> None:
         divide_folds(DATA, coarse, 1, seed=0)
     with pytest.raises(DatasetError, match="stand in the dataset, not in the split"):
         divide_folds(dataset(*FILMS, film("new", "new", 1)), coarse, 2, seed=0)
+
+
+def test_the_command_never_divides_over_a_frozen_test_part(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_dataset(data, [replace(f, thumbnail="00" * 256) for f in FILMS])
+
+    def split(*options: object) -> Result:
+        return CliRunner().invoke(app, ["split", str(data), *map(str, options)])
+
+    coarse, fine = data / "split.json", tmp_path / "fine.json"
+    assert split("--folds", 2).exit_code == 0
+    before = coarse.read_bytes()
+    link = tmp_path / "link.json"
+    link.symlink_to(coarse)
+    for out in ([], ["--out", link]):
+        for more in ([], ["--refreeze"]):
+            ran = split("--folds", 2, "--within", coarse, *out, *more)
+            assert "is the split to divide" in str(ran.exception)
+    assert coarse.read_bytes() == before
+    divide = ("--folds", 2, "--within", coarse, "--out", fine)
+    assert split(*divide).exit_code == 0
+    assert split(*divide, "--seed", 3).exit_code == 0  # the same test part
+    assert len(Split.load(fine).folds) == 4
+    assert split("--seed", 7, "--out", fine, "--refreeze").exit_code == 0
+    other = fine.read_bytes()
+    assert "holds a frozen test part" in str(split(*divide).exception)
+    assert fine.read_bytes() == other
+    assert split(*divide, "--refreeze").exit_code == 0
+    assert Split.load(fine).test == Split.load(coarse).test
+    nowhere = split("--folds", 2, "--within", tmp_path / "nowhere.json", "--out", fine)
+    assert "does not exist" in str(nowhere.exception)
 
 
 def test_parts_by_name_and_fold() -> None:

@@ -48,15 +48,26 @@ def split(
 ) -> None:
     """Split a dataset by patient, stratified by presence and by the size of the mask.
 
-    The test part is drawn once: where the file exists already, its test films stay as they are and only
-    tuning and training films are drawn anew.
+    The test part is drawn once: where the file exists already and has one, its test films stay as they are
+    and only tuning and training films are drawn anew.
     """
     dataset = Dataset.open(data)
     path = out or data / SPLIT_FILE
     if within is not None:
         if folds is None:
             raise DatasetError("--within divides folds: say into how many with --folds")
-        made = divide_folds(dataset, Split.load(within), folds, seed=seed)
+        coarse = Split.load(within)
+        if path.exists() and path.samefile(within):
+            raise DatasetError(
+                f"{path} is the split to divide, and networks were trained by it; name another file "
+                "with --out"
+            )
+        made = divide_folds(dataset, coarse, folds, seed=seed)
+        if path.exists() and not refreeze and Split.load(path).test_sha256 != made.test_sha256:
+            raise DatasetError(
+                f"{path} holds a frozen test part, other than that of {within}; name another file with "
+                "--out, or give that test part up with --refreeze"
+            )
         _write(made, dataset, path)
         return
     frozen = Split.load(path) if path.exists() and not refreeze else None
@@ -70,7 +81,7 @@ def split(
         test_corpora=test_corpus or None,
         frozen=frozen,
     )
-    _write(made, dataset, path, kept=frozen is not None)
+    _write(made, dataset, path, kept=frozen is not None and bool(frozen.test))
 
 
 def _write(made: Split, dataset: Dataset, path: Path, *, kept: bool = False) -> None:

@@ -18,8 +18,10 @@ have a narrower margin (32x32: 0.0012 against 0.0106), because resampling differ
 search also met one true copy that no table names: a training film of the challenge in its stage-2 test set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,7 +87,8 @@ def keep_once(films: Sequence[Film]) -> tuple[list[Film], list[tuple[str, str]]]
     Films of equal pixels are one film wherever they came from. Near duplicates are one film only across
     corpora: within a corpus, two films of a patient may be alike, and `pleura verify` shows them.
 
-    The kept film names the others in `also_in`, and takes over a copy's patient where that is better known.
+    The kept film names the others in `also_in`. Patients whose films are copies of one another are one: all
+    films of theirs take the `patient_id` that is known best, so that nothing is lost with a dropped copy.
 
     Returns:
         the kept films in the order given, and (source, reason) for each dropped film whose label
@@ -113,15 +116,49 @@ def keep_once(films: Sequence[Film]) -> tuple[list[Film], list[tuple[str, str]]]
         kept[same] = _folded(kept[same], film)
         if film.label_quality == kept[same].label_quality and film.label != kept[same].label:
             contradictions.append((_place(film), _contradiction(film, kept[same])))
-    return [kept[i] for i in sorted(kept)], contradictions
+    places = [*sorted(kept), *(i for i in order if i not in kept)]
+    pairs = ((films[i], films[j]) for i, near in alike.items() for _, j in near)
+    patients = _patients([films[i] for i in places], pairs)
+    merged = (replace(kept[i], **patients.get(kept[i].patient_id, {})) for i in sorted(kept))
+    return list(merged), contradictions
+
+
+def _patients(
+    films: Sequence[Film], pairs: Iterable[tuple[Film, Film]]
+) -> dict[str, dict[str, Any]]:
+    """For each `patient_id` that is one with another, the fields of the one that both become.
+
+    Args:
+        films: all, dropped copies last; among equals the first one's patient stays.
+        pairs: near duplicates; films of equal pixels are found here.
+    """
+    known: dict[str, Film] = {}  # the film that says best who the patient is
+    for film in films:
+        best = known.setdefault(film.patient_id, film)
+        if _PATIENT[film.patient_basis] < _PATIENT[best.patient_basis]:
+            known[film.patient_id] = film
+    joined = {patient_id: patient_id for patient_id in known}
+
+    def root(patient_id: str) -> str:
+        while joined[patient_id] != patient_id:
+            joined[patient_id] = patient_id = joined[joined[patient_id]]
+        return patient_id
+
+    order = {patient_id: number for number, patient_id in enumerate(known)}
+    by_pixels: dict[str, Film] = {}
+    equal = ((by_pixels.setdefault(film.pixel_sha256, film), film) for film in films)
+    for one, other in chain(equal, pairs):
+        a, b = root(one.patient_id), root(other.patient_id)
+        better = min(a, b, key=lambda p: (_PATIENT[known[p].patient_basis], order[p]))
+        joined[a] = joined[b] = better
+    changed = [p for p in known if root(p) != p]
+    return {
+        p: {"patient_id": root(p), "patient_basis": known[root(p)].patient_basis} for p in changed
+    }
 
 
 def _folded(keep: Film, drop: Film) -> Film:
-    """`keep` with what `drop` adds to it."""
-    merged = replace(keep, also_in=(*keep.also_in, _place(drop).replace("|", "%7C")))
-    if _PATIENT[drop.patient_basis] < _PATIENT[keep.patient_basis]:
-        merged = replace(merged, patient_id=drop.patient_id, patient_basis=drop.patient_basis)
-    return merged
+    return replace(keep, also_in=(*keep.also_in, _place(drop).replace("|", "%7C")))
 
 
 def _place(film: Film) -> str:

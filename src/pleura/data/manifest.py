@@ -1,7 +1,7 @@
 """The prepared dataset on disk: `dataset.json`, `manifest.csv`, `annotations.csv`, images and masks.
 
 DIR/
-  dataset.json      format version, target, corpora it was prepared from
+  dataset.json      format version, target, corpora it was prepared from, how many films, their hash
   manifest.csv      one film a row: the fields of `Film`, then one `fact:` column for each further fact
   annotations.csv   film_id,number,rle: every annotation row as it came, on the source matrix
   failures.csv      source,reason: every file that could not be prepared
@@ -139,25 +139,31 @@ def read_manifest(path: Path) -> Iterator[Film]:
     """Yields the films of a manifest.
 
     Raises:
-        DatasetError: a column is missing or a cell does not parse; names the line.
+        DatasetError: it cannot be read, a column is missing or a cell does not parse; names the line.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file, strict=True)
-        missing = set(_COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise DatasetError(
-                f"{path} lacks the columns {', '.join(sorted(missing))}; prepare the dataset again"
-            )
-        for row in reader:
-            try:
-                yield _film(row)
-            except (ValueError, TypeError) as error:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = set(_COLUMNS) - set(reader.fieldnames or ())
+            if missing:
                 raise DatasetError(
-                    f"{path}, line {reader.line_num}: {error}; prepare the dataset again"
-                ) from error
+                    f"{path} lacks the columns {', '.join(sorted(missing))}; prepare the dataset again"
+                )
+            for row in reader:
+                try:
+                    film = _film(row)
+                except (ValueError, TypeError) as error:
+                    raise DatasetError(
+                        f"{path}, line {reader.line_num}: {error}; prepare the dataset again"
+                    ) from error
+                yield film
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read ({error}); prepare the dataset again") from error
 
 
 def _film(row: dict[str, str]) -> Film:
+    if None in row or None in row.values():  # as DictReader tells them
+        raise ValueError("there are more or fewer cells than columns")
     values: dict[str, Any] = {}
     for name in _COLUMNS:
         cell = row[name]
@@ -191,7 +197,8 @@ class Dataset:
         """Opens the dataset in `root`.
 
         Raises:
-            DatasetError: there is none, it is of another version, or it is damaged.
+            DatasetError: there is none, it is of another version, or it is damaged: its manifest has not the
+                films that `dataset.json` was written for, where that says so.
         """
         root = Path(root)
         path = root / "dataset.json"
@@ -208,7 +215,14 @@ class Dataset:
             raise DatasetError(
                 f"{path} is of format {version}; this pleura reads {FORMAT_VERSION}; prepare it again"
             )
-        return cls(root, target, tuple(read_manifest(root / "manifest.csv")), description)
+        opened = cls(root, target, tuple(read_manifest(root / "manifest.csv")), description)
+        count, sha256 = description.get("film_count"), description.get("sha256")
+        if count not in (None, len(opened.films)) or sha256 not in (None, opened.sha256):
+            raise DatasetError(
+                f"{root}/manifest.csv is not what was prepared: it has {len(opened.films)} films of {count}, "
+                "or others than those; restore it, or prepare the dataset again"
+            )
+        return opened
 
     @cached_property
     def by_id(self) -> Mapping[str, Film]:
@@ -219,12 +233,7 @@ class Dataset:
     def sha256(self) -> str:
         """A hash over which films the dataset holds, their pixels and stored size, labels, masks and
         patients (hex)."""
-        lines = sorted(
-            f"{f.film_id} {f.pixel_sha256} {f.stored_rows}x{f.stored_columns} {f.label} "
-            f"{f.mask_area_px} {f.mask_sha256} {f.patient_id}"
-            for f in self.films
-        )
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return films_sha256(self.films)
 
     def pixels(self, film: Film) -> NDArray[np.float32]:
         """The film's pixels as prepared: float32 (H, W) in [0, 1]."""
@@ -283,6 +292,16 @@ class Dataset:
         )
 
 
+def films_sha256(films: Iterable[Film]) -> str:
+    """See `Dataset.sha256`."""
+    lines = sorted(
+        f"{f.film_id} {f.pixel_sha256} {f.stored_rows}x{f.stored_columns} {f.label} "
+        f"{f.mask_area_px} {f.mask_sha256} {f.patient_id}"
+        for f in films
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def mask_sha256(mask: NDArray[np.bool_]) -> str:
     """A hash of the shape and pixels of a mask, bool (H, W), hex."""
     head = f"{mask.shape[0]}x{mask.shape[1]}:"
@@ -316,7 +335,7 @@ def _is_grey(image: NDArray[Any]) -> bool:
 
 
 def dataset_description(target: Target, corpora: list[dict[str, Any]]) -> dict[str, Any]:
-    """What `dataset.json` holds."""
+    """What `dataset.json` holds; `pleura prepare` adds its options, `film_count` and `sha256`."""
     return {"format_version": FORMAT_VERSION, "target": asdict(target), "corpora": corpora}
 
 
@@ -326,6 +345,7 @@ __all__ = [
     "Dataset",
     "Film",
     "dataset_description",
+    "films_sha256",
     "mask_sha256",
     "read_manifest",
     "write_manifest",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from pleura.data.corpora import folders, siim
 from pleura.data.corpora.case import Case, CorpusSpec, Corrections, read_specs
-from pleura.data.corpora.listing import DICOM, IMAGES, files, first_named
+from pleura.data.corpora.listing import first_named, kinds
 from pleura.errors import CorpusError, UnknownName
 
 Cases = tuple[list[Case], list[tuple[str, str]]]
@@ -42,11 +42,15 @@ def detect_layout(spec: CorpusSpec) -> str:
     pair = any(all((spec.root / name).is_dir() for name in names) for names in folders.PAIRS)
     if spec.masks or pair:
         return "folders"
-    if spec.annotations or first_named(spec.root, siim.ANNOTATIONS):
+    names = siim.ANNOTATIONS + siim.FOLDERS
+    if (
+        spec.annotations
+        or first_named(spec.root, names)
+        or spec.root.resolve().name in siim.FOLDERS
+    ):
         return "siim"
-    if next(files(spec.root, DICOM), None):
-        return "siim"
-    if next(files(spec.root, IMAGES), None):
+    found = (kind for _, _, kind in kinds(spec.root, lambda _: None))
+    if any(kind in ("dicom", "image") for kind in found):
         return "folders"
     raise CorpusError(
         f"{spec.root} holds no film: neither DICOM files (*.dcm) nor PNG, JPEG, WebP or TIFF images"

@@ -3,15 +3,17 @@
     images/a.png  masks/a.png        or png_images and png_masks, or any two folders that are named
     films.csv                        optional: file or ImageId, patient, label, spacing, facts
 
-The films may be PNG, JPEG, WebP, TIFF or DICOM, at any depth. A film without a mask is negative where a
-table says so (or with `unmasked: negative`), else unlabelled.
+The films may be PNG, JPEG, WebP, TIFF or DICOM (with any suffix or none), at any depth. A film without a mask
+is negative where a table says so (or with `unmasked: negative`), else unlabelled.
 """
 
-from pathlib import Path, PurePosixPath
+import os
+from pathlib import Path
 
 from pleura.data.corpora.case import Case, CorpusSpec
-from pleura.data.corpora.listing import DICOM, IMAGES, files, first_named, place
-from pleura.data.corpora.tables import Known, Table, known_about, read_table
+from pleura.data.corpora.listing import first_named, kinds, place, without_suffix
+from pleura.data.corpora.refused import Refused
+from pleura.data.corpora.tables import Known, Table, known_about, read_tables, shared_tails
 from pleura.data.manifest import LabelQuality
 from pleura.errors import CorpusError
 
@@ -20,30 +22,74 @@ TABLES = ("films.csv", "images.csv", "silver.csv", "metadata.csv")
 
 
 def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
-    """The films of the image folder, and (source, reason) for each mask without a film.
+    """The films of the image folder, and (source, reason) for each file, mask or row that is of no use.
 
     Raises:
-        CorpusError: a folder is missing or empty, or a table cannot be used.
+        CorpusError: a folder is missing or empty, a table cannot be used, an option is not this layout's, or
+            films without a mask shall be negative while there are masks that no film can be given.
+        UnknownName: a named column stands in no table.
     """
+    if spec.annotations is not None:
+        raise CorpusError(
+            f"{spec.root} is of the layout folders, which knows no 'annotations'; leave that out, or say "
+            "'layout: siim'"
+        )
     images, masks = _folders(spec)
-    names = [n for n in TABLES if (spec.root / n).is_file()] if spec.tables is None else spec.tables
-    tables = [read_table(spec.root / name, spec.columns) for name in names]
-    by_stem, failures = _masks(spec, masks)
-    unused = set(by_stem)
+    tables = read_tables(spec, TABLES)
+    refused = Refused(spec)
+    by_stem, lost = _masks(masks, refused)
+    films, strange = _films(images, masks, refused)
+    if not films:
+        first = f"; {refused.rows[0][0]}: {refused.rows[0][1]}" if refused.rows else ""
+        raise CorpusError(f"{images} holds no film (PNG, JPEG, WebP, TIFF or DICOM){first}")
+    shared = shared_tails(relative for _, relative in films)
+    claimed: dict[Path, set[int]] = {table.path: set() for table in tables}
     found: list[Case] = []
-    for file, relative in files(images, IMAGES | DICOM):
+    for file, relative in films:
+        stem = without_suffix(relative)
+        names = (relative, place(file, spec.root))
+        try:
+            known = known_about(tables, names, spec.spacing_matrix, shared[stem])
+        except CorpusError as error:
+            refused.add(file, str(error))
+            continue
+        for path, number in known.rows.items():
+            claimed[path].add(number)
+        found.append(_case(spec, file, known, by_stem.get(stem), tables))
+    for stem in sorted(by_stem.keys() - shared.keys() - strange):
+        refused.add(by_stem[stem], "a mask without a film of that name")
+        lost.append(by_stem[stem])
+    _check_unmasked(spec, lost)
+    for table in tables:
+        if table.label_column and (rows := table.without_film(claimed[table.path])):
+            refused.add(table.path, f"{len(rows)} labelled row(s) have no film, such as {rows[0]}")
+    return found, refused.rows
+
+
+def _films(
+    images: Path, masks: Path | None, refused: Refused
+) -> tuple[list[tuple[Path, str]], set[str]]:
+    """The films with their paths under `images`, and the paths, without suffix, of files of no known kind."""
+    films: list[tuple[Path, str]] = []
+    strange: set[str] = set()
+    for file, relative, kind in kinds(images, refused.folder):
         if masks is not None and file.is_relative_to(masks) and masks != images:
             continue
-        stem = PurePosixPath(relative).with_suffix("").as_posix()
-        keys = (relative, file.name, stem, PurePosixPath(file.name).stem)
-        known = known_about(tables, keys, spec.spacing_matrix)
-        unused.discard(stem)
-        found.append(_case(spec, file, known, by_stem.get(stem), tables))
-    if not found:
-        raise CorpusError(f"{images} holds no film (PNG, JPEG, WebP, TIFF or DICOM)")
-    for stem in sorted(unused):
-        failures.append((_place(spec, by_stem[stem]), "a mask without a film of that name"))
-    return found, failures
+        if kind in ("dicom", "image"):
+            films.append((file, relative))
+        elif kind == "unknown":
+            refused.add(file, "of no kind that is read here; convert it to PNG or DICOM")
+            strange |= {relative, os.path.splitext(relative)[0]}
+    return films, strange
+
+
+def _check_unmasked(spec: CorpusSpec, lost: list[Path]) -> None:
+    if spec.unmasked == "negative" and lost:
+        raise CorpusError(
+            f"{len(lost)} in the folder of the masks of {spec.root} cannot be read or have no film, such as "
+            f"{place(lost[0], spec.root)}: with 'unmasked: negative' their films would pass for negative. "
+            "Mend them, or leave films without a mask unlabelled"
+        )
 
 
 def _folders(spec: CorpusSpec) -> tuple[Path, Path | None]:
@@ -62,19 +108,25 @@ def _folders(spec: CorpusSpec) -> tuple[Path, Path | None]:
     return images, masks
 
 
-def _masks(spec: CorpusSpec, folder: Path | None) -> tuple[dict[str, Path], list[tuple[str, str]]]:
-    """The masks by their path without suffix, and those whose name another mask has taken."""
+def _masks(folder: Path | None, refused: Refused) -> tuple[dict[str, Path], list[Path]]:
+    """The masks by their path without suffix, and what in their folder may be a mask and cannot be read."""
     found: dict[str, Path] = {}
-    doubled: list[tuple[str, str]] = []
-    for file, relative in files(folder, IMAGES) if folder else ():
-        stem = PurePosixPath(relative).with_suffix("").as_posix()
-        if stem in found:
-            doubled.append(
-                (_place(spec, file), f"a second mask of that name; {found[stem].name} was used")
-            )
-        else:
+    lost: list[Path] = []
+
+    def unread(error: OSError) -> None:
+        refused.folder(error)
+        lost.append(Path(error.filename))
+
+    for file, relative, kind in kinds(folder, unread) if folder else ():
+        stem = without_suffix(relative)
+        if kind in ("dicom", "unknown"):
+            refused.add(file, "of no kind that is read as a mask; convert it to PNG")
+            lost.append(file)
+        elif kind == "image" and stem in found:
+            refused.add(file, f"a second mask of that name; {found[stem].name} was used")
+        elif kind == "image":
             found[stem] = file
-    return found, doubled
+    return found, lost
 
 
 def _case(
@@ -88,7 +140,7 @@ def _case(
         corpus=spec.name,
         file=file,
         path=place(file, spec.root),
-        key=known.key or PurePosixPath(file.name).stem,
+        key=known.key or without_suffix(file.name),
         label_quality="none" if unlabelled else _quality(spec, tables),
         label=label,
         mask_file=None if unlabelled else mask,
@@ -105,7 +157,3 @@ def _quality(spec: CorpusSpec, tables: list[Table]) -> LabelQuality:
         return spec.quality
     named_silver = any((table.label_column or "").lower() == "silver" for table in tables)
     return "silver" if named_silver else "expert"
-
-
-def _place(spec: CorpusSpec, file: Path) -> str:
-    return f"{spec.name}:{place(file, spec.root)}"

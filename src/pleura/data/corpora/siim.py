@@ -15,14 +15,14 @@ a table with RowSpacingMm and ColumnSpacingMm (or OriginalRows, OriginalColumns 
 gives the film's true one.
 """
 
-from pathlib import PurePosixPath
-
 from pleura.data.corpora.case import Case, CorpusSpec
-from pleura.data.corpora.listing import DICOM, files, first_named, place
-from pleura.data.corpora.tables import known_about, read_run_lengths, read_table
+from pleura.data.corpora.listing import first_named, kinds, place, without_suffix
+from pleura.data.corpora.refused import Refused
+from pleura.data.corpora.tables import known_about, read_run_lengths, read_tables
 from pleura.errors import CorpusError
 
 ANNOTATIONS = ("train-rle.csv", "stage_2_train.csv")
+FOLDERS = ("dicom-images-train", "dicom-images-test")
 TABLES = ("patients.csv", "nih.csv", "films.csv")
 
 
@@ -32,17 +32,28 @@ def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
     A film without an annotation row is unlabelled, as all of a test folder are.
 
     Raises:
-        CorpusError: there is no DICOM file, or a table cannot be used.
+        CorpusError: there is no DICOM file, a table cannot be used, or an option is not this layout's.
     """
+    _check_options(spec)
     annotations_name = spec.annotations or first_named(spec.root, ANNOTATIONS)
     rows = read_run_lengths(spec.root / annotations_name) if annotations_name else {}
-    names = [n for n in TABLES if (spec.root / n).is_file()] if spec.tables is None else spec.tables
-    tables = [read_table(spec.root / name, spec.columns) for name in names]
+    tables = read_tables(spec, TABLES)
     folder = spec.root / spec.images if spec.images else spec.root
     found: list[Case] = []
-    for file, _ in files(folder, DICOM):
-        image_id = PurePosixPath(file.name).stem
-        known = known_about(tables, (image_id,), spec.spacing_matrix)
+    present: set[str] = set()
+    refused = Refused(spec)
+    for file, _, kind in kinds(folder, refused.folder):
+        if kind == "unknown":
+            refused.add(file, "of no kind that is read here; DICOM is")
+        if kind != "dicom":
+            continue
+        image_id = without_suffix(file.name)
+        present.add(image_id)
+        try:
+            known = known_about(tables, (image_id,), spec.spacing_matrix)
+        except CorpusError as error:
+            refused.add(file, str(error))
+            continue
         labelled = image_id in rows
         found.append(
             Case(
@@ -59,10 +70,9 @@ def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
                 facts=known.facts,
             )
         )
-    if not found:
+    if not present:
         raise CorpusError(f"{folder} holds no DICOM file (*.dcm); is it the right folder?")
-    present = {case.key for case in found}
-    return found, [
+    return found, refused.rows + [
         (
             f"{spec.name}:{annotations_name}",
             f"{image_id} has {len(texts)} annotation rows, but no film",
@@ -70,3 +80,16 @@ def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
         for image_id, texts in rows.items()
         if image_id not in present
     ]
+
+
+def _check_options(spec: CorpusSpec) -> None:
+    odd = {
+        "masks": spec.masks is not None,
+        "unmasked": spec.unmasked != "unlabelled",
+        "columns: label": "label" in spec.columns,
+    }
+    if given := [name for name, is_given in odd.items() if is_given]:
+        raise CorpusError(
+            f"{spec.root} is of the layout siim, whose labels are its run lengths alone, and which knows no "
+            f"{given[0]!r}; leave that out, or say 'layout: folders'"
+        )

@@ -2,17 +2,22 @@
 
 Columns are found by their names, whatever their case, blanks and underscores. Several tables are joined
 film by film: a table that gives the film's ImageId opens the next one, which knows only that.
+
+A row is about a film when it names the film's path or the end of it, or when the film's path is the end of
+what the row names; by the bare name only where no other row and no other film has that name.
 """
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from itertools import pairwise, takewhile
+from pathlib import Path
 
-from pleura.data.corpora.case import Corrections
-from pleura.errors import CorpusError
+from pleura.data.corpora.case import CorpusSpec, Corrections
+from pleura.data.corpora.listing import without_suffix
+from pleura.errors import CorpusError, UnknownName
 from pleura.radiograph import View
 
 MAX_TABLE_BYTES = 1 << 30
@@ -39,7 +44,9 @@ _LABELS: Mapping[str, int | None] = {
 _UNSURE = ("unsure", "unknown")
 _VIEWS: Mapping[str, View] = {
     "pa": "PA", "ap": "AP", "ll": "lateral", "rl": "lateral", "l": "lateral", "lateral": "lateral",
+    "other": "other",
 }  # fmt: skip
+_SEVERAL = -1  # in place of a row's number: the name leads to more than one
 _SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
 
 Row = Mapping[str, str]
@@ -47,24 +54,65 @@ Row = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file: its column names as written, its rows, and which column plays which role."""
+    """A CSV file.
+
+    Attributes:
+        path: the file.
+        columns: their names as written.
+        rows: as written.
+        roles: which column plays which role.
+        films: the rows, one for each film; rows that say the same of a film count once.
+        exact, stems, tails: the row of `films` for each name as written, without its suffix, and for each
+            end of a path (without its suffix); `_SEVERAL` where there are more.
+    """
 
     path: Path
+    columns: tuple[str, ...]
     rows: tuple[Row, ...]
     roles: Mapping[str, str]
-    index: Mapping[str, int]
+    films: tuple[int, ...]
+    exact: Mapping[str, int]
+    stems: Mapping[str, int]
+    tails: Mapping[str, int]
 
     @property
     def label_column(self) -> str | None:
         """The column that says whether a film shows the target, or None."""
         return self.roles.get("label")
 
+    def row_of(self, name: str, shared: int = 0) -> int | None:
+        """The row about the film called `name`: None where there is none, `_SEVERAL` where that is unsure.
+
+        Args:
+            name: of the film, or its path with `/`.
+            shared: how many of the path's last parts another film has too, see `shared_tails`.
+        """
+        parts = name.split("/")
+        plain = without_suffix(name).split("/")
+        for length in range(len(parts), 0, -1):
+            tail, bare = "/".join(parts[-length:]), "/".join(plain[-length:])
+            places = ((self.exact, tail), (self.exact, bare), (self.stems, bare))
+            found = next((index[key] for index, key in places if key in index), None)
+            if found is not None:
+                return found if length > min(shared, len(parts) - 1) else _SEVERAL
+            if length == len(parts) and bare in self.tails:
+                return self.tails[bare] if length > shared else _SEVERAL
+        found = self.tails.get(plain[-1])
+        return found if found is None or shared == 0 else _SEVERAL
+
+    def without_film(self, taken: Collection[int]) -> list[str]:
+        """The films that the table has a label of and that no row in `taken` is about, as it names them."""
+        label, name = self.roles.get("label", ""), self.roles["id"]
+        rows = [self.rows[number] for number in self.films if number not in taken]
+        return [r.get(name, "") for r in rows if _LABELS[r.get(label, "").lower()] is not None]
+
 
 @dataclass(frozen=True)
 class Known:
     """What the tables of a corpus say about one film.
 
-    `unsure` is True where a table names the film and says that its label is open.
+    `unsure` is True where a table names the film and says that its label is open; `rows` are the rows that
+    are about the film, by their table's path.
     """
 
     key: str | None
@@ -73,6 +121,7 @@ class Known:
     unsure: bool
     corrections: Corrections
     facts: Mapping[str, str]
+    rows: Mapping[Path, int]
 
 
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
@@ -112,6 +161,33 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     return names, rows
 
 
+def read_tables(spec: CorpusSpec, usual: Sequence[str]) -> list[Table]:
+    """The tables of a corpus: those that are named, else which of the `usual` ones there are.
+
+    Raises:
+        CorpusError: as `read_table`.
+        UnknownName: a column that the spec names stands in none of them.
+    """
+    names = [n for n in usual if (spec.root / n).is_file()] if spec.tables is None else spec.tables
+    tables = [read_table(spec.root / name, spec.columns) for name in names]
+    known = [column for table in tables for column in table.columns]
+    for column in spec.columns.values():
+        if _named(known, column) is None:
+            raise UnknownName.among(f"column of the tables in {spec.root}", column, set(known))
+    return tables
+
+
+def shared_tails(paths: Iterable[str]) -> dict[str, int]:
+    """For each path, without its suffix, how many of its last parts another one ends in too."""
+    ways = sorted({tuple(reversed(without_suffix(path).split("/"))) for path in paths})
+    shared = dict.fromkeys(ways, 0)
+    for one, other in pairwise(ways):  # the nearest of all stand side by side
+        equal = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+        length = sum(1 for _ in equal)
+        shared[one], shared[other] = max(shared[one], length), max(shared[other], length)
+    return {"/".join(reversed(way)): length for way, length in shared.items()}
+
+
 def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
     """A table of films; `columns` names the column of a role where it is not to be found by itself.
 
@@ -120,7 +196,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
     """
     names, rows = read_rows(path)
     roles = _roles(names, columns or {})
-    ids = [columns["id"]] if columns and columns.get("id") in names else _id_columns(names)
+    ids = [roles["id"]] if "id" in roles else _id_columns(names)
     if not ids:
         raise CorpusError(
             f"{path} has no column that tells which film a row is about (found {', '.join(names)}); "
@@ -128,13 +204,25 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
         )
     roles["id"] = ids[0]
     _settle_label(path, roles, rows, given="label" in (columns or {}))
-    index: dict[str, int] = {}
-    for number, row in enumerate(rows):
-        for column in ids:
-            value = row.get(column, "")
-            for key in {value, PurePosixPath(value).name, PurePosixPath(value).stem} - {""}:
-                index.setdefault(key, number)
-    return Table(path, tuple(rows), roles, index)
+    telling = [*ids, *(roles[role] for role in ("patient", "label") if role in roles)]
+    films: dict[tuple[str, ...], int] = {}
+    exact: dict[str, int] = {}
+    stems: dict[str, int] = {}
+    tails: dict[str, int] = {}
+    for position, row in enumerate(rows):
+        number = films.setdefault(tuple(row.get(column, "") for column in telling), position)
+        for value in {row.get(column, "") for column in ids} - {""}:
+            plain = without_suffix(value)
+            parts = plain.split("/")
+            _enter(exact, value, number)
+            _enter(stems, plain, number)
+            for start in range(1, len(parts)):
+                _enter(tails, "/".join(parts[start:]), number)
+    return Table(path, tuple(names), tuple(rows), roles, tuple(films.values()), exact, stems, tails)
+
+
+def _enter(index: dict[str, int], key: str, number: int) -> None:
+    index[key] = number if index.get(key, number) == number else _SEVERAL
 
 
 def read_run_lengths(path: Path) -> dict[str, list[str]]:
@@ -159,21 +247,36 @@ def read_run_lengths(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def known_about(tables: Sequence[Table], keys: Iterable[str], spacing_matrix: int | None) -> Known:
-    """What `tables` say about the film that goes by any of `keys`; the first table to speak counts."""
-    known_as = [key for key in keys if key]
+def known_about(
+    tables: Sequence[Table], names: Iterable[str], spacing_matrix: int | None, shared: int = 0
+) -> Known:
+    """What `tables` say about the film that goes by any of `names`; the first table to speak counts.
+
+    Args:
+        tables: of the corpus, in order.
+        names: of the film, or its paths with `/`.
+        spacing_matrix: see `CorpusSpec`.
+        shared: how many of the path's last parts another film has too, see `shared_tails`.
+
+    Raises:
+        CorpusError: which row of a table is about the film cannot be told.
+    """
+    known_as = list(names)
     facts: dict[str, str] = {}
     roles: dict[str, str] = {}
     corrections: dict[str, tuple[float, float]] = {}
     image_id = ""
+    rows: dict[Path, int] = {}
     for table in tables:
-        number = next((table.index[key] for key in known_as if key in table.index), None)
+        number = _row_of_any(table, known_as, shared)
         if number is None:
             continue
+        rows[table.path] = number
         row = table.rows[number]
         plain = {_plain(name): value for name, value in row.items()}
         image_id = image_id or plain.get("imageid", "")
-        known_as += [row.get(table.roles["id"], ""), plain.get("imageid", "")]
+        ids = (row.get(table.roles["id"], ""), plain.get("imageid", ""))
+        known_as += [text for text in ids if text]
         for role, column in table.roles.items():
             if row.get(column):
                 roles.setdefault(role, row[column])
@@ -194,7 +297,27 @@ def known_about(tables: Sequence[Table], keys: Iterable[str], spacing_matrix: in
             field_mm=corrections.get("field_mm"),
         ),
         facts=facts,
+        rows=rows,
     )
+
+
+def _row_of_any(table: Table, names: Sequence[str], shared: int) -> int | None:
+    """The row about the film that goes by all of `names`, its own first; None where there is none."""
+    own = _last(names[0])
+    # A table's name for the film tells it from its namesakes where it is another name.
+    numbers = [table.row_of(name, shared if _last(name) == own else 0) for name in names]
+    found = next((n for n in numbers if n is not None and n != _SEVERAL), None)
+    if found is None and _SEVERAL in numbers:
+        raise CorpusError(
+            f"which row of {table.path.name} is about {names[0]} cannot be told: several rows, of other "
+            "patients or labels, or several films go by that name. Give each film one row, and in the "
+            f"column {table.roles['id']} its path from the folder of the films on"
+        )
+    return found
+
+
+def _last(name: str) -> str:
+    return without_suffix(name).rpartition("/")[2]
 
 
 @lru_cache(maxsize=4096)
@@ -204,12 +327,20 @@ def _plain(name: str) -> str:
 
 def _roles(names: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
     plain = {_plain(name): name for name in reversed(names)}
-    roles = {role: column for role, column in columns.items() if column in names}
+    given = {role: _named(names, column) for role, column in columns.items()}
+    roles = {role: column for role, column in given.items() if column is not None}
     for role, candidates in _NAMES.items():
         found = next((plain[name] for name in candidates if name in plain), None)
         if role not in columns and role != "id" and found is not None:
             roles[role] = found
     return roles
+
+
+def _named(names: Sequence[str], column: str) -> str | None:
+    """Which of `names` is meant by `column`: the very one, else one that differs as `_plain` allows."""
+    if column in names:
+        return column
+    return next((name for name in names if _plain(name) == _plain(column)), None)
 
 
 def _id_columns(names: Sequence[str]) -> list[str]:
@@ -263,7 +394,11 @@ def _lengths(cells: Iterable[str]) -> list[float] | None:
 
 
 def _view(text: str | None) -> View | None:
-    return None if not text else _VIEWS.get(text.lower(), "other")
+    """Of a word that is known, or of 'AP supine' and the like; None for any other, which is no finding."""
+    words = re.findall("[a-z]+", (text or "").lower())
+    if len(words) > 1 and words[0] in ("pa", "ap") and not {"pa", "ap"} <= set(words):
+        return _VIEWS[words[0]]
+    return _VIEWS.get(words[0]) if len(words) == 1 else None
 
 
 def _age(text: str) -> float | None:

@@ -31,8 +31,13 @@ class Journal:
         corpora: (name, root) of those that films were taken from.
     """
 
-    def __init__(self, root: Path, options: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, options: Mapping[str, Any], *, fresh: bool = False) -> None:
         """Opens or begins the journal.
+
+        Args:
+            root: the dataset's folder.
+            options: what every film depends on.
+            fresh: remove what a former run left, once no other process holds the folder.
 
         Raises:
             DatasetError: it was begun with other options, another process holds it, or it cannot be written.
@@ -43,6 +48,9 @@ class Journal:
         try:
             self._file: IO[bytes] = self.path.open("a+b")
             _lock(self._file, root)
+            if fresh:
+                self._file.truncate(0)
+                forget(root)
             self._file.seek(0)
             lines = self._file.read().splitlines(keepends=True)
         except OSError as error:
@@ -175,8 +183,8 @@ def _lock(file: IO[bytes], root: Path) -> None:
 
 
 def forget(root: Path) -> None:
-    """Removes the journal and everything else a preparation writes, and nothing more."""
-    for name in ("dataset.json", NAME, "manifest.csv", "annotations.csv", "failures.csv"):
+    """Removes everything that a preparation writes but its journal, and nothing more."""
+    for name in ("dataset.json", "manifest.csv", "annotations.csv", "failures.csv"):
         (root / name).unlink(missing_ok=True)
     for folder in ("images", "masks"):
         sweep(root / folder, frozenset())

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from pleura.data.corpora import Case, CorpusSpec, find_cases
 from pleura.data.duplicates import keep_once
-from pleura.data.manifest import Dataset, Film, dataset_description, write_manifest
+from pleura.data.manifest import Dataset, Film, dataset_description, films_sha256, write_manifest
 from pleura.data.prepare.convert import Converted, convert
 from pleura.data.prepare.journal import NAME as JOURNAL
-from pleura.data.prepare.journal import Journal, forget, sweep
+from pleura.data.prepare.journal import Journal, sweep
 from pleura.data.workers import each, usable_cores
 from pleura.errors import CorpusError, DatasetError
 from pleura.files import remove_partial, whole, write_json
@@ -76,9 +76,9 @@ def prepare(
     out = Path(out)
     target = _checked(specs, size, channels, processes)
     jobs, failures = _plan(specs)
-    _claim(out, fresh=fresh)
+    _claim(out)
     options = {"size": size} | ({"channels": channels} if channels != 1 else {})
-    with Journal(out, options) as journal:
+    with Journal(out, options, fresh=fresh) as journal:
         journal.begin([(spec.name, str(spec.root.resolve())) for spec in specs])
         finished = {
             job.fingerprint: journal.done[job.fingerprint]
@@ -199,17 +199,14 @@ def _fingerprint(case: Case, film_id: str) -> str:
     return hashlib.sha256(told.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _claim(out: Path, *, fresh: bool) -> None:
+def _claim(out: Path) -> None:
     """Makes the folders, in an empty place or one that a former run has begun."""
     try:
         there = {path.name for path in out.iterdir()} if out.exists() else set()
-        ours = JOURNAL in there
-        if there and not ours:
+        if there and JOURNAL not in there:
             raise DatasetError(
                 f"{out} holds other files ({min(there)}, ...); name a folder that is empty or new"
             )
-        if fresh and ours:
-            forget(out)
         for folder in (out, out / "images", out / "masks"):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -254,7 +251,8 @@ def _finish(
         )
     _write_csv(out / "annotations.csv", ("film_id", "number", "rle"), rows)
     write_manifest(out / "manifest.csv", kept)
-    write_json(out / "dataset.json", description, durable=True)
+    counted = {"film_count": len(kept), "sha256": films_sha256(kept)}
+    write_json(out / "dataset.json", {**description, **counted}, durable=True)
     remove_partial(out)
     sweep(out / "images", frozenset(Path(film.image).name for film in kept))
     sweep(out / "masks", frozenset(Path(film.mask).name for film in kept if film.mask))

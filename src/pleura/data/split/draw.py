@@ -44,7 +44,7 @@ def make_split(
             stay, is set aside. Not with folds.
         test_corpora: the corpora films are tested and tuned on; None takes those of `frozen`, or all.
         frozen: an earlier split, whose test part is kept as it is; `test_fraction` is then unused, and
-            further films of its patients are set aside.
+            further films of its patients are set aside. One without a test film freezes none.
 
     Raises:
         DatasetError: an option is out of its range, there is nothing to split, or a frozen test film
@@ -56,6 +56,8 @@ def make_split(
     _check_options(seed, test_fraction, folds, tune_fraction, balanced_tuning)
     if test_corpora is None and frozen is not None:
         test_corpora = frozen.test_corpora
+    if frozen is not None and not frozen.test:
+        frozen = None
     known = {film.corpus for film in dataset.films}
     for name in test_corpora or ():
         if name not in known:
