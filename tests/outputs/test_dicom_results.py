@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import traceback
 import warnings
 from dataclasses import replace
 from io import BytesIO
@@ -13,12 +14,16 @@ import numpy as np
 import pydicom
 import pytest
 from made_up_findings import MODEL, declined, film, measured_extent, negative
-from pydicom.dataset import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.uid import HTJ2K, HTJ2KLossless, JPEG2000Lossless, JPEGBaseline8Bit
 
 import pleura
 from pleura.errors import MissingExtra, ResultError, UnsupportedFilm
 from pleura.finding import PNEUMOTHORAX, Finding, Lesion
 from pleura.outputs.dicom import dicom_results, encoded
+from pleura.outputs.dicom.source import reference
 from pleura.radiograph import Radiograph
 
 SHAPE = (60, 80)
@@ -255,6 +260,35 @@ def test_the_picture_says_whose_it_is_and_shows_the_finding() -> None:
     assert not by_convention.PatientOrientation
 
 
+@pytest.mark.parametrize(
+    ("said", "basis", "side", "found", "is_kept"),
+    [
+        (["L", "F"], "orientation", "right", None, True),
+        (["R", "F"], "orientation", "left", None, True),
+        (["L", "H"], "orientation", "right", None, True),
+        (["LA", "F"], "orientation", "right", None, True),
+        (["L", "X"], "orientation", "right", None, False),
+        (["F", "L"], "convention", "right", None, False),  # judged as if it stood upright
+        (["F", "L"], "convention", "right", ("F", "L"), True),
+        (["R", "H"], "orientation", "left", ("R", "H"), True),
+        (["L", "F"], "orientation", "right", ("R", "H"), False),  # it lies otherwise than it says
+        (None, "convention", "right", None, False),
+        (None, "convention", "right", ("R", "H"), False),
+    ],
+)
+def test_the_picture_lies_as_the_film_does(
+    said: list[str] | None,
+    basis: str,
+    side: str,
+    found: tuple[str, str] | None,
+    is_kept: bool,
+) -> None:
+    given = dicom_film(header(PatientOrientation=said), side_basis=basis, image_left=side)
+    finding = replace(negative(SHAPE), patient_orientation=found)
+    made = read(dicom_results(given, finding)["sc"])
+    assert list(made.PatientOrientation or ()) == (said if is_kept else [])
+
+
 def test_results_that_come_back_are_no_films() -> None:
     for finding in (bilateral(), negative(SHAPE)):
         results = dicom_results(dicom_film(), finding)
@@ -319,6 +353,51 @@ def test_an_odd_value_is_left_out_and_said(name: str, value: Any, is_kept: bool)
     assert any(f"left out here: {name}." in text for text in said) != is_kept
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "raw", "kept"),
+    [
+        ("PatientID", "IS", b"0047", "0047"),
+        ("PatientID", "DS", b"47.0", "47.0"),
+        ("PatientID", "US", b"73", None),
+        ("PatientAge", "FL", b"73", None),  # of two bytes: no FL
+        ("PatientAge", "FL", b"4773", None),
+        ("PatientName", "UL", b"4773", None),
+        ("AccessionNumber", "FD", b"47734773", None),
+        ("StudyID", "SS", b"73", None),
+        ("IssuerOfPatientID", "SL", b"4773", None),
+        ("StudyDescription", "FL", b"4773", None),
+        ("ReferringPhysicianName", "US", b"4773", None),
+        ("StudyDate", "OB", b"20261129", None),
+        ("InstanceNumber", "FL", b"73", 1),
+        ("LossyImageCompression", "FL", b"73", "00"),
+    ],
+)
+def test_a_value_of_another_kind_than_it_should_be_stops_nothing(
+    name: str, kind: str, raw: bytes, kept: str | int | None
+) -> None:
+    tag = Tag(name)
+    given = header()
+    given[tag] = RawDataElement(tag, kind, len(raw), raw, 0, False, True)
+    results = dicom_results(dicom_film(given), bilateral())
+    assert (read(results["sc"]).get(name) or None) == kept
+    said = [item.TextValue for item in named(results["sr"], "Comment")]
+    assert any(f"left out here: {name}." in text for text in said) == (kept is None)
+
+
+@pytest.mark.parametrize("part", ["reference", "encoded"])
+def test_a_fault_that_nobody_thought_of_quotes_no_patient(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError(f"what is {PATIENT}?")
+
+    monkeypatch.setattr(f"pleura.outputs.dicom.results.{part}", fail)
+    with pytest.raises(ResultError, match=r"cannot be made of it \(TypeError\)") as caught:
+        dicom_results(dicom_film(), bilateral())
+    told = "".join(traceback.format_exception(caught.value))
+    assert PATIENT not in told
+
+
 @pytest.mark.parametrize("encoding", ["ISO_IR 100", "ISO 2022 IR 87", "GB18030", "ISO_IR 192"])
 def test_names_of_any_character_set_arrive(encoding: str, tmp_path: Path) -> None:
     name = {"ISO_IR 100": "Müller^Jürgen", "ISO 2022 IR 87": "Yamada^Tarou=山田^太郎"}.get(
@@ -345,6 +424,17 @@ def test_what_lost_detail_once_is_not_called_lossless() -> None:
     for kind in ("seg", "sc"):
         assert lossless[kind].LossyImageCompression == "00"
         assert lossy[kind].LossyImageCompression == "01"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "lossy"),
+    [(JPEGBaseline8Bit, "01"), (HTJ2K, "01"), (HTJ2KLossless, "00"), (JPEG2000Lossless, "00")],
+)
+def test_a_compression_that_may_lose_detail_counts_as_one_that_did(syntax: str, lossy: str) -> None:
+    given = header()
+    given.file_meta = FileMetaDataset()
+    given.file_meta.TransferSyntaxUID = syntax
+    assert reference(dicom_film(given)).header.LossyImageCompression == lossy
 
 
 def test_an_assumed_side_is_no_code() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pleura.errors import DecodeError
 from pleura.read import read
@@ -173,6 +174,58 @@ def test_lut_of_bytes(make_dicom: MakeDicom) -> None:
     item.add_new("LUTData", "OW", bytes([0, 51, 102, 255]))
     film = read(make_dicom(column(0, 1, 2, 3), VOILUTSequence=[item]))
     np.testing.assert_allclose(film.pixels, [[0, 0.2, 0.4, 1]], **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "order"),
+    [
+        (ExplicitVRBigEndian, ">u2"),
+        (ExplicitVRLittleEndian, "<u2"),
+        (ImplicitVRLittleEndian, "<u2"),
+    ],
+)
+def test_words_of_a_lut_are_in_the_files_byte_order(
+    make_dicom: MakeDicom, syntax: UID, order: str
+) -> None:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [3, 0, 12])
+    item.add_new("LUTData", "OW", np.array([0, 819, 4095], dtype=order).tobytes())
+    film = read(make_dicom(column(0, 1, 2), syntax=syntax, VOILUTSequence=[item]))
+    np.testing.assert_allclose(film.pixels, [[0, 0.2, 1]], **EXACT)
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_a_lut_of_words_with_one_too_few(make_dicom: MakeDicom, bits: int) -> None:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, 0, bits])
+    item.add_new("LUTData", "OW", np.arange(4095, dtype="<u2").tobytes())
+    with pytest.raises(DecodeError, match="VOILUTSequence has 4095 of 4096 entries"):
+        read(make_dicom(column(0, 4095), bits=12, VOILUTSequence=[item]))
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value. a value for a tag with VR US")
+def test_a_lut_of_many_entries_beside_signed_samples(make_dicom: MakeDicom) -> None:
+    """Implicit VR: pydicom takes the descriptor as signed, 49,152 as -16,384."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [49152, 0, 16])
+    item.add_new("LUTData", "OW", np.arange(49152, dtype="<u2").tobytes())
+    samples = column(0, 30000, dtype=np.int16)
+    film = read(make_dicom(samples, syntax=ImplicitVRLittleEndian, VOILUTSequence=[item]))
+    np.testing.assert_allclose(film.pixels, [[0, 30000 / 65535]], **EXACT)
+
+
+@pytest.mark.parametrize("kept", ["LUTDescriptor", "LUTData", "LUTExplanation"])
+def test_an_emptied_lut_leaves_it_to_the_window(make_dicom: MakeDicom, kept: str) -> None:
+    item = lut(0, 8, [0, 51, 255])
+    item.LUTExplanation = "NORMAL"
+    for keyword in {"LUTDescriptor", "LUTData"} - {kept}:
+        delattr(item, keyword)
+    data = {"VOILUTSequence": [item], "WindowCenter": 100.5, "WindowWidth": 201}
+    film = read(make_dicom(column(0, 100, 200), **data))
+    np.testing.assert_allclose(film.pixels, [[0, 0.5, 1]], **EXACT)
+    assert film.notes[0] == "A VOI LUT without its data is ignored."
+    with pytest.raises(DecodeError, match="VOILUTSequence"):
+        read(make_dicom(column(0, 100, 200), VOILUTSequence=[item]))
 
 
 @pytest.mark.parametrize(

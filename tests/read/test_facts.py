@@ -60,6 +60,28 @@ PLAUSIBLE, OTHER = [0.4, 0.4], [0.36, 0.36]
             "calibrated",
             "PixelSpacing",
         ),
+        (
+            {"PixelSpacing": PLAUSIBLE, "ImagerPixelSpacing": OTHER},
+            (0.4, 0.4),
+            "unknown",
+            "PixelSpacing",
+        ),
+        (
+            {"PixelSpacing": [0.36, 0.4], "ImagerPixelSpacing": [0.4, 0.36]},
+            (0.36, 0.4),
+            "unknown",
+            "PixelSpacing",
+        ),
+        (
+            {
+                "PixelSpacing": PLAUSIBLE,
+                "ImagerPixelSpacing": OTHER,
+                "PixelSpacingCalibrationType": "GEOMETRY",
+            },
+            (0.4, 0.4),
+            "calibrated",
+            "PixelSpacing",
+        ),
         ({"PixelSpacing": [0.168, 0.168]}, (0.168, 0.168), "implausible", "PixelSpacing"),
         ({"ImagerPixelSpacing": [0.4, 0.8]}, (0.4, 0.8), "implausible", "ImagerPixelSpacing"),
         ({"PixelSpacing": [0.4, 0.35]}, (0.4, 0.35), "unknown", "PixelSpacing"),
@@ -84,6 +106,11 @@ def test_broken_spacing_is_left_out_and_noted(film: Callable[..., Radiograph], w
     read_film = film(PixelSpacing=wrong)
     assert read_film.spacing_mm is None
     assert any("PixelSpacing" in note for note in read_film.notes)
+
+
+def test_a_pixel_larger_than_the_detectors_is_noted(film: Callable[..., Radiograph]) -> None:
+    notes = film(PixelSpacing=PLAUSIBLE, ImagerPixelSpacing=OTHER).notes
+    assert notes[-1].startswith("PixelSpacing is larger than ImagerPixelSpacing")
 
 
 def test_magnification_is_told_not_divided_out(film: Callable[..., Radiograph]) -> None:
@@ -114,6 +141,26 @@ def test_side(
 
 
 @pytest.mark.parametrize(
+    ("orientation", "letters"),
+    [
+        (["L", "F"], ("L", "F")),
+        (["F", "R"], ("F", "R")),
+        (["LA", "HP"], ("L", "H")),
+        (["A", "F"], ("A", "F")),
+        (["L", "R"], None),
+        (["L", "X"], None),
+        ("L", None),
+        ("", None),
+    ],
+)
+def test_directions_of_rows_and_columns(
+    film: Callable[..., Radiograph], orientation: Any, letters: tuple[str, str] | None
+) -> None:
+    assert film(PatientOrientation=orientation).patient_orientation == letters
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+@pytest.mark.parametrize(
     ("position", "view"),
     [
         ("PA", "PA"),
@@ -123,6 +170,20 @@ def test_side(
         ("LATERAL", "lateral"),
         ("LLD", "other"),
         ("RAO", "other"),
+        ("AP LORDOTIC", "other"),
+        ("LEFT LAT DECUB", "other"),
+        ("PA OBLIQUE", "other"),
+        ("PA ERECT", "PA"),
+        ("AP SUPINE", "AP"),
+        ("PORTABLE AP", "AP"),
+        ("P-A", "PA"),
+        ("A.P.", "AP"),
+        ("LATERAL ERECT", "lateral"),
+        ("PA/LAT", None),
+        ("AP/PA", None),
+        ("FRONTAL", None),
+        ("UNKNOWN", None),
+        ("NONE", None),
         ("", None),
     ],
 )
@@ -132,12 +193,56 @@ def test_view_position(film: Callable[..., Radiograph], position: str, view: str
 
 @pytest.mark.parametrize(
     ("code", "view"),
-    [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "lateral"), ("399225005", "other")],
+    [
+        ("272479007", "PA"),
+        ("R-10206", "AP"),
+        ("399173006", "lateral"),
+        ("399225005", "other"),
+        ("399135007", "other"),
+        ("R-10202", None),
+        ("399033003", None),
+        ("99LOCAL7", None),
+    ],
 )
-def test_view_code(film: Callable[..., Radiograph], code: str, view: str) -> None:
+def test_view_code(film: Callable[..., Radiograph], code: str, view: str | None) -> None:
     item = Dataset()
     item.CodeValue = code
     assert film(ViewCodeSequence=[item]).view == view
+
+
+@pytest.mark.parametrize(
+    ("meaning", "view"),
+    [
+        ("postero-anterior", "PA"),
+        ("Antero-posterior projection", "AP"),
+        ("antero-posterior oblique", "other"),
+        ("left lateral", "lateral"),
+        ("Thorax", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("code", ["99LOCAL7", None])
+def test_view_code_of_a_maker(
+    film: Callable[..., Radiograph], code: str | None, meaning: str | None, view: str | None
+) -> None:
+    item = Dataset()
+    if code is not None:
+        item.CodeValue = code
+    if meaning is not None:
+        item.CodeMeaning = meaning
+    assert film(ViewCodeSequence=[item]).view == view
+
+
+@pytest.mark.parametrize("position", ["UNKNOWN", "NONE", "FRONTAL"])
+def test_a_view_position_that_says_nothing_leaves_it_to_the_code(
+    film: Callable[..., Radiograph], position: str
+) -> None:
+    item = Dataset()
+    item.CodeValue = "399348003"
+    assert film(ViewPosition=position, ViewCodeSequence=[item]).view == "AP"
+    assert film(ViewPosition=position, PatientOrientation=["A", "F"]).view == "lateral"
+    unsaid = film(ViewPosition=position)
+    assert unsaid.notes[-1] == "What its header says of the view is not whether it is PA or AP."
 
 
 def test_rows_from_front_to_back_are_a_lateral_view(film: Callable[..., Radiograph]) -> None:

@@ -222,6 +222,19 @@ def test_jpeg_that_ends_too_early(make_dicom: MakeDicom) -> None:
         read(make_dicom(samples, syntax=JPEGBaseline8Bit, frame=cut + b"\0" * (len(cut) % 2)))
 
 
+@pytest.mark.parametrize("behind", [b"\n", b" ", b"\xff\xff", b"\r\n\0\0", b"\0" * 50])
+@pytest.mark.parametrize("bits", [8, 12])
+def test_bytes_behind_the_end_of_a_jpeg(make_dicom: MakeDicom, behind: bytes, bits: int) -> None:
+    samples = waves(64, 48, bits=bits)
+    syntax, frame = JPEGBaseline8Bit, jpeg(samples) if bits == 8 else b""
+    if bits == 12:
+        frame = imagecodecs.jpeg8_encode(samples, level=97, bitspersample=12, optimize=True)
+        syntax, frame = JPEGExtended12Bit, frame.replace(b"\xff\xc0", b"\xff\xc1", 1)
+    plain = read(make_dicom(samples, bits=bits, syntax=syntax, frame=frame))
+    film = read(make_dicom(samples, bits=bits, syntax=syntax, frame=frame + behind))
+    np.testing.assert_array_equal(film.pixels, plain.pixels)
+
+
 def test_frame_of_another_size_than_the_header(make_dicom: MakeDicom) -> None:
     samples = waves(64, 48, bits=8)
     with pytest.raises(DecodeError, match="64x48x1, its header says 10x10x1"):
@@ -256,6 +269,81 @@ def test_jpeg2000_in_a_box(make_dicom: MakeDicom) -> None:
     buffer = io.BytesIO()
     ds.save_as(buffer)
     np.testing.assert_allclose(read(buffer.getvalue()).pixels, shown(samples), atol=1e-6)
+
+
+def stream_of(samples: np.ndarray, syntax: UID, folder: Path, make_dicom: MakeDicom) -> bytes:
+    """A compressed frame of as many bits as the samples have."""
+    bits = int(samples.max()).bit_length()
+    plain = make_dicom(samples, bits=bits)
+    whole = lossless_jpeg(plain, folder) if syntax == JPEGLosslessSV1 else compressed(plain, syntax)
+    ds = pydicom.dcmread(io.BytesIO(whole))
+    return get_frame(ds.PixelData, 0, number_of_frames=1)
+
+
+DEEP = [JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1]
+
+
+@pytest.mark.parametrize("syntax", DEEP, ids=lambda one: one.name)
+def test_a_stream_deeper_than_bits_stored(
+    make_dicom: MakeDicom, tmp_path: Path, syntax: UID
+) -> None:
+    samples = waves(bits=14)
+    frame = stream_of(samples, syntax, tmp_path, make_dicom)
+    film = read(make_dicom(samples, bits=12, syntax=syntax, frame=frame))
+    np.testing.assert_allclose(film.pixels, shown(samples), atol=1e-6)
+    claimed = 16 if syntax == JPEGLosslessSV1 else 14  # gdcm writes so
+    assert film.source_bits == claimed
+    assert f"have {claimed} bits, not the 12 of Bits Stored" in film.notes[0]
+
+
+@pytest.mark.parametrize("syntax", DEEP, ids=lambda one: one.name)
+def test_a_high_bit_that_the_stream_has_not(
+    make_dicom: MakeDicom, tmp_path: Path, syntax: UID
+) -> None:
+    samples = waves(bits=12)
+    frame = stream_of(samples, syntax, tmp_path, make_dicom)
+    film = read(make_dicom(samples, bits=12, HighBit=15, syntax=syntax, frame=frame))
+    np.testing.assert_allclose(film.pixels, shown(samples), atol=1e-6)
+    np.testing.assert_array_equal(
+        film.pixels, read(make_dicom(samples, bits=12, syntax=syntax, frame=frame)).pixels
+    )
+
+
+def test_a_high_bit_that_the_stream_has(make_dicom: MakeDicom, tmp_path: Path) -> None:
+    samples = waves(bits=12) << 4
+    frame = stream_of(samples, JPEG2000Lossless, tmp_path, make_dicom)
+    data = make_dicom(samples, bits=12, HighBit=15, syntax=JPEG2000Lossless, frame=frame)
+    film = read(data)
+    np.testing.assert_allclose(film.pixels, shown(samples), atol=1e-6)
+    assert film.source_bits == 12
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits", "overlay"),
+    [
+        (0, 0xFFF, 12, False),
+        (-2048, 2047, 12, False),
+        (-2048, 5000, 16, False),
+        (0, 0xFFFF, 12, True),
+    ],
+)
+def test_a_deeper_stream_of_which_only_the_stored_bits_count(
+    make_dicom: MakeDicom, low: int, high: int, bits: int, overlay: bool
+) -> None:
+    """The sign repeated in the upper bits, or an overlay, is no depth."""
+    samples = waves(bits=12).astype(int)
+    samples[samples > high] = high
+    samples[0, :2] = low, high
+    stored = (samples & 0xFFFF).astype(np.uint16)
+    frame = imagecodecs.jpegls_encode(stored | np.uint16(0x8000) * overlay)
+    more = {} if low == 0 else {"PixelRepresentation": 1}
+    data = make_dicom(stored, bits=12, syntax=JPEGLSLossless, frame=frame, **more)
+    ds = pydicom.dcmread(io.BytesIO(data))
+    if overlay:
+        ds.add_new(0x60000102, "US", 15)
+    complete_description(ds, [])
+    decode(ds, Limits(), [])
+    assert ds.BitsStored == bits
 
 
 def test_htj2k(make_dicom: MakeDicom) -> None:

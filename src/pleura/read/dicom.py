@@ -27,6 +27,7 @@ from pleura.read.colour import luminance
 from pleura.read.dicom_pixels import Samples, complete_description, decode
 from pleura.read.display import render
 from pleura.read.quiet import quiet
+from pleura.read.salvage import salvaged
 from pleura.read.source import DEFAULT_LIMITS, Limits, Source, load, name_of, named
 from pleura.read.values import integer, text, texts
 
@@ -52,7 +53,13 @@ _DEFLATED = re.compile(  # Transfer Syntax UID, explicit or (against the rules) 
 )
 _SUBTRACTED = re.compile(
     r"(dual|two|multi).?energ.*(subtract|soft|tissue|bone)|(soft|tissue|bone).*(dual|two).?energ"
-    r"|energy.?subtract|(bone|rib).?suppress|soft.?tissue.?image",
+    r"|energy.?subtract|(bone|rib).?suppress",
+    re.IGNORECASE,
+)
+_NOT_SUBTRACTED = re.compile(
+    r"(?<![a-z])(no|non|not|without|w/o)[ _-]+(dual.?energy[ _-]*)?"
+    r"((bone|rib|energy).?)?(suppress|subtract)[a-z]*"
+    r"|(suppress|subtract)[a-z]*[ _:=-]+(off|no|none)(?![a-z])",
     re.IGNORECASE,
 )
 _SUBTRACTED_TYPES = re.compile(
@@ -116,7 +123,7 @@ def radiograph(data: bytes, source: str, limits: Limits) -> Radiograph:
 
 def decoded(data: bytes, limits: Limits, notes: list[str]) -> tuple[pydicom.FileDataset, Samples]:
     """The header of a film, checked and completed, and its samples as they were stored."""
-    ds = _parse(data, limits)
+    ds = _parse(data, limits, notes)
     _refuse_what_is_no_film(ds)
     complete_description(ds, notes)
     return ds, decode(ds, limits, notes)
@@ -139,6 +146,7 @@ def film_of(ds: pydicom.FileDataset, samples: Samples, source: str, notes: list[
         spacing_source=found.source,
         image_left=side,
         side_basis=side_basis,
+        patient_orientation=facts.orientation(ds),
         view=view,
         patient_id=text(ds, "PatientID"),
         sop_instance_uid=text(ds, "SOPInstanceUID"),
@@ -153,10 +161,16 @@ def film_of(ds: pydicom.FileDataset, samples: Samples, source: str, notes: list[
     )
 
 
-def _parse(data: bytes, limits: Limits) -> pydicom.FileDataset:
+def _parse(data: bytes, limits: Limits, notes: list[str]) -> pydicom.FileDataset:
     _bound_inflation(data, limits)
     try:
-        return pydicom.dcmread(BytesIO(data), force=True)
+        ds = pydicom.dcmread(BytesIO(data), force=True)
+        if len(ds):
+            return ds
+    except Exception:  # as below
+        pass
+    try:  # as pydicom gives up the whole header where something behind the pixels is wrong
+        return salvaged(data, notes)
     except (
         Exception
     ) as error:  # pydicom raises what its parsers raise; their words may quote values
@@ -185,8 +199,10 @@ def _bound_inflation(data: bytes, limits: Limits) -> None:
 def _refuse_what_is_no_film(ds: Dataset) -> None:
     kind = _kind(ds)
     if "PixelData" not in ds:
-        if integer(ds, "Rows") or text(ds, "SOPClassUID") in _SOP_CLASSES:
+        if integer(ds, "Rows") or not _SOP_CLASSES.isdisjoint(_sop_classes(ds)):
             raise DecodeError("its header promises an image but no pixels follow; it is cut short")
+        if not _sop_classes(ds):
+            raise DecodeError("it does not say what it holds; the file is damaged or cut short")
         raise UnsupportedFilm(f"it holds no image ({kind}); give the image object itself")
     modality = text(ds, "Modality")
     sop_class = text(ds, "SOPClassUID")
@@ -215,10 +231,16 @@ def _refuse_what_is_no_film(ds: Dataset) -> None:
         )
 
 
+def _sop_classes(ds: Dataset) -> list[str]:
+    """By the header, and by the file meta information, which comes first and so is cut short last."""
+    meta = getattr(ds, "file_meta", None) or Dataset()
+    found = text(ds, "SOPClassUID"), text(meta, "MediaStorageSOPClassUID")
+    return [one for one in found if one is not None]
+
+
 def _kind(ds: Dataset) -> str:
     """The name of the SOP class, if pydicom knows it."""
-    meta = getattr(ds, "file_meta", None)
-    uid = text(ds, "SOPClassUID") or (text(meta, "MediaStorageSOPClassUID") if meta else None)
+    uid = next(iter(_sop_classes(ds)), None)
     known = UID(uid).name if uid else ""
     return known if known and known != uid else "of an unknown SOP class"
 
@@ -235,7 +257,9 @@ def _is_subtracted(ds: Dataset) -> bool:
         "DerivationDescription",
         "SeriesDescription",
     )
-    return any(_SUBTRACTED.search(text(ds, one) or "") for one in keywords)
+    return any(
+        _SUBTRACTED.search(_NOT_SUBTRACTED.sub("", text(ds, keyword) or "")) for keyword in keywords
+    )
 
 
 def _to_grey(

@@ -28,6 +28,7 @@ Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 _JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 _END_OF_IMAGE = b"\xff\xd9"
+_MOST_BEHIND = 16
 
 
 def complete_description(ds: Dataset, notes: list[str]) -> None:
@@ -87,6 +88,11 @@ def transfer_syntax(ds: Dataset, notes: list[str]) -> UID:
     return syntax
 
 
+def ends_whole(frame: bytes) -> bool:
+    """Whether a frame of JPEG, JPEG-LS or JPEG 2000 ends as it must, with what may have been put behind."""
+    return frame.rstrip(b"\0").rfind(_END_OF_IMAGE, -_MOST_BEHIND) >= 0
+
+
 def decode(ds: Dataset, limits: Limits, notes: list[str]) -> Samples:
     """The samples of a single-frame image.
 
@@ -106,26 +112,60 @@ def decode(ds: Dataset, limits: Limits, notes: list[str]) -> Samples:
     limits.check_pixels(rows, columns)
     syntax = transfer_syntax(ds, notes)
     ds.file_meta.TransferSyntaxUID = syntax
-    decoded = _decode_frame(ds, syntax) if syntax.is_encapsulated else None
+    decoded, stream = _decode_frame(ds, syntax) if syntax.is_encapsulated else (None, None)
     if decoded is None:
         decoded = _decode_by_pydicom(ds, syntax)
     if decoded.shape[:2] != (rows, columns) or decoded.dtype.itemsize > 2:
         raise DecodeError(f"its pixels decode to {decoded.shape}, not {rows}x{columns}")
     native = decoded.astype(decoded.dtype.newbyteorder("="), copy=False)
-    return native.view(f"u{native.dtype.itemsize}")
+    samples: Samples = native.view(f"u{native.dtype.itemsize}")
+    if stream is not None:
+        _describe_by_stream(ds, stream.precision, samples, notes)
+    return samples
 
 
-def _decode_frame(ds: Dataset, syntax: UID) -> NDArray[np.generic] | None:
-    """The samples of a compressed frame; None where pydicom is to decode it."""
+def _describe_by_stream(ds: Dataset, precision: int, samples: Samples, notes: list[str]) -> None:
+    """Bits Stored and High Bit, where a compressed frame's own bits a sample belie them (PS3.5 8.2).
+
+    Many frames claim 16 bits for samples of 12: what counts is whether these need more than Bits Stored.
+    """
+    is_deeper = precision > ds.BitsStored and _exceeds(samples, precision, ds)
+    if precision <= ds.HighBit or not is_deeper:
+        ds.HighBit = ds.BitsStored - 1
+    elif ds.HighBit == ds.BitsStored - 1 and not _has_overlay_bits(ds):
+        notes.append(
+            f"The compressed pixels have {precision} bits, not the {ds.BitsStored} of Bits Stored; all are "
+            "shown."
+        )
+        ds.BitsStored, ds.HighBit = precision, precision - 1
+
+
+def _exceeds(samples: Samples, precision: int, ds: Dataset) -> bool:
+    """Whether any sample needs more than Bits Stored; the bits above may also just repeat its sign."""
+    bits = int(ds.BitsStored)
+    beyond = samples[samples >> bits > 0].astype(np.int64) & (2**precision - 1)
+    if ds.PixelRepresentation == 1:
+        beyond = beyond[beyond < 2**precision - 2 ** (bits - 1)]
+    return bool(beyond.size)
+
+
+def _has_overlay_bits(ds: Dataset) -> bool:
+    """Whether an overlay is drawn in the samples' upper bits (PS3.3 C.9.2, retired)."""
+    positions = (f"0x{group:04X}0102" for group in range(0x6000, 0x6020, 2))
+    return any(integer(ds, position) for position in positions)
+
+
+def _decode_frame(ds: Dataset, syntax: UID) -> tuple[NDArray[np.generic] | None, Shape | None]:
+    """The samples of a compressed frame, None where pydicom is to decode it, and what the frame claims."""
     frame, stream = _checked_frame(get_frame(ds.PixelData, 0, number_of_frames=1), syntax, ds)
-    if syntax in _JPEG and not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
+    if syntax in _JPEG and not ends_whole(frame):
         # libjpeg would fill what is missing with grey and say nothing.
         raise DecodeError("its compressed frame is cut short; copy or export the file again")
     if syntax == JPEGBaseline8Bit:
         quick = stream is not None and (stream.precision, stream.samples) == (8, 1)
-        return _decode_grey_jpeg(frame, ds) if quick else None
+        return (_decode_grey_jpeg(frame, ds) if quick else None), stream
     try:
-        return decode_frame(frame, syntax, ds)
+        return decode_frame(frame, syntax, ds), stream
     except Exception:  # decoders raise whatever they do
         raise _damaged(syntax) from None
 

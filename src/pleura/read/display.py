@@ -4,7 +4,7 @@ Every step (Modality LUT, VOI LUT or window, inversion, padding) depends on the 
 worked out once for each of the 256 or 65,536 values a sample can have, and the film is one look-up.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -106,11 +106,12 @@ def modality_of(stored: Values, ds: Dataset, notes: list[str]) -> tuple[Values, 
 
 def _voi(modality: Values, ds: Dataset, notes: list[str]) -> Values | None:
     """Grey levels in [0, 1] by the first VOI LUT, else the first usable window, else None."""
-    lut = _lut(ds, "VOILUTSequence")
-    if lut is not None:
+    center, width = number(ds, "WindowCenter"), number(ds, "WindowWidth")
+    if _is_emptied(ds, "VOILUTSequence") and center is not None and width is not None:
+        notes.append("A VOI LUT without its data is ignored.")  # the window is as good (C.11.2.1)
+    elif (lut := _lut(ds, "VOILUTSequence")) is not None:
         notes.append(f"VOI LUT 1 of {count(ds, 'VOILUTSequence')} applied.")
         return np.asarray(lut(modality) / (2**lut.bits - 1))
-    center, width = number(ds, "WindowCenter"), number(ds, "WindowWidth")
     if center is None or width is None:
         return None
     kind = text(ds, "VOILUTFunction") or "LINEAR"
@@ -184,6 +185,12 @@ def _look_up(samples: Grey, table: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.take(table, samples, mode="clip")
 
 
+def _is_emptied(ds: Dataset, keyword: str) -> bool:
+    """Whether the first item of a LUT sequence is there, but not its values."""
+    lut = item(ds, keyword)
+    return lut is not None and not (count(lut, "LUTDescriptor") and count(lut, "LUTData"))
+
+
 def _lut(ds: Dataset, keyword: str) -> _Lut | None:
     """The first item of a LUT sequence (PS3.3 C.11.1.1), or None where there is none."""
     lut = item(ds, keyword)
@@ -194,20 +201,25 @@ def _lut(ds: Dataset, keyword: str) -> _Lut | None:
     if len(descriptor) != 3 or data is None:
         raise DecodeError(f"its {keyword} has no valid LUT Descriptor and LUT Data")
     entries, first, bits = (int(n) for n in descriptor)
-    entries = entries or 2**16  # PS3.3 C.11.1.1.1: 0 means 65,536
+    # PS3.3 C.11.1.1.1: 0 means 65,536, and this one is unsigned, whatever its VR.
+    entries = entries & 0xFFFF or 2**16
     if integer(ds, "PixelRepresentation") == 1 and first >= 2**15:
         first -= 2**16
-    if not (1 <= entries <= 2**16 and 1 <= bits <= 16):
+    if not 1 <= bits <= 16:
         raise DecodeError(f"its {keyword} describes {entries} entries of {bits} bits")
-    found = _lut_data(data, entries)
+    found = _lut_data(data, entries, bits, "big" if ds.original_encoding[1] is False else "little")
     if found.size < entries:
         raise DecodeError(f"its {keyword} has {found.size} of {entries} entries")
     return _Lut(first, bits, np.clip(found[:entries], 0, 2**bits - 1).astype(np.float64))
 
 
-def _lut_data(data: object, entries: int) -> NDArray[np.int64]:
-    """LUT Data, whether parsed as numbers or left as bytes (OW), one or two bytes an entry."""
-    if isinstance(data, bytes):
-        width = "<u2" if len(data) >= 2 * entries else "u1"
-        return np.frombuffer(data[: len(data) // 2 * 2], dtype=width).astype(np.int64)
-    return np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF
+def _lut_data(
+    data: object, entries: int, bits: int, order: Literal["little", "big"]
+) -> NDArray[np.int64]:
+    """LUT Data, whether parsed as numbers or left as bytes (OW): words, or bytes where those suffice."""
+    if not isinstance(data, bytes):
+        return np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF
+    if bits <= 8 and len(data) <= entries + 1:  # one for an even length
+        return np.frombuffer(data, dtype="u1").astype(np.int64)
+    word = ">u2" if order == "big" else "<u2"
+    return np.frombuffer(data[: len(data) // 2 * 2], dtype=word).astype(np.int64)

@@ -2,10 +2,11 @@
 
 import re
 from datetime import date
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pydicom import Dataset
 
+from pleura.orientation import Orientation
 from pleura.radiograph import Side, SideBasis, SpacingBasis, View, spacing_is_plausible
 from pleura.read.values import item, number, numbers, text, texts
 
@@ -14,18 +15,44 @@ _DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 _SAME_SPACING = 0.005
 """Spacings this close (relative) are the same number rounded; magnification is ten times more."""
 
-_VIEW_POSITIONS: dict[str, View] = {
-    **dict.fromkeys(("PA", "POSTEROANTERIOR", "POSTERO-ANTERIOR"), "PA"),
-    **dict.fromkeys(("AP", "ANTEROPOSTERIOR", "ANTERO-POSTERIOR"), "AP"),
-    **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LEFT LATERAL"), "lateral"),
-    **dict.fromkeys(("RIGHT LATERAL",), "lateral"),
-}
-VIEW_CODES: dict[str, View] = {
+_AXES = {"L": "across", "R": "across", "H": "along", "F": "along", "A": "through", "P": "through"}
+_NOT_IN = r"(?<![A-Z])(?:{})(?![A-Z])"
+_PA = re.compile(_NOT_IN.format(r"P[ ./-]{0,2}A|POST\w*[ -]?ANT\w*"))
+_AP = re.compile(_NOT_IN.format(r"A[ ./-]{0,2}P|ANT\w*[ -]?POST\w*"))
+_LATERAL = re.compile(
+    _NOT_IN.format(r"LL|RL|[LR]?LAT|LATERAL\w*|LATERO\w*|PROFIL\w*|PERFIL|SEITLICH\w*")
+)
+_OTHER = re.compile(
+    _NOT_IN.format(
+        r"[LR]LD|[LR][LAP]O|OBL\w*|DECUB\w*|LORDOT\w*|AX|AXIAL\w*|TANG\w*|SAGITT\w*|OTHER"
+    )
+)
+VIEW_CODES: dict[str, View | None] = {
     # PS3.16 CID 4010, SNOMED CT and its older SRT codes
     **dict.fromkeys(("272479007", "R-10214", "R-40888"), "PA"),
     **dict.fromkeys(("399348003", "R-10206"), "AP"),
+    **dict.fromkeys(("399033003", "R-10202"), None),  # frontal: of the two, which is not said
     **dict.fromkeys(("399067008", "R-102CD", "399173006", "R-10236"), "lateral"),
     **dict.fromkeys(("399198007", "R-10232"), "lateral"),
+    **dict.fromkeys(
+        (
+            *("399160007", "R-10204", "399312000", "R-10208", "399059000", "R-10216"),  # oblique
+            *("399038007", "R-10210", "399006002", "R-10212", "399135007", "R-10220"),
+            *("399356000", "R-40985", "399182000", "R-102C1", "399236003", "R-10234"),
+            *("399184004", "R-10238", "260426006", "R-40782", "260427002", "R-40783"),
+            *("399368009", "R-10226", "399099002", "R-10230", "399288005", "R-10248"),
+            *("399225005", "R-10250", "399004004", "R-10246", "399132005", "R-10252"),
+            *("399325008", "R-10254"),
+            *("399061009", "R-10241", "399162004", "R-10242", "399196006", "R-10244"),  # axial
+            *("399110001", "R-102C2", "30730003", "G-A145"),  # tangential, sagittal
+            *("399260004", "R-10224", "399352003", "R-10228"),  # of limbs, skull and teeth
+            *("399071006", "R-102C3", "399335002", "R-102C4", "399272005", "R-102C5"),
+            *("399242004", "R-102C6", "399351005", "R-102C7", "399316002", "R-102C8"),
+            *("399255003", "R-10256", "399360002", "R-10257", "260499007", "R-40810"),
+            *("119376003", "G-8300"),  # a specimen
+        ),
+        "other",
+    ),
 }
 
 
@@ -41,8 +68,10 @@ def spacing(ds: Dataset, shape: tuple[int, int], notes: list[str]) -> Spacing:
     """The distance between pixel centres and what it is worth (PS3.3 10.7.1).
 
     Pixel Spacing is in the patient's plane where Pixel Spacing Calibration Type says so or where it
-    differs from Imager Pixel Spacing; equal to that, it merely repeats the detector's. Alone it may be
-    either. Nominal Scanned Pixel Spacing is a digitised sheet's: what magnified it is not known.
+    is smaller than Imager Pixel Spacing; equal to that, it merely repeats the detector's. Larger, it is no
+    correction for magnification, which only shrinks: film or header was changed, and neither is believed.
+    Alone it may be either. Nominal Scanned Pixel Spacing is a digitised sheet's: what magnified it is not
+    known.
     The Estimated Radiographic Magnification Factor is not divided out: it holds for one assumed plane of
     the patient, and `detector` promises the detector's. A note tells of it.
     """
@@ -50,7 +79,13 @@ def spacing(ds: Dataset, shape: tuple[int, int], notes: list[str]) -> Spacing:
     imager = _pair(ds, "ImagerPixelSpacing", notes)
     scanned = _pair(ds, "NominalScannedPixelSpacing", notes)
     said = text(ds, "PixelSpacingCalibrationType") in ("GEOMETRY", "FIDUCIAL")
-    if pixel and (said or (imager and not _equal(pixel, imager))):
+    if pixel and imager and not said and _exceeds(pixel, imager):
+        notes.append(
+            "PixelSpacing is larger than ImagerPixelSpacing, which no correction for magnification makes it; "
+            "what a pixel measures is not known."
+        )
+        found = Spacing(pixel, "unknown", "PixelSpacing")
+    elif pixel and (said or (imager and not _equal(pixel, imager))):
         found = Spacing(pixel, "calibrated", "PixelSpacing")
     elif imager:
         found = Spacing(imager, "detector", "ImagerPixelSpacing")
@@ -86,13 +121,29 @@ def _equal(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return all(abs(a - b) <= _SAME_SPACING * b for a, b in zip(one, other, strict=True))
 
 
+def _exceeds(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return any(a > b * (1 + _SAME_SPACING) for a, b in zip(one, other, strict=True))
+
+
+def orientation(ds: Dataset) -> Orientation | None:
+    """Where the rows and the columns run to (PS3.3 C.7.6.1.1.1), the main letter of each."""
+    rows, columns = _directions(ds)
+    if rows not in _AXES or columns not in _AXES or _AXES[rows] == _AXES[columns]:
+        return None
+    return cast(Orientation, (rows, columns))
+
+
+def _directions(ds: Dataset) -> tuple[str, str]:
+    found = [one[:1] for one in texts(ds, "PatientOrientation")]
+    return (found[0], found[1]) if len(found) == 2 else ("", "")
+
+
 def image_left(ds: Dataset, notes: list[str]) -> tuple[Side, SideBasis]:
     """The patient's side at the image's left edge (PS3.3 C.7.6.1.1.1).
 
     The first value of Patient Orientation says where the rows run to: towards L, they start at the right.
     """
-    found = texts(ds, "PatientOrientation")
-    rows, columns = (found[0][:1], found[1][:1]) if len(found) == 2 else ("", "")
+    rows, columns = _directions(ds)
     if columns == "H":
         notes.append("By its PatientOrientation the film stands on its head; it is not turned.")
     if rows == "L":
@@ -105,18 +156,34 @@ def image_left(ds: Dataset, notes: list[str]) -> tuple[Side, SideBasis]:
 
 
 def view(ds: Dataset, notes: list[str]) -> View | None:
-    """The projection, by View Position, else View Code Sequence, else Patient Orientation."""
+    """The projection, by View Position, else View Code Sequence, else Patient Orientation.
+
+    `other` is only what is known to be none of the rest: words that say nothing of the view, or only that it
+    is frontal, leave it to the next attribute, and at last to None.
+    """
     position = text(ds, "ViewPosition")
-    if position:
-        return _VIEW_POSITIONS.get(position.upper(), "other")
-    code = item(ds, "ViewCodeSequence")
-    if code is not None:
-        return VIEW_CODES.get(text(code, "CodeValue") or "", "other")
-    rows = texts(ds, "PatientOrientation")
-    if len(rows) == 2 and rows[0][:1] in ("A", "P"):
+    code = item(ds, "ViewCodeSequence") or Dataset()
+    value, meaning = text(code, "CodeValue"), text(code, "CodeMeaning")
+    found = _worded(position) or VIEW_CODES.get(value or "") or _worded(meaning)
+    if found is not None:
+        return found
+    if _directions(ds)[0] in ("A", "P"):
         notes.append("Its rows run between front and back (PatientOrientation): a lateral view.")
         return "lateral"
+    if position or value or meaning:
+        notes.append("What its header says of the view is not whether it is PA or AP.")
     return None
+
+
+def _worded(said: str | None) -> View | None:
+    """The projection that words name, if they name one: `PA`, `AP SUPINE`, `postero-anterior`."""
+    words = (said or "").upper()
+    if _OTHER.search(words):
+        return "other"
+    patterns: tuple[tuple[View, re.Pattern[str]], ...]
+    patterns = ("PA", _PA), ("AP", _AP), ("lateral", _LATERAL)
+    named = [view for view, pattern in patterns if pattern.search(words)]
+    return named[0] if len(named) == 1 else None
 
 
 def age_years(ds: Dataset, notes: list[str]) -> float | None:

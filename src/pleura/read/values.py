@@ -28,6 +28,17 @@ def value(ds: Dataset, keyword: str) -> Any:
     return None if found is None or (hasattr(found, "__len__") and len(found) == 0) else found
 
 
+def is_unreadable(ds: Dataset, keyword: str) -> bool:
+    """Whether the element is there, with a value that cannot be parsed."""
+    tag = _tag(keyword)
+    try:
+        if tag in ds:
+            ds[tag]
+    except Exception:  # as `value` has it
+        return True
+    return False
+
+
 def texts(ds: Dataset, keyword: str) -> list[str]:
     """The element's values as text without surrounding blanks and NULs."""
     found = value(ds, keyword)

@@ -13,6 +13,7 @@ from pleura.outputs.dicom.source import Reference
 from pleura.outputs.drawing import MUTED, STRIP, wrapped, write
 from pleura.outputs.overlay import overlay
 from pleura.radiograph import Radiograph
+from pleura.read.values import texts
 
 SERIES_NUMBER = 7203
 SIDE_PX = 1024
@@ -34,7 +35,7 @@ def capture(given: Reference, film: Radiograph, finding: Finding) -> Dataset:
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        patient_orientation=("L" if film.image_left == "right" else "R", "F"),
+        patient_orientation=("L", "F"),  # highdicom wants one; it is set below
         series_instance_uid=series(finding.model, source.SeriesInstanceUID, "sc"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=uid(
@@ -45,8 +46,7 @@ def capture(given: Reference, film: Radiograph, finding: Finding) -> Dataset:
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         **equipment(finding.model),
     )
-    if film.side_basis == "convention":
-        made.PatientOrientation = None  # what is only assumed is on the picture, in words
+    made.PatientOrientation = _orientation(source, film, finding)
     made.ImageType = ["DERIVED", "SECONDARY"]
     made.ConversionType = "WSD"
     made.BodyPartExamined = source.BodyPartExamined
@@ -60,6 +60,20 @@ def capture(given: Reference, film: Radiograph, finding: Finding) -> Dataset:
     origin.ReferencedSOPInstanceUID = source.SOPInstanceUID
     made.SourceImageSequence = [origin]
     return made
+
+
+def _orientation(source: Dataset, film: Radiograph, finding: Finding) -> list[str] | None:
+    """The film's own (PS3.3 C.7.6.1.1.1), as the picture lies as the film does.
+
+    None where there is none, or where the sides on the picture are not by it: what is only assumed is said
+    there, in words.
+    """
+    said = texts(source, "PatientOrientation")
+    letters = tuple(one[0] for one in said)
+    if finding.patient_orientation is not None:
+        return said if letters == finding.patient_orientation else None
+    rows = "L" if film.image_left == "right" else "R"
+    return said if film.side_basis == "orientation" and letters[:1] == (rows,) else None
 
 
 def signed(picture: NDArray[np.uint8], finding: Finding) -> NDArray[np.uint8]:

@@ -38,9 +38,13 @@ def dicom_results(
     """
     check_installed()
     with quiet():  # warnings of pydicom and highdicom quote names and numbers of patients
-        given = reference(film)
         try:
-            return _made(given, film, finding, geometry=geometry)
+            made = _made(reference(film), film, finding, geometry=geometry)
+            for result in made.values():
+                encoded(result)  # what cannot be written shows here, where it is a ResultError
+            return made
+        except ResultError:
+            raise
         except Exception as error:  # of a header that nobody thought of; the others go on
             raise ResultError(
                 f"{film.source}: DICOM results cannot be made of it ({type(error).__name__}); its header, or "

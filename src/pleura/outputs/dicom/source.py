@@ -1,12 +1,12 @@
 """The film's header as its results take from it: patient, study, and what they refer to."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydicom import config
 from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    HTJ2K,
     JPEG2000,
     JPEG2000MC,
     UID,
@@ -14,10 +14,11 @@ from pydicom.uid import (
     JPEGExtended12Bit,
     JPEGLSNearLossless,
 )
-from pydicom.valuerep import DA, TM, validate_value
+from pydicom.valuerep import DA, STR_VR, TM, validate_value
 
 from pleura.errors import ResultError
 from pleura.radiograph import Radiograph
+from pleura.read.values import integer, is_unreadable, text, texts
 
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _EMPTY_IF_ABSENT = (  # type 2 in every result: empty where not known, never missing
@@ -41,7 +42,7 @@ _IF_PRESENT = (
 _SEXES = ("M", "F", "O")
 _DIRECTIONS = frozenset("APRLHF")
 _MOST_NAME = 64
-_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC)
+_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K)
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def reference(film: Radiograph) -> Reference:
         )
     taken = Dataset()
     for name in _NEEDED:
-        value = str(header.get(name, "") or "")
+        value = "\\".join(texts(header, name))
         if not UID(value).is_valid:
             wrong = "not a UID" if value else "missing"
             raise ResultError(
@@ -91,12 +92,12 @@ def reference(film: Radiograph) -> Reference:
         setattr(taken, name, value)
     left_out = []
     for name in (*_EMPTY_IF_ABSENT, *_IF_PRESENT):
-        value = header.get(name)
-        if value in (None, ""):
+        values = texts(header, name)
+        if not any(values) and not is_unreadable(header, name):
             continue
-        if _is_allowed(name, value):
-            setattr(taken, name, value)
-        else:
+        if values and header[name].VR in STR_VR and _is_allowed(name, values):
+            setattr(taken, name, values if len(values) > 1 else values[0])
+        else:  # a number is no text, and how it would be written is not known
             left_out.append(name)
     for name in _EMPTY_IF_ABSENT:
         if name not in taken:
@@ -108,43 +109,43 @@ def reference(film: Radiograph) -> Reference:
     return Reference(taken, tuple(left_out), _instance_number(header))
 
 
-def _is_allowed(name: str, value: Any) -> bool:
-    """Whether DICOM, and the library that writes results, take a value."""
-    several = isinstance(value, (list, tuple)) or hasattr(value, "insert")
+def _is_allowed(name: str, values: list[str]) -> bool:
+    """Whether DICOM, and the library that writes results, take these values."""
     if name == "PatientOrientation":
-        return several and len(value) == 2 and all(_is_direction(str(one)) for one in value)
-    if several or dictionary_VM(name) != "1":
+        return len(values) == 2 and all(map(_is_direction, values))
+    if len(values) != 1 or dictionary_VM(name) != "1":
         return False
-    text, kind = str(value), dictionary_VR(name)
+    written, kind = values[0], dictionary_VR(name)
     try:
-        validate_value(kind, text, config.RAISE)
+        validate_value(kind, written, config.RAISE)
         if kind == "DA":
-            DA(text)
+            DA(written)
         elif kind == "TM":
-            TM(text)
+            TM(written)
     except Exception:  # what pydicom's checks raise is of many kinds
         return False
-    if kind == "PN" and any(len(n) > _MOST_NAME or n.count("^") > 4 for n in text.split("=")):
+    if kind == "PN" and any(len(n) > _MOST_NAME or n.count("^") > 4 for n in written.split("=")):
         return False
-    if not text.isprintable() or "\\" in text or (name == "PatientSex" and text not in _SEXES):
+    if (
+        not written.isprintable()
+        or "\\" in written
+        or (name == "PatientSex" and written not in _SEXES)
+    ):
         return False
-    return not (kind in ("DA", "TM") and "-" in text)
+    return not (kind in ("DA", "TM") and "-" in written)
 
 
-def _is_direction(text: str) -> bool:
-    """Whether a text is of one to three of the letters of PS3.3 C.7.6.1.1.1, each once."""
-    return 0 < len(text) <= 3 and set(text) <= _DIRECTIONS and len(set(text)) == len(text)
+def _is_direction(word: str) -> bool:
+    """Whether a word is of one to three of the letters of PS3.3 C.7.6.1.1.1, each once."""
+    return 0 < len(word) <= 3 and set(word) <= _DIRECTIONS and len(set(word)) == len(word)
 
 
 def _was_lossy(header: Dataset) -> bool:
     """Whether the film was ever compressed with loss: its results must not deny it (PS3.3 C.7.6.1.1.5)."""
     syntax = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", None)
-    return str(header.get("LossyImageCompression", "")) == "01" or syntax in _LOSSY
+    return text(header, "LossyImageCompression") == "01" or syntax in _LOSSY
 
 
 def _instance_number(header: Dataset) -> int:
-    try:
-        number = int(header.get("InstanceNumber"))
-    except (TypeError, ValueError):
-        return 1
-    return number if 0 < number < 1 << 31 else 1
+    number = integer(header, "InstanceNumber")
+    return number if number is not None and 0 < number < 1 << 31 else 1
