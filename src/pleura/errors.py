@@ -53,6 +53,10 @@ class UnsupportedFilm(ReadError):
     """The file is whole, but is not a single film for display."""
 
 
+class NoImage(UnsupportedFilm):
+    """A DICOM object that goes with films and is none: a report, a directory, a finding of pleura."""
+
+
 class FilmTooLarge(ReadError):
     """The file is beyond the limits on bytes or pixels."""
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from bright import Bright, predict, write_film
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
 
 from pleura.archive import reading, run
 from pleura.inference.stages import STAGES, Stages
@@ -30,6 +32,22 @@ def archive(tmp_path: Path) -> Path:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def test_objects_without_an_image_are_passed_over_in_folders_alone(
+    archive: Path, tmp_path: Path
+) -> None:
+    report = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=bytes(128))
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.SOPClassUID, report.SOPInstanceUID = BasicTextSRStorage, "1.2.3"
+    report.Modality = "SR"
+    report.save_as(archive / "a" / "report.dcm", enforce_file_format=True)
+    _, counts = predict(tmp_path / "folder", archive)
+    assert counts == {"judged": 10, "failed": 1, "passed over": 2}
+    failures = []
+    _, counts = predict(tmp_path / "named", archive / "a/report.dcm", failed=failures.append)
+    assert counts == {"failed": 1}
+    assert "it holds no image" in failures[0].message
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 50])

@@ -316,6 +316,11 @@ def lying(code: str) -> Dataset:
         ({"header": header(SeriesDescription="W Chest PA erect")}, None),
         ({"header": header(ProtocolName="Thorax p.a. stehend", PatientPosition="")}, None),
         ({"header": header(SeriesDescription="BEDFORD GENERAL chest")}, None),
+        ({"header": header(ViewPosition="PA ERECT")}, None),
+        (
+            {"header": header(ViewPosition="PA SUPINE")},
+            "ViewPosition (supine)",
+        ),
         ({"spacing_basis": "calibrated"}, None),
         ({"view": "AP"}, "The film is AP: the patient's posture is not known."),
         ({"view": None}, "It is not known whether the film is PA"),

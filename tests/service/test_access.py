@@ -209,6 +209,40 @@ def test_nothing_tells_whose_a_film_was(films: list[bytes], tmp_path: Path) -> N
         assert (now.study_instance_uid or "").startswith("2.25.")
 
 
+def test_a_lut_keeps_its_words_whatever_their_byte_order(
+    films: list[bytes], tmp_path: Path
+) -> None:
+    ds = pydicom.dcmread(io.BytesIO(films[0]))
+    ds.decompress()
+    entries = 1 << ds.BitsStored
+    lut = Dataset()
+    lut.add_new("LUTDescriptor", "US", [entries, 0, 12])
+    lut.add_new("LUTData", "OW", np.linspace(0, 4095, entries).astype(">u2").tobytes())
+    ds.VOILUTSequence = Sequence([lut])
+    if ds.BitsAllocated > 8:
+        ds.PixelData = np.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+    path = tmp_path / "big.dcm"
+    pydicom.dcmwrite(path, ds, implicit_vr=False, little_endian=False)
+    clean = read(deidentified(path, KEY, Limits()))
+    np.testing.assert_array_equal(clean.pixels, read(path).pixels)
+    assert clean.pixels.max() - clean.pixels.min() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("PA ERECT", "PA"), ("AP SUPINE", "AP"), ("DOE PA", None)]
+)
+def test_only_words_of_views_are_kept(
+    films: list[bytes], tmp_path: Path, said: str, kept: str | None
+) -> None:
+    ds = pydicom.dcmread(io.BytesIO(films[0]))
+    ds.ViewPosition = said
+    ds.save_as(tmp_path / "a.dcm")
+    clean = deidentified(tmp_path / "a.dcm", KEY, Limits())
+    assert read(clean).view == kept
+    assert b"DOE" not in clean
+
+
 @pytest.mark.parametrize(
     ("value", "kept"), [("R-10206", "SRT"), ("399348003", "SCT"), ("DOE-JOHN", None)]
 )

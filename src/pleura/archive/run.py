@@ -13,7 +13,7 @@ from pleura.archive.journal import Journal
 from pleura.archive.pictures import Names, Pictures
 from pleura.archive.reading import Opened, in_order, open_film
 from pleura.archive.rows import Row, Task
-from pleura.errors import UnrecognisedFormat
+from pleura.errors import NoImage, UnrecognisedFormat
 from pleura.finding import Finding
 from pleura.inference.detector import Detector
 from pleura.inference.stages import Stages, stage
@@ -237,7 +237,7 @@ def _not_judged(planned: _Planned) -> Row:
         }
         content, pixels = opened.content, opened.pixels
         return Row(task, "judged", opened.stamp, content, pixels, first.id, facts=own)
-    if isinstance(error, UnrecognisedFormat) and not task.named:
+    if isinstance(error, UnrecognisedFormat | NoImage) and not task.named:
         return Row(task, "passed over", opened.stamp)
     reason = str(error).removeprefix(f"{task.source}: ")
     return Row(task, "failed", opened.stamp, kind=type(error).__name__, reason=reason)

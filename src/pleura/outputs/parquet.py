@@ -22,9 +22,9 @@ _LESION_NUMBERS = ("area_fraction", "area_mm2", "peak_probability")
 class ParquetTable:
     """Writes findings as they come; a `Table`.
 
-    The columns are those of the CSV, numbers as numbers, and `patient_orientation`, `instances` and `extents`;
-    these, `lesions` and `notes` are lists. What is not known is null. Texts are as they are, but for what is no text in a file's
-    name, which is written as an escape.
+    The columns are those of the CSV, numbers as numbers, and `patient_orientation`, `instances` and
+    `extents`; these, `lesions` and `notes` are lists. What is not known is null. Texts are as they are, but
+    for what is no text in a file's name, which is written as an escape.
 
     Args:
         path: the file; written under `.partial` until it is whole.

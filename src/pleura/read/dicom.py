@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import STANDARD_VR
 
-from pleura.errors import DecodeError, UnrecognisedFormat, UnsupportedFilm
+from pleura.errors import DecodeError, NoImage, UnrecognisedFormat, UnsupportedFilm
 from pleura.radiograph import Radiograph
 from pleura.read import facts
 from pleura.read.colour import luminance
@@ -203,13 +203,11 @@ def _refuse_what_is_no_film(ds: Dataset) -> None:
             raise DecodeError("its header promises an image but no pixels follow; it is cut short")
         if not _sop_classes(ds):
             raise DecodeError("it does not say what it holds; the file is damaged or cut short")
-        raise UnsupportedFilm(f"it holds no image ({kind}); give the image object itself")
+        raise NoImage(f"it holds no image ({kind}); give the image object itself")
     modality = text(ds, "Modality")
     sop_class = text(ds, "SOPClassUID")
     if text(ds, "Manufacturer") == RESULTS_OF:
-        raise UnsupportedFilm(
-            "it is a finding of pleura, not a film; give the film it was made from"
-        )
+        raise NoImage("it is a finding of pleura, not a film; give the film it was made from")
     if modality is not None and modality.upper() not in MODALITIES:
         raise UnsupportedFilm(f"it is no radiograph: its Modality is {modality[:16]!r} ({kind})")
     if modality is None and sop_class is not None and sop_class not in _SOP_CLASSES:

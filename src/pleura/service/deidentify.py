@@ -43,7 +43,10 @@ _NUMBERS = (
 )  # fmt: skip
 _WORDS: dict[str, re.Pattern[str]] = {
     "Modality": re.compile("|".join(sorted(dicom.MODALITIES))),
-    "ViewPosition": re.compile("PA|AP|LL|RL|LLD|RLD|RLO|LLO|LAT|LATERAL"),
+    "ViewPosition": re.compile(
+        "(PA|AP)( (ERECT|UPRIGHT|STANDING|SITTING|SUPINE|PRONE|PORTABLE|MOBILE))?"
+        "|LL|RL|LLD|RLD|RLO|LLO|LAT|LATERAL"
+    ),
     "PatientOrientation": re.compile("[ALRPHF]{1,3}"),
     "BodyPartExamined": re.compile("CHEST|THORAX|LUNG"),
     "ImageLaterality": re.compile("[RLUB]"),
@@ -149,6 +152,13 @@ def _keep_luts(source: Dataset, ds: Dataset) -> None:
             continue
         kept = Dataset()
         kept["LUTDescriptor"], kept["LUTData"] = lut["LUTDescriptor"], lut["LUTData"]
+        words = lut["LUTData"].value
+        if (
+            isinstance(words, bytes) and source.original_encoding[1] is False
+        ):  # they were big-endian
+            kept.LUTData = (
+                np.frombuffer(words[: len(words) // 2 * 2], ">u2").astype("<u2").tobytes()
+            )
         if keyword == "ModalityLUTSequence":
             kept.ModalityLUTType = "US"
         setattr(ds, keyword, [kept])

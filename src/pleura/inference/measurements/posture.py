@@ -16,6 +16,7 @@ _DESCRIPTIONS = (
     "PerformedProcedureStepDescription",
     "RequestedProcedureDescription",
     "AcquisitionDeviceProcessingDescription",
+    "ViewPosition",  # such as "PA SUPINE"
 )
 _NOT_ERECT = re.compile(
     r"(?<![^\W\d_])("
