@@ -157,6 +157,17 @@ def test_side_markers_follow_the_film(monkeypatch):
     assert sorted(drawn) == sorted([("R", True), ("L", False), ("L", True), ("R", False)])
 
 
+@pytest.mark.parametrize("view", ["lateral", "other"])
+def test_a_film_that_is_not_frontal_has_no_side_markers(monkeypatch, view):
+    def marked(*_):
+        raise AssertionError("R and L are not at its edges")
+
+    monkeypatch.setattr(module, "_side_markers", marked)
+    overlay(film(view=view), declined())
+    with pytest.raises(AssertionError):
+        overlay(film(view="PA"), declined())
+
+
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
 def test_markers_of_a_turned_film_stand_where_the_sides_are(monkeypatch, quarters):
     """Of a film with the patient's right at its left, turned with its picture."""

@@ -20,6 +20,8 @@ from pleura.outputs.drawing import INK, MUTED, RGB, STRIP, draw_contour, typefac
 from pleura.outputs.measures import draw_distances, draw_lungs, words
 from pleura.radiograph import Radiograph
 
+_NOT_FRONTAL = ("lateral", "other")  # whose edges are not the patient's right and left
+
 FINDING = (255, 176, 32)
 """Colour of the finding's contour, RGB."""
 TRUTH = (64, 208, 255)
@@ -70,7 +72,8 @@ def overlay(
     _boxes(drawn, finding.instances, film.shape, thickness)
     if measures:
         draw_distances(drawn, finding.extents, film.shape, 0.5 * thickness)
-    _side_markers(drawn, _orientation(film, finding))
+    if film.view not in _NOT_FRONTAL:
+        _side_markers(drawn, _orientation(film, finding))
     if finding.decision == "declined":
         _frame(drawn, max(2, round(2 * thickness)))
     if caption:
@@ -234,7 +237,7 @@ def _captioned(
         paragraphs.append((f"Side: {_side_words(finding, _orientation(film, finding))}", INK))
         if measures and finding.lung_fields is not None:
             paragraphs += [(words(extent), MUTED) for extent in finding.extents]
-    elif film.side_basis == "convention":
+    elif film.side_basis == "convention" and film.view not in _NOT_FRONTAL:
         paragraphs.append(("R and L by convention", MUTED))
     legend = [(FINDING, "finding")] if finding.decision == "positive" else []
     if truth is not None:
