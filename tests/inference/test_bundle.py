@@ -1,6 +1,7 @@
 """Bundles: whole or not at all, checked before use; and the detector that comes of one."""
 
 import json
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,24 @@ def test_an_older_bundle_is_replaced_and_nothing_else(tmp_path: Path, weights: b
     with pytest.raises(BundleError, match="is no bundle"):
         write_bundle(tmp_path / "photos.zip", MANIFEST, [weights], zipped=True)
     assert zipfile.ZipFile(tmp_path / "photos.zip").namelist() == ["photo.jpg"]
+
+
+def test_a_bundle_that_cannot_be_replaced_stays(
+    tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = write_bundle(tmp_path / "b", MANIFEST, [weights])
+    rename = os.replace
+
+    def once_full(source: Path, target: Path) -> None:
+        if Path(source).name == "bundle":
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", once_full)
+    with pytest.raises(OSError, match="No space left"):
+        write_bundle(tmp_path / "b", replace(MANIFEST, version="2"), [weights])
+    assert open_bundle(tmp_path / "b").identity == first
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_altered_weights_are_refused(tmp_path: Path, weights: bytes) -> None:

@@ -186,9 +186,15 @@ def write_bundle(
             whole.mkdir()
             for name, data in {MANIFEST: text, **files}.items():
                 (whole / name).write_bytes(data)
+        former = Path(scratch) / "former"
         if out.is_dir():  # a folder cannot be replaced in one step: the old one steps aside first
-            os.replace(out, Path(scratch) / "former")
-        os.replace(whole, out)
+            os.replace(out, former)
+        try:
+            os.replace(whole, out)
+        except BaseException:
+            if former.exists():
+                os.replace(former, out)
+            raise
     return ModelIdentity(manifest.name, manifest.version, hashlib.sha256(text).hexdigest())
 
 
