@@ -14,6 +14,8 @@ export interface Key {
   keys: string[];
   does: string;
   run: () => void;
+  /** Whether it goes on while the key is held; what saves or toggles is done once. */
+  repeats?: boolean;
 }
 
 export interface Group {
@@ -29,8 +31,8 @@ export const GROUPS: Group[] = [
   {
     title: "Films",
     keys: [
-      { keys: ["j", "ArrowDown"], does: "Next film", run: () => go(1) },
-      { keys: ["k", "ArrowUp"], does: "Film before", run: () => go(-1) },
+      { keys: ["j", "ArrowDown"], does: "Next film", run: () => go(1), repeats: true },
+      { keys: ["k", "ArrowUp"], does: "Film before", run: () => go(-1), repeats: true },
       {
         keys: ["n"],
         does: "Next unread film",
@@ -47,8 +49,8 @@ export const GROUPS: Group[] = [
       { keys: ["w"], does: "Window and level", run: () => take("window") },
       { keys: ["v"], does: "Move", run: () => take("pan") },
       { keys: ["z"], does: "Zoom", run: () => take("zoom") },
-      { keys: ["+", "="], does: "Zoom in", run: () => view.stage.value?.zoom(ZOOM) },
-      { keys: ["-"], does: "Zoom out", run: () => view.stage.value?.zoom(1 / ZOOM) },
+      { keys: ["+", "="], does: "Zoom in", run: () => view.stage.value?.zoom(ZOOM), repeats: true },
+      { keys: ["-"], does: "Zoom out", run: () => view.stage.value?.zoom(1 / ZOOM), repeats: true },
       { keys: ["f"], does: "Fit to the window", run: () => view.stage.value?.fit() },
       { keys: ["o"], does: "Full resolution", run: fullResolution },
       { keys: ["i"], does: "Invert grey", run: () => flip(view.inverted) },
@@ -70,8 +72,8 @@ export const GROUPS: Group[] = [
       { keys: ["t"], does: "Heat map", run: () => set({ heat: !settings.value.heat }) },
       { keys: ["l"], does: "Lungs", run: () => void toggleLungs() },
       { keys: [" "], does: "All overlays away, and back", run: () => flip(view.overlaysHidden) },
-      { keys: [","], does: "Lower pixel threshold", run: () => tryThreshold(-0.05) },
-      { keys: ["."], does: "Higher pixel threshold", run: () => tryThreshold(0.05) },
+      { keys: [","], does: "Lower pixel threshold", run: () => tryThreshold(-0.05), repeats: true },
+      { keys: ["."], does: "Higher pixel threshold", run: () => tryThreshold(0.05), repeats: true },
     ],
   },
   {
@@ -85,10 +87,10 @@ export const GROUPS: Group[] = [
       },
       { keys: ["b"], does: "Brush: space bar puts it down and up", run: () => draw("brush") },
       { keys: ["e"], does: "Eraser", run: () => draw("eraser") },
-      { keys: ["["], does: "Smaller brush", run: () => resizeBrush(0.8) },
-      { keys: ["]"], does: "Larger brush", run: () => resizeBrush(1.25) },
-      { keys: ["Ctrl+z"], does: "Undo", run: correction.undo },
-      { keys: ["Ctrl+y", "Ctrl+Shift+z"], does: "Redo", run: correction.redo },
+      { keys: ["["], does: "Smaller brush", run: () => resizeBrush(0.8), repeats: true },
+      { keys: ["]"], does: "Larger brush", run: () => resizeBrush(1.25), repeats: true },
+      { keys: ["Ctrl+z"], does: "Undo", run: correction.undo, repeats: true },
+      { keys: ["Ctrl+y", "Ctrl+Shift+z"], does: "Redo", run: correction.redo, repeats: true },
       { keys: ["Ctrl+s"], does: "Save the mask", run: () => void correction.save("corrected") },
       { keys: ["Escape"], does: "Leave a field; drop the drawing or what is tried", run: leave },
     ],
@@ -115,12 +117,12 @@ export function onKey(event: KeyboardEvent): void {
   const key = BY_KEY.get(name);
   if (!key || event.altKey || event.defaultPrevented || isTyping(event.target, name)) return;
   if (name.length === 1 && !settings.value.singleKeys) return;
-  event.preventDefault();
-  key.run();
+  event.preventDefault(); // held too: the browser has its own use for Ctrl+S
+  if (!event.repeat || key.repeats) key.run();
 }
 
 function isTyping(target: EventTarget | null, name: string): boolean {
-  if (document.querySelector("dialog[open]")) return name !== "?";
+  if (document.querySelector("dialog[open]")) return name !== "?" || isField(target);
   if (!(target instanceof HTMLElement)) return false;
   if (name === " ") return target.closest("button, input, select, textarea, a") !== null;
   if (name.startsWith("Arrow") && target.closest("input, select")) return true;

@@ -54,13 +54,14 @@ export class Channel {
   }
 }
 
-/** Answers requests by their path, the latest answers first. */
+/** Answers requests by their path, the latest answers first; a function is given the request. */
 export function answering(answers: Record<string, unknown>): string[] {
   const asked: string[] = [];
-  vi.stubGlobal("fetch", async (path: string) => {
+  vi.stubGlobal("fetch", async (path: string, request: RequestInit) => {
     asked.push(path);
     const [, answer] = Object.entries(answers).find(([end]) => path.split("?")[0] === end) ?? [];
     if (answer === undefined) return new Response('{"title": "none"}', { status: 404 });
+    if (typeof answer === "function") return answer(request);
     if (answer instanceof Blob) return new Response(answer);
     return new Response(JSON.stringify(answer));
   });
@@ -70,6 +71,11 @@ export function answering(answers: Record<string, unknown>): string[] {
 export function browser(): void {
   vi.stubGlobal("localStorage", { getItem: () => null, setItem: () => undefined });
   vi.stubGlobal("EventSource", Channel);
+}
+
+/** An answer of the service that says no. */
+export function refusal(status: number, detail: string): Response {
+  return new Response(JSON.stringify({ title: "No", status, detail }), { status });
 }
 
 /** Until what was asked has been answered. */

@@ -1,6 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { answering, browser, film, settled, VIEWING } from "./a_page";
+import { answering, browser, FINDING, film, reading, refusal, settled, VIEWING } from "./a_page";
 
 beforeAll(browser);
 
@@ -23,11 +23,11 @@ async function show(id: string | null): Promise<void> {
 }
 
 /** Draws a stroke on the open film. */
-async function draw(): Promise<void> {
+async function draw(x = 5): Promise<void> {
   const { correction } = await modules();
   correction.edit();
   correction.draft.value?.begin();
-  correction.changed(correction.draft.value?.line(5, 5, 5, 5, 2, true) ?? null);
+  correction.changed(correction.draft.value?.line(x, 5, x, 5, 2, true) ?? null);
   correction.endStroke();
 }
 
@@ -104,6 +104,106 @@ describe("a draft", () => {
     await saved;
     expect([...correction.unsavedFilms.value]).toEqual(["b"]);
     expect(correction.comment.value).toBe("for b");
+  });
+});
+
+describe("a verdict", () => {
+  const SAY = "/v1/films/a/corrections";
+
+  async function told(): Promise<string[]> {
+    const { messages } = await import("../src/state/messages");
+    return messages.value.map((one) => one.text);
+  }
+
+  beforeEach(async () => {
+    const { messages } = await import("../src/state/messages");
+    messages.value = [];
+  });
+
+  it("is not given on a film that is not shown yet", async () => {
+    const { correction, current } = await modules();
+    const asked = answering({ [SAY]: reading(1) });
+    current.opened.value = "a"; // Opening ...
+    await correction.save("accepted");
+    current.film.value = film("a"); // its pixels and masks are still to come
+    await correction.save("rejected");
+    expect(asked).toEqual([]);
+  });
+
+  it("names the model of the finding that is shown, and none where there is no finding", async () => {
+    const { correction, current } = await modules();
+    const named: unknown[] = [];
+    const say = ({ body }: { body: FormData }) => {
+      named.push(body.get("model_sha256"));
+      return new Response(JSON.stringify(reading(1)));
+    };
+    answering({ [SAY]: say });
+    await show("a");
+    const saved = correction.save("accepted");
+    current.film.value = film("a", { finding: { ...FINDING, model_sha256: "bbbb" } });
+    await saved;
+    await draw();
+    await correction.save("corrected");
+    current.film.value = film("a", { finding: null });
+    await correction.save("rejected");
+    expect(named).toEqual(["aaaa", "bbbb", null]);
+  });
+
+  it("on a finding that is no more shows the one there is now, and keeps the draft", async () => {
+    const { correction, current } = await modules();
+    const finding = { ...FINDING, model_sha256: "bbbb" };
+    answering({
+      [SAY]: ({ method }: RequestInit) =>
+        method === "POST"
+          ? refusal(409, "the film was judged again meanwhile")
+          : new Response(JSON.stringify({ corrections: [reading(1)] })),
+      "/v1/films/a": film("a", { revision: 2, state: "negative", finding }),
+    });
+    await show("a");
+    await draw();
+    correction.comment.value = "apex too";
+    const [mask, picture] = [correction.draft.value, current.picture.value];
+    await correction.save("corrected");
+    await settled();
+    expect(await told()).toEqual([
+      "The correction is not saved. the film was judged again meanwhile",
+    ]);
+    expect(current.film.value?.finding?.model_sha256).toBe("bbbb");
+    expect(current.history.value.length).toBe(1);
+    expect(current.picture.value).toBe(picture);
+    expect(correction.draft.value).toBe(mask);
+    expect([correction.drawn.value > 0, correction.comment.value]).toEqual([true, "apex too"]);
+  });
+
+  it("leaves alone what is drawn and written while it is saved", async () => {
+    const { correction, current } = await modules();
+    const said = reading(1, { verdict: "corrected", has_mask: true });
+    let answer = (_: Response) => {};
+    answering({
+      [SAY]: () =>
+        new Promise<Response>((done) => {
+          answer = done;
+        }),
+    });
+    await show("a");
+    await draw(5);
+    const [mask, area] = [correction.draft.value, correction.draft.value?.areaFraction];
+    const saved = correction.save("corrected");
+    await settled();
+    await draw(15);
+    correction.comment.value = "and the apex";
+    answer(new Response(JSON.stringify(said)));
+    await saved;
+    expect(correction.draft.value).toBe(mask);
+    expect(correction.comment.value).toBe("and the apex");
+    expect(correction.unsaved.value).toBe(true);
+    const shown = current.readersMask.value?.values ?? new Uint8Array();
+    expect(shown.filter((value) => value > 0).length / shown.length).toBe(area);
+    expect((await told())[0]).toMatch(/not saved yet/);
+    answering({ [SAY]: said });
+    await correction.save("corrected");
+    expect(correction.draft.value).toBeNull();
+    expect(correction.unsaved.value).toBe(false);
   });
 });
 

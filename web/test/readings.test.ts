@@ -1,6 +1,16 @@
-import { beforeAll, beforeEach, expect, it, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { answering, browser, Channel, FINDING, film, reading, settled, VIEWING } from "./a_page";
+import {
+  answering,
+  browser,
+  Channel,
+  FINDING,
+  film,
+  reading,
+  refusal,
+  settled,
+  VIEWING,
+} from "./a_page";
 
 beforeAll(browser);
 
@@ -48,7 +58,12 @@ beforeEach(async () => {
   await refresh();
   correction.forgetAll();
   await current.open(null);
+  (await import("../src/state/messages")).messages.value = [];
 });
+
+async function told(): Promise<string[]> {
+  return (await import("../src/state/messages")).messages.value.map((one) => one.text);
+}
 
 it("shows what another reader says of the open film, and leaves the own draft alone", async () => {
   const { current, correction } = await modules();
@@ -98,6 +113,57 @@ it("shows what another model finds in the open film, and leaves the own draft al
   expect(correction.draft.value).toBe(draft);
 });
 
+it("shows what another model finds although its score and words are the same", async () => {
+  const { current } = await modules();
+  ANSWERS["/v1/films/a"] = film("a", { model_sha256: "aaaa" });
+  await current.open("a");
+  const facts = film("a", { revision: 2, model_sha256: "bbbb", pictures: ["mask"] });
+  ANSWERS["/v1/films/a"] = { ...facts, finding: { ...FINDING, model_sha256: "bbbb" } };
+  ANSWERS["/v1/films/a/mask"] = new Blob([Uint8Array.of(9)]);
+  Channel.latest.tell("film", facts);
+  await settled();
+  expect(current.film.value?.finding?.model_sha256).toBe("bbbb");
+  expect(current.modelMask.value?.values[0]).toBe(9);
+});
+
+describe("a film that is judged again", () => {
+  const failed = film("a", { revision: 9, state: "failed", finding: null, viewing: null });
+  const listed = { ...failed, pictures: ["heat", "mask", "lungs"] };
+
+  beforeEach(async () => {
+    const { current } = await modules();
+    ANSWERS["/v1/films/a"] = film("a", { pictures: ["mask"] });
+    ANSWERS["/v1/films/a/mask"] = new Blob([Uint8Array.of(9)]);
+    await current.open("a");
+    expect(current.modelMask.value?.values[0]).toBe(9);
+    ANSWERS["/v1/films/a"] = listed;
+    ANSWERS["/v1/films/a/heat"] = new Blob([Uint8Array.of(7)]);
+    ANSWERS["/v1/films/a/mask"] = () => refusal(409, "the film is failed");
+    ANSWERS["/v1/films/a/lungs"] = () => refusal(409, "the film is failed");
+  });
+
+  it("loses its old finding, although pictures are listed that are not there", async () => {
+    const { current } = await modules();
+    Channel.latest.tell("film", failed);
+    await settled();
+    expect(current.film.value?.state).toBe("failed");
+    expect(current.film.value?.finding).toBeNull();
+    expect(current.modelMask.value).toBeNull();
+    expect(current.heat.value?.values[0]).toBe(7);
+    expect(await told()).toEqual([]);
+  });
+
+  it("loses its old finding although a picture cannot be fetched, and that is told", async () => {
+    const { current } = await modules();
+    ANSWERS["/v1/films/a/mask"] = () => refusal(503, "busy");
+    Channel.latest.tell("film", failed);
+    await settled();
+    expect(current.film.value?.state).toBe("failed");
+    expect(current.modelMask.value).toBeNull();
+    expect(await told()).toEqual(["What is new of this film cannot be fetched. busy"]);
+  });
+});
+
 it("lists the own reading once, whether it is told before or after it is saved", async () => {
   const { current } = await modules();
   await current.open("a");
@@ -120,10 +186,48 @@ it("shows an older mask, and the latest again", async () => {
   expect([await shown(), current.shownNumber.value]).toEqual([2, 2]);
 });
 
-it("forgets what is not saved of a film that is deleted", async () => {
-  const { current, correction } = await modules();
-  await current.open("a");
-  correction.comment.value = "mine";
-  Channel.latest.tell("deleted", { id: "a" });
-  expect(correction.unsavedFilms.value.size).toBe(0);
+describe("a film that is deleted", () => {
+  it("by somebody else is closed, and the reader told, also of what is lost", async () => {
+    const { current, correction } = await modules();
+    await current.open("a");
+    correction.comment.value = "mine";
+    Channel.latest.tell("deleted", { id: "a" });
+    expect(current.opened.value).toBeNull();
+    expect(correction.unsavedFilms.value.size).toBe(0);
+    expect(await told()).toEqual([
+      "a was deleted meanwhile.",
+      "What you had not saved of a film is lost: the film was deleted.",
+    ]);
+  });
+
+  it("while another is open takes with it what was not saved, and the reader is told", async () => {
+    const { current, correction } = await modules();
+    await current.open("a");
+    correction.comment.value = "mine";
+    await current.open(null);
+    Channel.latest.tell("deleted", { id: "a" });
+    expect(correction.unsavedFilms.value.size).toBe(0);
+    expect((await told()).length).toBe(1);
+  });
+
+  it("here is followed by the next, whether the service tells before or after it answers", async () => {
+    const { current } = await modules();
+    const { rows } = await import("../src/state/worklist");
+    for (const early of [true, false]) {
+      rows.value = [film("z"), film("a"), film("b")];
+      ANSWERS["/v1/films/a"] = film("a");
+      await current.open("a");
+      const remove = () => {
+        if (early) Channel.latest.tell("deleted", { id: "a" });
+        return new Response(null, { status: 204 });
+      };
+      ANSWERS["/v1/films/a"] = remove;
+      ANSWERS["/v1/films/b"] = film("b", { viewing: null });
+      ANSWERS["/v1/films/b/corrections"] = { corrections: [] };
+      await current.discard("a");
+      if (!early) Channel.latest.tell("deleted", { id: "a" });
+      expect(current.opened.value).toBe("b");
+    }
+    expect(await told()).toEqual([]);
+  });
 });

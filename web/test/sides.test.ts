@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 
 import type { Film, Side } from "../src/api/types";
-import { orientation, sides } from "../src/film/SideMarkers";
+import { orientation, SideMarkers, sides } from "../src/film/SideMarkers";
 
 // the patient's side at the image's left edge, turned, mirrored: where R stands, where L
 const TABLE: [Side, number, boolean, string, string][] = [
@@ -51,4 +51,17 @@ it.each(TURNED)("runs to %s and %s, turned by %i°, mirrored %s: R %s, L %s", (.
   } as unknown as Film;
   const shown = sides(orientation(film), rotation, mirrored);
   expect(Object.fromEntries(shown)).toEqual({ R: right, L: left });
+});
+
+const VIEWS: [Film["view"], boolean][] = [
+  ["PA", true],
+  ["AP", true],
+  [null, true],
+  ["lateral", false],
+  ["other", false],
+];
+
+it.each(VIEWS)("of a film whose view is %s stand at its edges: %s", (view, marked) => {
+  const film = { view, image_left: "right", side_basis: "convention", finding: null } as Film;
+  expect(SideMarkers({ film }) !== null).toBe(marked);
 });

@@ -22,8 +22,9 @@ export function sides(
   return ["R", "L"].map((end, i) => [end, CLOCKWISE[(first + 2 * i) % 4] as Place]);
 }
 
-/** R and L at the film's sides, wherever those are now. */
+/** R and L at the film's sides, wherever those are now; none on a lateral film or another that is not frontal. */
 export function SideMarkers({ film }: { film: Film }) {
+  if (film.view === "lateral" || film.view === "other") return null;
   const assumed = (film.finding?.side_basis ?? film.side_basis) === "convention";
   const why = assumed
     ? "Side assumed from the display convention"

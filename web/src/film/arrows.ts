@@ -27,8 +27,9 @@ export function stageKey(event: KeyboardEvent): void {
   if (!picture.value || event.ctrlKey || event.metaKey) return;
   const arrow = ARROWS[event.key];
   if (arrow) move(arrow, event);
-  else if (event.key === " " && isPlacing()) act();
-  else if (event.key === "Escape" && view.crosshair.value) letGo();
+  else if (event.key === " " && isPlacing()) {
+    if (!event.repeat) act();
+  } else if (event.key === "Escape" && view.crosshair.value) letGo();
   else return;
   event.preventDefault();
   event.stopPropagation();

@@ -6,6 +6,7 @@
  */
 
 import {
+  cache,
   Enums,
   imageLoader,
   init,
@@ -92,8 +93,10 @@ export class Stage {
   }
 
   async show(picture: Picture, look: Look): Promise<void> {
+    const before = shown;
     shown = picture;
     await this.viewport.setStack([address(picture)]);
+    if (before && before.id !== shown.id) letGo(before);
     if (!this.shows) return; // another film was opened meanwhile
     this.use(look);
     this.fit();
@@ -232,6 +235,12 @@ function extent({ viewing, aspect }: Picture, rotation: number): Point {
 
 function address(picture: Picture): string {
   return `${SCHEME}:${picture.id}`;
+}
+
+/** Has Cornerstone forget a film: of itself it keeps 3 GiB of them, and which are kept is the page's to say. */
+function letGo(picture: Picture): void {
+  const imageId = address(picture);
+  if (cache.getImageLoadObject(imageId)) cache.removeImageLoadObject(imageId);
 }
 
 function prepare(): void {

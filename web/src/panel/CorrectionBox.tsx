@@ -4,7 +4,7 @@ import { Brush, Check, Eraser, Redo2, RotateCcw, Undo2, X } from "lucide";
 import type { Correction, Finding } from "../api/types";
 import { percent } from "../film/measure";
 import * as correction from "../state/correction";
-import { film, history, opened, showMaskOf, shownNumber } from "../state/film";
+import { film, history, opened, picture, showMaskOf, shownNumber } from "../state/film";
 import { set, settings } from "../state/settings";
 import * as view from "../state/view";
 import { Icon } from "../ui/Icon";
@@ -43,7 +43,7 @@ export function CorrectionBox() {
 }
 
 function VerdictButtons() {
-  const busy = correction.saving.value;
+  const busy = correction.saving.value || !picture.value; // nothing is said of a film not seen
   return (
     <div class="verdicts">
       <button
@@ -135,7 +135,7 @@ function SaveButtons() {
       <button
         type="button"
         class="save"
-        disabled={correction.saving.value}
+        disabled={correction.saving.value || !picture.value}
         aria-keyshortcuts="Control+S"
         title="Save the mask (Ctrl+S)"
         onClick={() => correction.save("corrected")}

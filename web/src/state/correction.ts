@@ -3,7 +3,9 @@
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import * as api from "../api/client";
+import { ApiError } from "../api/client";
 import type { Verdict } from "../api/types";
+import type { Field } from "../film/contour";
 import { type Box, Mask } from "../film/mask";
 import { encodeGrey } from "../film/png";
 import * as current from "./film";
@@ -51,9 +53,7 @@ effect(() => {
 /** Puts away what is not saved of the film that was open, and takes up what was put away of the next. */
 function takeUp(open: string | null): void {
   const films = new Map(kept.value);
-  if (mine && unsaved.value) {
-    films.set(mine, { draft: draft.value, drawn: drawn.value, comment: comment.value });
-  }
+  if (mine && unsaved.value) films.set(mine, whatIsOpen());
   const found = open === null ? undefined : films.get(open);
   if (open) films.delete(open);
   batch(() => {
@@ -66,6 +66,10 @@ function takeUp(open: string | null): void {
   });
 }
 
+function whatIsOpen(): Unsaved {
+  return { draft: draft.value, drawn: drawn.value, comment: comment.value };
+}
+
 /** Drops what is not saved of a film. */
 export function forget(film: string): void {
   const films = new Map(kept.value);
@@ -75,7 +79,11 @@ export function forget(film: string): void {
   drop();
 }
 
-onDeleted(forget);
+onDeleted((film) => {
+  const lost = unsavedFilms.value.has(film);
+  forget(film);
+  if (lost) tell("What you had not saved of a film is lost: the film was deleted.", "problem");
+});
 
 /** Drops all that is not saved. */
 export function forgetAll(): void {
@@ -147,23 +155,51 @@ const DONE: Record<Verdict, string> = {
   corrected: "Saved: the mask as you drew it.",
 };
 
-/** Saves what the reader says of the open film; the model's own result stays what it was. */
+/** Saves what the reader says of the open film as it is shown; the model's own result stays what it was. */
 export async function save(verdict: Verdict): Promise<void> {
   const id = current.opened.value;
-  const mask = verdict === "corrected" ? draft.value : null;
-  if (!id || saving.value || (verdict === "corrected" && !mask)) return;
+  const said = whatIsOpen();
+  const mask = verdict === "corrected" ? said.draft : null;
+  if (!id || !current.picture.value || saving.value) return; // of a film not seen, nothing is said
+  if (verdict === "corrected" && !mask) return;
   saving.value = true;
-  await attempt("The correction is not saved", async () => {
-    const form = new FormData();
-    form.set("verdict", verdict);
-    form.set("comment", comment.value.trim());
-    form.set("reader", settings.value.reader.trim());
-    form.set("seconds", String(current.secondsOpen()));
+  const form = new FormData();
+  form.set("verdict", verdict);
+  form.set("comment", said.comment.trim());
+  form.set("reader", settings.value.reader.trim());
+  form.set("seconds", String(current.secondsOpen()));
+  const model = current.film.value?.finding?.model_sha256;
+  if (model) form.set("model_sha256", model); // or it might count for a finding not seen
+  const drawing = mask && fieldOf(mask);
+  await attempt("The correction is not saved", () => send(id, form, drawing, said));
+  saving.value = false;
+}
+
+/** The mask as it is now, whatever is drawn on it later. */
+function fieldOf({ values, width, height }: Mask): Field {
+  return { values: values.slice(), width, height };
+}
+
+async function send(id: string, form: FormData, mask: Field | null, said: Unsaved): Promise<void> {
+  try {
     if (mask) form.set("mask", await encodeGrey(mask), "mask.png");
     const correction = await api.correct(id, form);
-    tell(DONE[verdict]);
-    forget(id);
+    const all = isStill(id, said);
+    tell(
+      `${DONE[correction.verdict]}${all ? "" : " What you changed meanwhile is not saved yet."}`,
+    );
+    if (all) forget(id);
     if (current.opened.value === id) current.said(correction, mask);
-  });
-  saving.value = false;
+  } catch (error) {
+    const outdated = error instanceof ApiError && error.status === 409;
+    if (outdated && current.opened.value === id) void current.renew();
+    throw error;
+  }
+}
+
+/** Whether nothing was drawn or written of a film since. */
+function isStill(film: string, said: Unsaved): boolean {
+  const now = film === mine ? whatIsOpen() : kept.value.get(film);
+  if (!now) return true;
+  return now.draft === said.draft && now.drawn === said.drawn && now.comment === said.comment;
 }

@@ -3,15 +3,16 @@
 import { batch, computed, signal } from "@preact/signals";
 
 import * as api from "../api/client";
+import { ApiError } from "../api/client";
 import type { Correction, Film, Summary, Viewing } from "../api/types";
 import type { Field } from "../film/contour";
 import { decodeGrey } from "../film/png";
 import type { Picture } from "../film/stage";
-import { attempt } from "./messages";
+import { attempt, tell } from "./messages";
 import { neighbour } from "./query";
 import { set, settings } from "./settings";
 import * as view from "./view";
-import { onChange, put, rows } from "./worklist";
+import { onChange, onDeleted, put, rows } from "./worklist";
 
 const READ_AFTER_MS = 1500;
 const KEPT = 4; // films whose pixels are kept, so that going back and forth waits for nothing
@@ -38,6 +39,7 @@ export const loading = signal(false);
 
 let leaving = new AbortController();
 let since = performance.now();
+let discarding: string | null = null;
 let reading: ReturnType<typeof setTimeout> | undefined;
 const cache = new Map<string, Promise<ArrayBuffer>>();
 
@@ -109,13 +111,25 @@ async function fetchLungs(): Promise<void> {
   const facts = film.value;
   if (!facts || !settings.value.lungs || lungs.value) return;
   const { signal } = leaving;
-  const found = await grey(facts, "lungs", signal);
+  const found = await greyIfThere(facts, "lungs", signal);
   if (!signal.aborted) lungs.value = found;
 }
 
-async function grey(facts: Film, kind: "heat" | "mask" | "lungs", signal: AbortSignal) {
+type Grey = "heat" | "mask" | "lungs";
+
+async function grey(facts: Film, kind: Grey, signal: AbortSignal): Promise<Field | null> {
   if (!facts.pictures.includes(kind)) return null;
   return decodeGrey(await api.picture(facts.id, kind, signal));
+}
+
+/** A picture, or null also where one is listed that the service does not show, as of a film that failed. */
+async function greyIfThere(facts: Film, kind: Grey, signal: AbortSignal): Promise<Field | null> {
+  try {
+    return await grey(facts, kind, signal);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 409) return null;
+    throw error;
+  }
 }
 
 async function pixels(id: string, viewing: Viewing): Promise<Uint8Array | Uint16Array> {
@@ -158,14 +172,24 @@ export async function markRead(id: string, read: boolean): Promise<void> {
 
 /** Deletes a film, with all that belongs to it. */
 export async function discard(id: string): Promise<void> {
+  const next = neighbour(rows.value, id, 1);
+  discarding = id;
   await attempt("The film is not deleted", async () => {
     await api.remove(id);
     cache.delete(id);
-    const next = neighbour(rows.value, id, 1);
     rows.value = rows.value.filter((row) => row.id !== id);
     await open(next && next.id !== id ? next.id : null);
   });
+  discarding = null;
 }
+
+onDeleted((id) => {
+  cache.delete(id);
+  if (id !== opened.value) return;
+  if (id !== discarding)
+    tell(`${film.value?.name ?? "The film"} was deleted meanwhile.`, "problem");
+  void open(null);
+});
 
 /** Shows the mask of a correction, whether the latest or not. */
 export async function showMaskOf(correction: Correction): Promise<void> {
@@ -209,27 +233,41 @@ function aspect({ spacing_mm, spacing_basis }: Film): number {
 /** Takes in what was said or found of the open film meanwhile; how it is looked at stays, and so does a draft. */
 async function takeIn(changed: Summary, known: Film): Promise<void> {
   const { signal } = leaving;
-  const { state, reason, probability } = changed;
-  const same =
-    state === known.state && reason === known.reason && probability === known.probability;
+  const same = (["state", "reason", "probability", "model_sha256"] as const).every(
+    (fact) => changed[fact] === known[fact],
+  );
   await attempt("What is new of this film cannot be fetched", async () => {
     if (!same) await takeFinding(changed.id, signal);
     await takeReadings(changed, signal);
   });
 }
 
+/** Fetches anew what was found and said of the open film, as `takeIn` does. */
+export async function renew(): Promise<void> {
+  const id = opened.value;
+  const { signal } = leaving;
+  await attempt("The film cannot be fetched again", async () => {
+    if (id) await takeFinding(id, signal);
+    if (film.value && !signal.aborted) await takeReadings(film.value, signal);
+  });
+}
+
 async function takeFinding(id: string, signal: AbortSignal): Promise<void> {
   const facts = await api.film(id, signal);
   const waits = facts.state === "waiting"; // to be judged again: what is known stays until then
-  const found = waits
-    ? [heat.value, modelMask.value]
-    : await Promise.all([grey(facts, "heat", signal), grey(facts, "mask", signal)]);
+  const found = await Promise.allSettled([
+    waits ? heat.value : greyIfThere(facts, "heat", signal),
+    waits ? modelMask.value : greyIfThere(facts, "mask", signal),
+  ]);
   if (signal.aborted || (film.value && film.value.revision > facts.revision)) return;
+  const [map, mask] = found.map((one) => (one.status === "fulfilled" ? one.value : null));
   batch(() => {
-    film.value = facts;
-    [heat.value, modelMask.value] = found as [Field | null, Field | null];
+    film.value = facts; // in any case: nobody is to go on reading what no longer holds
+    heat.value = map ?? null;
+    modelMask.value = mask ?? null;
     if (!waits) lungs.value = null;
   });
+  for (const one of found) if (one.status === "rejected") throw one.reason;
   await fetchLungs();
 }
 

@@ -6,7 +6,8 @@ import { IconButton } from "./IconButton";
 
 interface Given {
   title: string;
-  onClose: () => void;
+  /** Not given of a dialog that stays until it has its answer. */
+  onClose?: () => void;
   children: ComponentChildren;
 }
 
@@ -24,16 +25,21 @@ export function Dialog({ title, onClose, children }: Given) {
       aria-label={title}
       onCancel={(event) => {
         event.preventDefault();
-        onClose();
+        onClose?.();
+      }}
+      onClose={() => {
+        if (!element.current) return; // it is closed because it is gone
+        if (onClose) onClose();
+        else element.current.showModal(); // Chromium heeds `cancel` only once: a second Escape closes it
       }}
       onClick={(event) => {
-        if (event.target === element.current) onClose(); // beside it
+        if (event.target === element.current) onClose?.(); // beside it
       }}
     >
       <div class="dialog">
         <header>
           <h2>{title}</h2>
-          <IconButton icon={X} label="Close" onClick={onClose} />
+          {onClose && <IconButton icon={X} label="Close" onClick={onClose} />}
         </header>
         {children}
       </div>

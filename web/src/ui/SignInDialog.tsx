@@ -22,7 +22,7 @@ export function SignInDialog({ onDone }: { onDone: () => Promise<void> }) {
     }
   };
   return (
-    <Dialog title="Sign in" onClose={() => {}}>
+    <Dialog title="Sign in">
       <form class="sign-in" onSubmit={submit}>
         <label>
           Token
