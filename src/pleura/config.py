@@ -40,14 +40,42 @@ def parse(kind: type[T], given: Any, where: str, error: type[PleuraError]) -> T:
 
 
 def read_yaml(path: Path, error: type[PleuraError]) -> Any:
-    """The YAML document in `path`; raises `error` where there is none.
+    """The YAML document in `path`, as `parse_yaml` reads it; raises `error` where there is none."""
+    import yaml
 
-    `on`, `off`, `yes` and `no` are words, as in YAML 1.2, not truth values.
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path} does not exist") from None
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as failure:
+        raise error(f"{path} is not YAML: {failure}") from failure
+
+
+def parse_yaml(text: str) -> Any:
+    """A YAML document.
+
+    `on`, `off`, `yes` and `no` are words, as in YAML 1.2, not truth values; and a key stands once in its
+    section.
+
+    Raises:
+        yaml.YAMLError: it is none.
     """
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+            section = super().compose_mapping_node(anchor)
+            seen = set()
+            for key, _ in section.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                if (key.tag, key.value) in seen:
+                    told = f"the key {key.value!r} stands there twice"
+                    raise yaml.MarkedYAMLError(
+                        "in a section", section.start_mark, told, key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+            return section
 
     Loader.yaml_implicit_resolvers = {
         first: [
@@ -57,12 +85,7 @@ def read_yaml(path: Path, error: type[PleuraError]) -> Any:
         ]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader)
-    except FileNotFoundError:
-        raise error(f"{path} does not exist") from None
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as failure:
-        raise error(f"{path} is not YAML: {failure}") from failure
+    return yaml.load(text, Loader)
 
 
 _EXPECTED = {

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from typer.testing import CliRunner
 
 from pleura.cli import app
 from pleura.errors import RecipeError, WeightsError
 from pleura.networks import create
-from pleura.networks.encoder import load_start, read_pretraining, read_weights
+from pleura.networks.encoder import SHOWN, load_start, read_pretraining, read_shown, read_weights
 from pleura.networks.foreign import NIH, fit_checkpoint, read_checkpoint, write_imported
 from pleura.networks.torchvision_ops import declare_missing
 
@@ -105,6 +106,30 @@ def test_wrappers_and_prefixes_are_seen_through(wrap, tmp_path: Path) -> None:
     assert (len(fit.tensors), fit.by_order) == (fit.total, ())
     assert load_start(ours, dict(fit.tensors), "w") == (True, ())
     assert same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"epoch": 3, "state_dict": state, "best_acc1": torch.tensor(0.8)},
+        lambda state: {"model": {"name": "unet"}, "net": state, "mean": torch.zeros(1)},
+        lambda state: {"model": {"state_dict": state, "step": torch.tensor(9)}},
+    ],
+)
+def test_a_tensor_beside_the_wrapped_ones_is_left(wrap, tmp_path: Path) -> None:
+    state = small().state_dict()
+    torch.save(wrap(state), tmp_path / "w.pth")
+    assert read_checkpoint(tmp_path / "w.pth").keys() == state.keys()
+
+
+def test_what_weights_were_shown_goes_with_them(tmp_path: Path) -> None:
+    films = "0123456789abcdef fedcba9876543210"
+    ours = small()
+    save_file(ours.state_dict(), tmp_path / "run.safetensors", {SHOWN: films})
+    fit = fit_checkpoint(ours, read_checkpoint(tmp_path / "run.safetensors"), "run")
+    out = tmp_path / "out.safetensors"
+    write_imported(out, fit, tmp_path / "run.safetensors", network="unet_timm")
+    assert read_shown(out) == set(films.split())
 
 
 def test_other_names_are_matched_by_shape_and_order_when_that_leaves_no_choice() -> None:

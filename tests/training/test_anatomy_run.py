@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load
+from lightning_fabric import Fabric
+from safetensors.torch import load, load_file, save_file
 
 from pleura.data.dataset import FilmSet
 from pleura.data.lung_films import LungFilm, read_lung_films
@@ -22,7 +23,10 @@ from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle, BundleManifest
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import ANATOMY
 from pleura.inference.preprocess import InputSpec, squeeze
+from pleura.networks import create
 from pleura.networks.anatomy import AnatomyOutput
+from pleura.networks.encoder import read_shown
+from pleura.training import fabric
 from pleura.training.anatomy import AnatomySettings, fit, run, train_anatomy
 from pleura.training.anatomy.finished import finished_anatomy
 from pleura.training.anatomy.fit import fit_thresholds
@@ -124,6 +128,89 @@ def test_interrupted_it_goes_on_to_the_same_end(
     assert [row["epoch"] for row in rows] == [2]
     for name in ("best.safetensors", "admission.json"):
         assert (out / name).read_bytes() == (finished / name).read_bytes()
+
+
+@pytest.fixture
+def init(tmp_path: Path) -> Path:
+    """Weights to start from, of which nothing is known."""
+    torch.manual_seed(99)
+    options = {"encoder": SETTINGS.encoder, "domains": 3}
+    network = create(ANATOMY, channels=1, size=SETTINGS.size, **options)
+    tensors = {name: one.contiguous() for name, one in network.state_dict().items()}
+    save_file(tensors, tmp_path / "init.safetensors")
+    return tmp_path / "init.safetensors"
+
+
+STILL = replace(SETTINGS, epochs=1, learning_rate=1e-9)
+
+
+def test_interrupted_in_its_first_epoch_it_starts_again_from_its_weights(
+    init: Path, lungs: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    out, given = tmp_path / "run", {"settings": STILL, "init": init}
+    with pytest.raises(KeyboardInterrupt):
+        trained(lungs, blocks, blocks_split, out, report=AnatomyReport(films=stop), **given)
+    assert (out / "anatomy.json").exists()
+    trained(lungs, blocks, blocks_split, out, **given)
+    before, after = load_file(init), load((out / "best.safetensors").read_bytes())
+    assert torch.allclose(before["lungs.weight"], after["lungs.weight"], atol=1e-6)
+    assert json.loads((out / "anatomy.json").read_text())["start"]["encoder"] == init.name
+
+
+def test_a_run_goes_on_from_its_own_start_in_its_own_precision(
+    init: Path,
+    lungs: Path,
+    blocks: Dataset,
+    blocks_split: Split,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, began = tmp_path / "run", []
+
+    def fabric_for(precision: str, device: str, before: str | None = None) -> Fabric:
+        began.append(before)
+        return fabric.fabric_for(precision, device, before)
+
+    monkeypatch.setattr(run, "fabric_for", fabric_for)
+    trained(lungs, blocks, blocks_split, out, settings=STILL, init=init)
+    trained(lungs, blocks, blocks_split, out, settings=STILL, init=init)
+    assert began == [None, "32-true"]
+    with pytest.raises(TrainingError, match="init_sha256 differ"):
+        trained(lungs, blocks, blocks_split, out, settings=STILL)
+    described = json.loads((out / "anatomy.json").read_text())
+    del described["init_sha256"]  # a run of before
+    (out / "anatomy.json").write_text(json.dumps(described))
+    trained(lungs, blocks, blocks_split, out, settings=STILL)
+
+
+def test_films_that_its_teacher_or_its_start_was_shown_are_not_held_out(
+    finished: Path, lungs: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    others = make_split(blocks, seed=9, test_fraction=0.25, tune_fraction=0.3)
+    copy = tmp_path / "copy.safetensors"  # its run is not beside it, its header is
+    shutil.copy(finished / "best.safetensors", copy)
+    for given in ({"teacher": finished}, {"init": finished / "best.safetensors"}, {"init": copy}):
+        with pytest.raises(TrainingError, match="films that tune or test here"):
+            trained(lungs, blocks, others, tmp_path / "run", settings=STILL, **given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_films_that_its_teacher_was_shown_are_on_record(
+    finished: Path, lungs: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    """Also those that this run was not shown itself."""
+    shutil.copytree(finished, tmp_path / "teacher")
+    described = json.loads((finished / "anatomy.json").read_text())
+    described["shown_pixel_sha256"].append("0123456789abcdef")
+    (tmp_path / "teacher" / "anatomy.json").write_text(json.dumps(described))
+    out, settings = tmp_path / "run", replace(STILL, taught_films=4)
+    trained(lungs, blocks, blocks_split, out, settings=settings, teacher=tmp_path / "teacher")
+    shown = {*described["shown_pixel_sha256"]}
+    assert set(Anatomy.of(out).shown or ()) == shown
+    assert read_shown(out / "best.safetensors") == shown
 
 
 def test_a_folder_is_one_runs(

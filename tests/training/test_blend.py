@@ -26,7 +26,7 @@ from pleura.inference.bundle import open_bundle
 from pleura.inference.detector import Detector
 from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.inference.preprocess import InputSpec
-from pleura.training.blend import _point, _rule, export_blend
+from pleura.training.blend import _calibrator, _point, _rule, export_blend
 from pleura.training.cross_validate import cross_validate
 from pleura.training.out_of_fold import PART
 from pleura.training.recipe import NetworkRecipe, OptimizerRecipe, Recipe
@@ -209,3 +209,27 @@ def test_a_triplet_decides_where_all_recipes_and_the_aim_let_it(
     assert _rule([*runs, (SEGMENTER, RECIPE, RunFolder(two[0]))]) == "threshold"
     youden = replace(RECIPE, aim="Youden")
     assert tops((SEGMENTER, youden), (SEGMENTER, triplet)) is None
+
+
+def test_declined_films_have_no_say_in_the_calibrator() -> None:
+    rng = np.random.default_rng(0)
+    swept = PixelSweep([0.5], [0.0])
+    labels: dict[str, int] = {}
+    judged: list[tuple[float, bool]] = []
+    for n in range(80):
+        positive, declined = n % 4 == 0, n % 16 == 0
+        score = float(np.clip(rng.normal(0.6 if positive else 0.4, 0.15), 0.01, 0.99))
+        finding = SimpleNamespace(
+            decision="declined" if declined else "negative",
+            probability=None if declined else score,
+            probability_map=None if declined else np.full((4, 4), score, np.float32),
+        )
+        swept.add(str(n), cast(Finding, finding), np.full((4, 4), positive), part=PART)
+        labels[str(n)] = int(positive)
+        if not declined:
+            judged.append((score, positive))
+    dataset = SimpleNamespace(by_id={i: SimpleNamespace(label=one) for i, one in labels.items()})
+    split = SimpleNamespace(folds=[list(labels)])
+    found = _calibrator(swept, cast(Dataset, dataset), cast(Split, split))
+    scores, truth = zip(*judged, strict=True)
+    assert found == fit_calibrator(scores, truth, part=PART)

@@ -1,6 +1,8 @@
 """Cross-validation: every film judged once, by a model that never saw it, at another folds' threshold."""
 
+import hashlib
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from pleura.inference.bundle import open_bundle
 from pleura.training.cross_validate import cross_validate, export_folds
 from pleura.training.out_of_fold import PART
 from pleura.training.recipe import find_recipe, read_recipe
+from pleura.training.train import train
 
 TINY = (
     "input.size=64",
@@ -89,6 +92,48 @@ def test_all_folds_make_one_bundle_with_what_was_fitted_out_of_fold(
     assert len(log) == 3  # neither patience nor the monitor ends or chooses anything
     assert [line.split(",")[7] for line in log] == ["auc", "", log[2].split(",")[7]]
     assert log[2].split(",")[8] == "1"
+
+
+def weights_of(folder: Path) -> list[dict[str, str]]:
+    """The checksums of the weights in the bundle of each fold."""
+    places = [folder / "bundles" / f"fold-{fold}" / "bundle.json" for fold in (0, 1)]
+    return [json.loads(place.read_text())["files"] for place in places]
+
+
+def test_folds_trained_anew_are_scored_anew(blocks: Dataset, tmp_path: Path) -> None:
+    split, cv = make_split(blocks, seed=0, test_fraction=0.25, folds=2), tmp_path / "cv"
+    first, other = (read_recipe(find_recipe("light"), [*TINY, f"seed={n}"]) for n in (0, 1))
+    found = cross_validate(first, blocks, split, cv, device="cpu")
+    before = weights_of(cv)
+    shutil.rmtree(cv / "fold-1")
+    train(other.to_the_end(), blocks, split, cv / "fold-1", fold=1, fit=False)
+    with pytest.raises(TrainingError, match="is of other weights than the folds hold now"):
+        export_folds(cv, blocks, split, tmp_path / "bundle")
+    shutil.rmtree(cv / "fold-0")
+    again = cross_validate(other, blocks, split, cv, device="cpu")
+    best = [(cv / f"fold-{fold}" / "best.safetensors").read_bytes() for fold in (0, 1)]
+    hashes = [{"weights.safetensors": hashlib.sha256(one).hexdigest()} for one in best]
+    assert weights_of(cv) == hashes != before
+    assert again.together.run.model.sha256 != found.together.run.model.sha256
+    fresh = cross_validate(other, blocks, split, tmp_path / "fresh", device="cpu")
+    scores = [[one.presence_score for one in made.together.scores] for made in (again, fresh)]
+    assert scores[0] == scores[1]
+    export_folds(cv, blocks, split, tmp_path / "bundle")
+
+
+def test_a_folder_that_does_not_say_what_it_was_made_of(blocks: Dataset, tmp_path: Path) -> None:
+    """One of before: its bundles hold the weights that it was made of."""
+    split, cv = make_split(blocks, seed=0, test_fraction=0.25, folds=2), tmp_path / "cv"
+    recipe = read_recipe(find_recipe("light"), TINY)
+    found = cross_validate(recipe, blocks, split, cv, device="cpu")
+    (cv / "bundles" / "made-of.json").unlink()
+    export_folds(cv, blocks, split, tmp_path / "bundle")
+    again = cross_validate(recipe, blocks, split, cv, device="cpu")
+    assert again.together.numbers == found.together.numbers
+    (cv / "bundles" / "made-of.json").unlink()
+    shutil.copy(cv / "fold-1" / "best.safetensors", cv / "fold-0")
+    with pytest.raises(TrainingError, match="is of other weights"):
+        export_folds(cv, blocks, split, tmp_path / "other")
 
 
 def test_a_split_without_folds_is_refused(

@@ -218,6 +218,24 @@ def test_a_phase_that_no_longer_improves_makes_way_for_the_next(
     assert state.phase == 1
 
 
+def test_patience_begins_when_a_phase_is_first_scored(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    """Films are scored after epochs 4 and 5 of the first phase, 8 of the second, and its last."""
+    still = OptimizerRecipe(learning_rate=1e-12)
+    phases = tuple(
+        replace(phase, epochs=5, size=64, patience=2, optimizer=still, monitor="loss")
+        for phase in RECIPE.phases
+    )
+    recipe = replace(RECIPE, epochs=10, phases=phases, tune_every=4)
+    out = tmp_path / "run"
+    state = train(recipe, blocks, blocks_split, out)
+    assert [int(row["epoch"]) for row in rows(out) if row["tune_loss"]][:3] == [4, 5, 8]
+    assert [row["phase"] for row in rows(out)][:6] == ["presence"] * 5 + ["mask"]
+    assert state.best_epoch >= 8
+    assert (out / "operating_point.json").exists()
+
+
 PLAIN = replace(RECIPE, phases=(), loss=(LossTerm("bce_dice"),), keep_checkpoints=2, patience=None)
 
 

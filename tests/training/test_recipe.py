@@ -115,6 +115,14 @@ MINIMAL = "name: x\nnetwork: {name: unet_timm}\ninput: {size: 64}\n"
         (MINIMAL + "monitor: accuracy\n", "monitor"),
         (MINIMAL + "loss: []\n", "at least one term"),
         (MINIMAL + "seed: -1\n", "seed is not negative"),
+        (
+            MINIMAL + "loss: [{name: bce, weight: -1}]\n",
+            "weight is finite and not negative; got -1.0",
+        ),
+        (MINIMAL + "loss: [{name: bce, weight: .nan}]\n", "weight is finite and not negative"),
+        (MINIMAL + "loss: [{name: bce, weight: .inf}]\n", "weight is finite and not negative"),
+        (MINIMAL + "epochs: 5\nepochs: 7\n", "the key 'epochs' stands there twice"),
+        (MINIMAL + "optimizer: {name: adam, name: adamw}\n", "the key 'name' stands there twice"),
         (MINIMAL + "optimizer: {learning_rate: .inf}\n", "learning_rate is finite"),
         (MINIMAL + "optimizer: {weight_decay: .nan}\n", "weight_decay is finite"),
         (MINIMAL + "epochs: 1.5\n", "epochs: a whole number is expected; got 1.5"),
@@ -141,6 +149,8 @@ def test_on_is_a_word(tmp_path: Path) -> None:
     recipe = read_recipe(write(tmp_path, text))
     assert recipe.loss[0].on == "presence"  # YAML 1.1 would have read {name: bce, True: presence}
     assert recipe.augmentation == "no"
+    overridden = read_recipe(write(tmp_path, MINIMAL), ["augmentation=no"])
+    assert overridden.augmentation == "no"
 
 
 def test_overrides_reach_into_sections_and_are_checked(tmp_path: Path) -> None:
@@ -415,6 +425,16 @@ def test_the_cascade_is_two_recipes_of_which_each_can_be_changed() -> None:
     assert plan.gate.optimizer.schedule == "plateau"
     assert ended.gate.optimizer == replace(plan.gate.optimizer, schedule="cosine")
     assert ended.segmenter.optimizer == plan.segmenter.optimizer
+
+
+def test_a_cascade_is_decided_as_its_export_is() -> None:
+    def rule(gate: str, segmenter: str) -> str:
+        decisions = (f"gate.decision={gate}", f"segmenter.decision={segmenter}")
+        return read_plan(find_recipe("chexnet-cascade"), decisions).decision
+
+    assert rule("relative", "relative") == "relative"
+    assert rule("threshold", "relative") == rule("threshold", "threshold") == "threshold"
+    assert rule("threshold", "triplet") == "threshold"  # a gate needs a presence threshold
 
 
 def test_a_classifier_is_set_by_its_scores_and_its_cascade_by_masks() -> None:

@@ -79,9 +79,26 @@ def test_where_a_schedule_rests() -> None:
     assert resting(10, schedule="cosine_restarts", cycle_epochs=3) == [3, 6, 9]
     assert resting(15, schedule="cosine_restarts", cycle_epochs=2, cycle_growth=2) == [2, 6, 14]
     assert resting(8, schedule="cosine_restarts", cycle_epochs=3, warmup_epochs=1) == [4, 7]
-    assert resting(8, schedule="cosine_restarts", cycle_epochs=2.5) == [
-        3,
-        5,
-        8,
-    ]  # 2.5, 5 and 7.5 are passed
     assert resting(30, schedule="cosine_wave", cycle_epochs=8) == [8, 24]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        # the lowest points are at 2.5, 5, 7.5
+        ({"schedule": "cosine_restarts", "cycle_epochs": 2.5}, [2, 5, 7]),
+        # at 10.5, 20.5
+        ({"schedule": "cosine_restarts", "warmup_epochs": 0.5}, [10, 20]),
+        # at 3, 7.5, 14.25
+        ({"schedule": "cosine_restarts", "cycle_epochs": 3, "cycle_growth": 1.5}, [3, 7, 14]),
+        # at 2.5, 7.5, 12.5
+        ({"schedule": "cosine_wave", "cycle_epochs": 2.5}, [2, 7, 12]),
+        # at 8.5
+        ({"schedule": "cosine_wave", "cycle_epochs": 8, "warmup_epochs": 0.5}, [8]),
+    ],
+)
+def test_a_cycle_that_ends_within_an_epoch_rests_before_it(options, expected: list[int]) -> None:
+    epochs = expected[-1]
+    assert resting(epochs, **options) == expected
+    recipe = OptimizerRecipe(learning_rate=1.0, **options)
+    assert all(learning_rate(recipe, epoch - 0.01, epochs) < 0.2 for epoch in expected)

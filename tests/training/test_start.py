@@ -77,6 +77,27 @@ def test_only_an_encoders_weights_bring_an_epsilon(tmp_path: Path) -> None:
     assert variance.unique().tolist() == pytest.approx([1.0 + 1e-5], abs=1e-7)
 
 
+def test_an_encoder_of_another_network_is_not_the_whole(tmp_path: Path) -> None:
+    """Its tensors stand under `encoder.` there, too."""
+    other = create("chexnet", channels=3, size=64, encoder="resnet18").state_dict()
+    save_file({k: v.contiguous() for k, v in other.items()}, tmp_path / "w.safetensors")
+    network, began = start(recipe(init=str(tmp_path / "w.safetensors"), **LIGHT))
+    assert not began.whole
+    variance = network.state_dict()["encoder.bn1.running_var"]
+    assert variance.unique().tolist() == pytest.approx([1.0 + 1e-5], abs=1e-7)
+
+
+@pytest.mark.parametrize("word", ["no", "off", 0])
+def test_an_option_that_is_true_or_false_takes_no_word(word: Any) -> None:
+    asked = recipe("unetpp", filters=[4, 8], deep_supervision=word)
+    for begin in (start, check_start):
+        with pytest.raises(
+            RecipeError, match="option deep_supervision of network unetpp is true or"
+        ):
+            begin(asked)
+    build(asked)  # a run or a bundle of before is still opened
+
+
 def test_every_tensor_left_at_random_is_named(tmp_path: Path) -> None:
     asked = recipe("unet", str(tmp_path / "w.safetensors"), filters=[4, 8])
     weights = dict(build(asked).state_dict())

@@ -25,6 +25,7 @@ from pleura.errors import LeakError, NonFiniteLoss, RecipeError, TrainingError, 
 from pleura.inference.bundle import open_bundle
 from pleura.inference.preprocess import InputSpec, squeeze
 from pleura.networks import Output, create
+from pleura.training import loop
 from pleura.training.export import export
 from pleura.training.fabric import choose_fabric
 from pleura.training.loop import Average, Trainer
@@ -391,6 +392,33 @@ def test_a_loss_that_is_not_finite_names_the_films(
     recipe = replace(RECIPE, loss=(LossTerm("broken"),))
     with pytest.raises(NonFiniteLoss, match=r"epoch 1, step 1; .*film-\d\d \(nan\)"):
         train(recipe, blocks, blocks_split, tmp_path / "run")
+
+
+@pytest.mark.parametrize("broken", [1, 3])
+def test_a_score_that_is_not_finite_is_none(
+    broken: int,
+    blocks: Dataset,
+    blocks_split: Split,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, calls = loop.tune, []
+
+    def tune(*given: Any, **named: Any) -> Any:
+        calls.append(1)
+        found = real(*given, **named)
+        return replace(found, loss=float("nan")) if len(calls) <= broken else found
+
+    monkeypatch.setattr(loop, "tune", tune)
+    recipe = replace(RECIPE, epochs=3, monitor="loss")
+    if broken == 3:
+        with pytest.raises(NonFiniteLoss, match="not finite in epoch 3, nor in any before"):
+            train(recipe, blocks, blocks_split, tmp_path / "run")
+        return
+    state = train(recipe, blocks, blocks_split, tmp_path / "run")
+    losses = [row["tune_loss"] for row in state.history]
+    assert state.best_epoch == 2 + losses[1:].index(min(losses[1:]))
+    assert state.best == -min(losses[1:])
 
 
 def test_names_are_checked_before_any_work(

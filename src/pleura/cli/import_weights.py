@@ -44,7 +44,7 @@ def import_weights(
     order where that leaves no choice; what fitted and what not is said. Refused when less than nine in ten
     of the network's tensors are found. Then: pleura train RECIPE --init OUT.
     """
-    from pleura.networks import create, default_channels, default_size
+    from pleura.networks import check_options, create, default_channels, default_size
     from pleura.networks.foreign import fit_checkpoint, read_checkpoint, write_imported
 
     if out.suffix != ".safetensors":
@@ -56,6 +56,7 @@ def import_weights(
         size=size or default_size(network),
         **options,
     )
+    check_options(network, options)
     fit = fit_checkpoint(made, read_checkpoint(file), str(file))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_imported(out, fit, file, network=network, pretraining=pretraining)
@@ -79,13 +80,15 @@ def import_weights(
 def _options(given: tuple[str, ...] | list[str]) -> dict[str, Any]:
     import yaml
 
+    from pleura.config import parse_yaml
+
     options = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals:
             raise RecipeError(f"{text!r} is no option; write key=value, such as encoder=resnet34")
         try:
-            options[key.strip()] = yaml.safe_load(value)
+            options[key.strip()] = parse_yaml(value)
         except yaml.YAMLError as error:
             raise RecipeError(f"{text!r}: its value is not YAML ({error})") from error
     return options

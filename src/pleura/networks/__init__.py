@@ -56,6 +56,18 @@ def create(name: str, *, channels: int, size: int, **options: Any) -> nn.Module:
         raise RecipeError(f"network {name} at {channels}x{size}x{size}: {error}") from error
 
 
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raises RecipeError for an option of the network `name` that is to be true or false and is neither.
+
+    Such as `no`, which YAML reads as a word, and Python would take for true.
+    """
+    known = inspect.signature(NETWORKS.get(name) or HELPERS[name]).parameters
+    for option, value in options.items():
+        asks = option in known and isinstance(known[option].default, bool)
+        if asks and not isinstance(value, bool):
+            raise RecipeError(f"option {option} of network {name} is true or false; got {value!r}")
+
+
 def default_size(name: str) -> int:
     """The input size, in px, that the network `name` is described at.
 
@@ -109,6 +121,7 @@ __all__ = [
     "HELPERS",
     "NETWORKS",
     "Output",
+    "check_options",
     "create",
     "default_channels",
     "default_size",

@@ -1,6 +1,8 @@
 """timm encoders: built with one input channel, started from ImageNet weights, a file, or at random."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,12 +14,16 @@ from pleura.networks.torchvision_ops import declare_missing
 
 log = logging.getLogger(__name__)
 
+SHOWN = "shown_pixel_sha256"
+"""In the header of a weights file: the films that trained them, by the beginnings of their `pixel_sha256`."""
+
 
 class Loaded(NamedTuple):
     """What `load_start` has copied.
 
     Attributes:
-        whole: whether the weights were the whole network's, not its encoder's alone.
+        whole: whether the weights were the whole network's, nine in ten of the rest's too, not its encoder's
+            alone.
         missing: tensors of what was to be started, by their names in the network, that found none; they
             are as they were.
     """
@@ -91,7 +97,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         RecipeError: there is no such file, or it is not safetensors.
     """
-    return _opened(path)[0]
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def read_pretraining(path: Path) -> str | None:
@@ -100,15 +107,30 @@ def read_pretraining(path: Path) -> str | None:
     Raises:
         RecipeError: as `read_weights`.
     """
-    return _opened(path)[1].get("pretraining")
+    with _opened(path) as file:
+        return (file.metadata() or {}).get("pretraining")
 
 
-def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_shown(path: Path) -> frozenset[str]:
+    """The films that a safetensors file's header lists: beginnings of their `pixel_sha256`.
+
+    Empty where it lists none, as that of weights from elsewhere.
+
+    Raises:
+        RecipeError: as `read_weights`.
+    """
+    with _opened(path) as file:
+        return frozenset((file.metadata() or {}).get(SHOWN, "").split())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file, of which nothing but the header has been read."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except FileNotFoundError:
         raise RecipeError(
             f"{path} does not exist; give a .safetensors file to start from"
@@ -148,7 +170,7 @@ def load_start(network: nn.Module, weights: dict[str, Tensor], source: str) -> L
     if not isinstance(encoder, nn.Module) or any(k.startswith("encoder.") for k in weights):
         fitting = {k: adapted(weights[k], v.shape) for k, v in own.items() if k in weights}
         found = {k: v for k, v in fitting.items() if v is not None}
-        needed = [k for k in own if k.startswith("encoder.")] or list(own)
+        needed = {k for k in own if k.startswith("encoder.")} or set(own)
         held = sum(k in found for k in needed)
         if held < 0.9 * len(needed):
             raise RecipeError(
@@ -156,7 +178,9 @@ def load_start(network: nn.Module, weights: dict[str, Tensor], source: str) -> L
                 "the weights of the same architecture"
             )
         network.load_state_dict(found, strict=False)
-        return Loaded(whole=True, missing=tuple(name for name in own if name not in found))
+        others = own.keys() - needed or needed
+        whole = sum(k in found for k in others) >= 0.9 * len(others)
+        return Loaded(whole, tuple(name for name in own if name not in found))
     missing = load_encoder(encoder, weights, source)
     return Loaded(whole=False, missing=tuple(f"encoder.{name}" for name in missing))
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pleura.errors import WeightsError
 from pleura.files import write_bytes
-from pleura.networks.encoder import adapted
+from pleura.networks.encoder import SHOWN, adapted, read_shown
 
 MAX_BYTES = 8 << 30
 ENOUGH = 0.9
@@ -172,6 +172,7 @@ def write_imported(
         pretraining: films it was trained on, where that is known; else what `fit` found out.
     """
     stamp = pretraining or fit.pretraining
+    shown = read_shown(source) if source.suffix == ".safetensors" else ()
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     metadata = {
@@ -180,21 +181,19 @@ def write_imported(
         "source_sha256": digest,
         "fitted": json.dumps([len(fit.tensors), fit.total]),
         **({"pretraining": stamp} if stamp else {}),
+        **({SHOWN: " ".join(sorted(shown))} if shown else {}),
     }
     write_bytes(out, save_safetensors(dict(fit.tensors), metadata), durable=True)
 
 
-def _tensors(content: Any) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, out of whatever wraps them."""
-    for _ in range(len(WRAPPERS)):
-        if not isinstance(content, Mapping):
-            return {}
-        tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-        inner = next((content[k] for k in WRAPPERS if isinstance(content.get(k), Mapping)), None)
-        if tensors or inner is None:
-            return tensors
-        content = inner
-    return {}
+def _tensors(content: Any, depth: int = 4) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, out of whatever wraps them; a score that lies beside them is left."""
+    if not isinstance(content, Mapping) or depth == 0:
+        return {}
+    for key in WRAPPERS:
+        if inner := _tensors(content.get(key), depth - 1):
+            return inner
+    return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
 
 
 def _spelled(name: str) -> str:

@@ -5,11 +5,12 @@ point and calibrator are fitted on these answers, and by them the whole is score
 The challenge's winner blended four networks of five folds.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
@@ -23,12 +24,19 @@ from pleura.inference.manifest import SEGMENTER
 from pleura.training.cascade import runs_in
 from pleura.training.cross_validate import check_finished, run_of_fold
 from pleura.training.export import check_trained_on, export
-from pleura.training.out_of_fold import PART, Progress, calibrator_of, numbers_in, score_out_of_fold
+from pleura.training.out_of_fold import (
+    MADE_OF_FILE,
+    PART,
+    Progress,
+    calibrator_of,
+    numbers_in,
+    score_out_of_fold,
+    weights_sha256,
+)
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import undecided
 
-MADE_OF_FILE = "made-of.json"
 Runs = list[tuple[str, Recipe, RunFolder]]
 """Role, recipe and folder of each."""
 
@@ -128,9 +136,7 @@ def _runs(folders: Sequence[Path], dataset: Dataset, split: Split, fold: int) ->
 
 def _claim(scores: Path, folds: Sequence[Runs]) -> None:
     """Says in the folder whose scores it holds, so that those of other networks are not taken up."""
-    made_of = [
-        [hashlib.sha256(run.best.read_bytes()).hexdigest() for _, _, run in runs] for runs in folds
-    ]
+    made_of = [[one for *_, run in runs for one in weights_sha256(run)] for runs in folds]
     path = scores / MADE_OF_FILE
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) == made_of:
         return
@@ -147,12 +153,11 @@ def _segmenters(runs: Runs) -> list[Recipe]:
 def _rule(runs: Runs) -> Rule:
     """That of every recipe; but a gate, and some aims, need a presence threshold, which a triplet lacks."""
     recipes = _segmenters(runs)
-    rules: set[Rule] = {recipe.decision for recipe in recipes}
-    if len(rules) > 1:
-        return "threshold"
-    rule = rules.pop()
+    rules = {recipe.decision for _, recipe, _ in runs}
+    if rules == {"relative"}:
+        return "relative"
     free = len(recipes) == len(runs) and Aim.of(recipes[0].aim) == Aim()
-    return rule if free or rule != "triplet" else "threshold"
+    return "triplet" if free and rules == {"triplet"} else "threshold"
 
 
 def _point(swept: PixelSweep, runs: Runs) -> FittedPoint:
@@ -160,5 +165,7 @@ def _point(swept: PixelSweep, runs: Runs) -> FittedPoint:
 
 
 def _calibrator(swept: PixelSweep, dataset: Dataset, split: Split) -> Calibrator | None:
+    """Of the films that were judged: a declined one has no score."""
+    scores, judged, _ = swept.arrays()
     labels = [dataset.by_id[film_id].label == 1 for films in split.folds for film_id in films]
-    return calibrator_of(swept.arrays()[0], labels)
+    return calibrator_of(scores[judged], np.array(labels, np.bool_)[judged])

@@ -16,7 +16,7 @@ from pleura.training.check import check_recipe
 from pleura.training.recipe import Plan, Recipe
 from pleura.training.recipe.cascade import PARTS
 from pleura.training.run import RunFolder, is_cascade
-from pleura.training.start import check_start
+from pleura.training.start import check_start, check_unseen
 from pleura.training.state import State
 from pleura.training.train import Report, train
 
@@ -64,6 +64,7 @@ def train_plan(
         check_recipe(recipe)
         if not RunFolder(out / role).last.exists():
             check_start(recipe, fold)
+            check_unseen(recipe, dataset, split, fold)
     states = []
     for role, recipe in plan.parts():
         if part_begins:

@@ -27,6 +27,7 @@ from pleura.training.out_of_fold import (
     POINT_FILE,
     CrossValidation,
     Progress,
+    is_made_of,
     numbers_in,
     score_out_of_fold,
 )
@@ -108,7 +109,8 @@ def export_folds(
         out, options: as `export` has them.
 
     Raises:
-        TrainingError: the cross-validation is not finished, or as `export` says.
+        TrainingError: the cross-validation is not finished, its folds were trained anew since, or as `export`
+            says.
     """
     fitted, calibrator = folder / PART / POINT_FILE, folder / PART / CALIBRATOR_FILE
     check_finished(folder)
@@ -125,6 +127,11 @@ def export_folds(
             "`pleura cross-validate` again"
         ) from error
     runs = [run_of_fold(folder, fold) for fold in range(len(split.folds))]
+    if not is_made_of(folder, [[run] for run in runs]):
+        raise TrainingError(
+            f"{folder / PART} is of other weights than the folds hold now; run the same `pleura "
+            "cross-validate` again, which scores these"
+        )
     told = point | numbers_in(folder / PART)
     return export(runs, dataset, split, out, fitted=told, calibrator=curve, **options)
 

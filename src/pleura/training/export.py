@@ -15,7 +15,6 @@ from pleura.evaluation.operating_point import COMPETITION_DICE, Aim, Rule, fit_o
 from pleura.evaluation.pixel_sweep import sweep
 from pleura.finding import ModelIdentity
 from pleura.inference.bundle import (
-    CARD_HASH_CHARACTERS,
     Bundle,
     BundleManifest,
     Member,
@@ -28,6 +27,7 @@ from pleura.inference.postprocess import OperatingPoint
 from pleura.training.lungs import anatomy_of
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder, is_cascade
+from pleura.training.start import card_hashes
 from pleura.training.train import member_of, trained_on
 
 
@@ -285,7 +285,8 @@ def _data_card(
 ) -> dict[str, Any]:
     """Which films made the model: corpora, counts, patients, and their pixels' hashes.
 
-    A film that one network of several was trained on is a training film of the whole.
+    A film that one network of several was trained on is a training film of the whole; so is one that trained
+    the weights it started from, which is listed by its hash alone, since it may be of another dataset.
     """
     train = {i for run in runs for i in trained_on(run.recipe, dataset, split, run.fold)}
     tune = {i for run in runs for i in split.part("tune", run.fold)}
@@ -310,8 +311,10 @@ def _data_card(
             "silver": sum(film.label_quality == "silver" for film in films),
         }
         if part != "test":
-            hashes = sorted(film.pixel_sha256[:CARD_HASH_CHARACTERS] for film in films)
-            card["parts"][part]["pixel_sha256"] = hashes
+            hashes = card_hashes(dataset, film_ids)
+            if part == "train":
+                hashes |= {one for run in runs for one in RunFolder(run.root).films_shown()}
+            card["parts"][part]["pixel_sha256"] = sorted(hashes)
             if thumbnails:
                 card["parts"][part]["thumbnails"] = card_thumbnails(films)
     return card

@@ -70,11 +70,15 @@ class Trainer:
 
     @property
     def phase_over(self) -> bool:
-        """Whether the phase's epochs are done, or none was better for `patience` of them."""
+        """Whether the phase's epochs are done, or none was better for `patience` of them.
+
+        Patience begins with the first epoch of the phase that was scored.
+        """
         state, patience = self.state, self.phase.patience
+        scored = state.best_epoch > state.phase_began
         waited = state.epoch - state.best_epoch
         done = state.in_phase() >= self.phase.epochs
-        return done or (patience is not None and waited >= patience)
+        return done or (patience is not None and scored and waited >= patience)
 
     @property
     def finished(self) -> bool:
@@ -269,7 +273,10 @@ class Trainer:
                 module.load_state_dict(own)
 
     def _value(self, tuning: Tuning | None) -> float | None:
-        """What the completed epoch is worth, the higher the better; None where it was not scored."""
+        """What the completed epoch is worth, the higher the better; None where it was not scored.
+
+        A value that is not finite is none. That a phase ends with no other is an error.
+        """
         monitor = self.phase.monitor
         if monitor == "last":
             return float(self.state.epoch)
@@ -281,7 +288,14 @@ class Trainer:
                 f"the tuning films give no {monitor}: they need films of both classes; "
                 "split again, or set monitor: loss"
             )
-        return value
+        if math.isfinite(value):
+            return value
+        if self.state.best is None and self.state.in_phase() >= self.phase.epochs:
+            raise NonFiniteLoss(
+                f"the {monitor} of the tuning films is not finite in epoch {self.state.epoch}, nor in any "
+                "before; lower the learning rate, or set precision: 32"
+            )
+        return None
 
     def _keep_if_best(self, value: float | None) -> bool:
         """Writes the weights where they are the best so far, or among those to be kept; says if the best."""

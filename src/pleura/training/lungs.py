@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ from pleura.files import write_json
 from pleura.frame import WHOLE, Frame
 from pleura.inference.admission.doorkeeper import Doorkeeper
 from pleura.inference.admission.thresholds import AdmissionThresholds
-from pleura.inference.bundle import CARD_HASH_CHARACTERS, Member
+from pleura.inference.bundle import Member
 from pleura.inference.lung_fields import ABOVE, BELOW, BESIDE, lung_frame
 from pleura.inference.runtimes import Runtime, RuntimeOptions
 from pleura.inference.runtimes.onnx_runtime import OnnxRuntime
 from pleura.inference.runtimes.pytorch import TorchRuntime
 from pleura.inference.shipped import shipped_anatomy
-from pleura.training.anatomy.finished import SHOWN, finished_anatomy
+from pleura.networks.encoder import SHOWN
+from pleura.training.anatomy.finished import check_unseen, finished_anatomy
 from pleura.training.graph import graph_of
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder
@@ -77,17 +77,7 @@ class Anatomy:
 
     def check_unseen(self, dataset: Dataset, split: Split) -> None:
         """Raises TrainingError where it was shown films that tune or test here."""
-        if self.shown is None:
-            raise TrainingError(
-                f"{self.root} does not say which films it was shown; train it again"
-            )
-        held_out = {*split.test, *split.tune, *chain.from_iterable(split.folds)}
-        hashes = {dataset.by_id[i].pixel_sha256[:CARD_HASH_CHARACTERS] for i in held_out}
-        if seen := hashes & set(self.shown):
-            raise TrainingError(
-                f"{self.root} was shown {len(seen)} of the {len(held_out)} films that tune or test here: it "
-                "would know them when it is scored; train one on this split"
-            )
+        check_unseen(self.root, self.shown, dataset, split)
 
 
 def anatomy_of(

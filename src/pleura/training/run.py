@@ -1,7 +1,8 @@
 """The folder of a training run: what is in it, written whole or not at all, and found again.
 
 RUN/
-  run.json              the recipe, dataset and split this run is of, what it started from, and where
+  run.json              the recipe, dataset and split this run is of, what it started from, where, and
+                        which films it has seen
   recipe.yaml           the recipe, for people
   last.ckpt             everything needed to go on after the last completed epoch
   best.safetensors      the weights of the best epoch so far
@@ -29,6 +30,7 @@ from pleura.errors import TrainingError
 from pleura.files import remove_partial, whole, write_bytes, write_json
 from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.networks import parameter_count
+from pleura.networks.encoder import SHOWN
 from pleura.training.recipe import Recipe, recipe_from
 from pleura.training.start import Start
 
@@ -73,10 +75,12 @@ class RunFolder:
 
     Args:
         root: the folder; made when something is first written.
+        shown: the films that its weights come from, by the beginnings of their `pixel_sha256`; written into
+            the header of each file of weights.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, shown: Collection[str] = ()) -> None:
+        self.root, self.shown = root, sorted(shown)
         self.last = root / "last.ckpt"
         self.best = root / "best.safetensors"
         self.log = root / "log.csv"
@@ -115,13 +119,21 @@ class RunFolder:
             )
         return self.last.exists()
 
-    def claim(self, identity: Identity, began: Start | None, network: nn.Module) -> dict[str, Any]:
+    def claim(
+        self,
+        identity: Identity,
+        began: Start | None,
+        network: nn.Module,
+        shown: Collection[str] = (),
+    ) -> dict[str, Any]:
         """Marks the folder as `identity`'s, and gives what `run.json` then says.
 
         Args:
             identity: of a run that `holds` did not refuse.
             began: what the network starts from; None where the run goes on.
             network: of the run.
+            shown: the films that it trains on, and those that its start was trained on; where the run goes
+                on, what it said of them when it began holds.
         """
         if began is not None:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -130,11 +142,14 @@ class RunFolder:
                 "threads": torch.get_num_threads(),
                 "parameters": parameter_count(network),
                 "versions": {"pleura": version("pleura"), "torch": torch.__version__},
+                SHOWN: sorted(shown),
             }
             write_json(self.root / "run.json", identity.as_json() | recorded, durable=True)
             write_bytes(self.root / "recipe.yaml", identity.recipe.to_yaml().encode())
         remove_partial(self.root)
-        return self.described()
+        described = self.described()
+        self.shown = self.films_shown() or sorted(shown)  # runs of before do not say it
+        return described
 
     def described(self) -> dict[str, Any]:
         """What `run.json` says.
@@ -187,7 +202,8 @@ class RunFolder:
     def _save_weights(self, path: Path, weights: Mapping[str, Tensor]) -> None:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         # Not `save_file`: what that makes only its owner may read, whatever the umask.
-        write_bytes(path, save(tensors), durable=True)
+        metadata = {SHOWN: " ".join(self.shown)} if self.shown else None
+        write_bytes(path, save(tensors, metadata), durable=True)
 
     def load_best(self) -> dict[str, Tensor]:
         """What `save_best` wrote last."""
@@ -212,6 +228,10 @@ class RunFolder:
         """
         kept = sorted(self.root.glob("kept-*.safetensors"))
         return [path.read_bytes() for path in kept or [self.best]]
+
+    def films_shown(self) -> list[str]:
+        """The films that the weights come from, their start's too; empty where the run does not say."""
+        return list(self.described().get(SHOWN, ()))
 
     def _kept(self, epoch: int) -> Path:
         return self.root / f"kept-{epoch:04d}.safetensors"

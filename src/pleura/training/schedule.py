@@ -43,6 +43,8 @@ def learning_rate(
 def is_resting(recipe: OptimizerRecipe, epoch: int) -> bool:
     """Whether a cyclic schedule is at its lowest after `epoch` epochs; others always are.
 
+    Where it is lowest within an epoch, the one before that rests: the rate has risen by the end of this one.
+
     The weights at such points are the ones worth averaging (Huang et al., Snapshot Ensembles, ICLR 2017).
     """
     if recipe.schedule not in ("cosine_restarts", "cosine_wave"):
@@ -51,10 +53,13 @@ def is_resting(recipe: OptimizerRecipe, epoch: int) -> bool:
     if since <= 0:
         return False
     if recipe.schedule == "cosine_wave":
-        halves = math.floor(since / recipe.cycle_epochs + 1e-9)
-        before = math.floor((since - 1) / recipe.cycle_epochs + 1e-9)
-        return halves % 2 == 1 and before != halves
-    return _cycle(recipe, since)[0] > max(since - 1 + 1e-9, 0.0)
+        waves = math.ceil((since / recipe.cycle_epochs - 1) / 2 - 1e-9)
+        lowest = recipe.cycle_epochs * (2 * waves + 1)
+    else:
+        begun, length = _cycle(recipe, since)
+        ended = begun > 0 and since - begun < 1e-9
+        lowest = begun if ended else begun + length
+    return lowest < since + 1 - 1e-9
 
 
 def _cycle(recipe: OptimizerRecipe, since: float) -> tuple[float, float]:

@@ -3,20 +3,26 @@
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from pleura.errors import RecipeError
-from pleura.networks import create
+from pleura.data.manifest import Dataset
+from pleura.data.split import Split
+from pleura.data.split.linked import linked_groups
+from pleura.errors import LeakError, RecipeError
+from pleura.inference.bundle import CARD_HASH_CHARACTERS
+from pleura.networks import check_options, create
 from pleura.networks.encoder import (
     imagenet_weights,
     load_encoder,
     load_start,
     read_pretraining,
+    read_shown,
     read_weights,
 )
 from pleura.networks.foreign import fit_checkpoint
@@ -55,14 +61,65 @@ def build(recipe: Recipe) -> nn.Module:
 
 
 def check_start(recipe: Recipe, fold: int | None = None) -> None:
-    """Raises RecipeError where a file to start from is not there, or random weights are no start."""
+    """Raises RecipeError where a run cannot begin.
+
+    A file to start from is not there, random weights are no start, or an option is to be true or false and is
+    neither.
+    """
     init = recipe.network.init
+    check_options(recipe.network.name, recipe.network.options)
     if init == "random":
         with torch.device("meta"):
             _refuse_random(recipe, build(recipe))
     if init not in ("random", "imagenet", "coco") and not _path(init, fold).is_file():
         raise RecipeError(
             f"{_path(init, fold)} does not exist; give a .safetensors file to start from"
+        )
+
+
+def shown_before(recipe: Recipe, fold: int | None = None) -> frozenset[str]:
+    """The films that trained the weights to start from, as far as their file says; see `read_shown`.
+
+    Raises:
+        RecipeError: the file is missing or damaged.
+    """
+    init = recipe.network.init
+    if init in ("random", "imagenet", "coco"):
+        return frozenset()
+    return read_shown(_path(init, fold))
+
+
+def card_hashes(dataset: Dataset, film_ids: Iterable[str]) -> set[str]:
+    """The beginnings of the films' `pixel_sha256`, as a data card lists them."""
+    return {dataset.by_id[i].pixel_sha256[:CARD_HASH_CHARACTERS] for i in film_ids}
+
+
+def check_unseen(recipe: Recipe, dataset: Dataset, split: Split, fold: int | None = None) -> None:
+    """Refuses to start from weights that know the films to be scored.
+
+    Args:
+        recipe: says from which.
+        dataset: of the films.
+        split: of that dataset, checked (`Split.check`).
+        fold: which tunes, where the split has folds.
+
+    Raises:
+        LeakError: films that tune or test here trained them, or others of their patients did.
+        RecipeError: the file is missing or damaged.
+    """
+    shown = shown_before(recipe, fold)
+    named = {f.film_id for f in dataset.films if f.pixel_sha256[:CARD_HASH_CHARACTERS] in shown}
+    sides, scored = split.sides(), ("test", "tune", f"fold {fold}")
+    if not any(sides.get(film_id, "test") in scored for film_id in named):
+        return  # films that belong together stand on one side, but for those set aside
+    held_out = {*split.part("tune", fold), *split.test}
+    groups = ({film.film_id for film in group} for group in linked_groups(dataset.films))
+    if seen := held_out.intersection(chain.from_iterable(g for g in groups if g & named)):
+        raise LeakError(
+            f"{_path(recipe.network.init, fold)} was trained on {len(seen)} of the {len(held_out)} films "
+            "that tune or test here, or on others of their patients: it would know them when it is scored. "
+            "Start from weights of this split and fold ({fold} in the name of the file stands for it), or "
+            "with init: imagenet"
         )
 
 
@@ -80,9 +137,11 @@ def start(
 
     Raises:
         RecipeError: the network has nothing of the kind to start, the file is missing, or not its encoder's;
-            or its weights would be random, and it cannot be trained from those.
+            or its weights would be random, and it cannot be trained from those; or an option is to be true or
+            false and is neither.
     """
     network, init = build(recipe), recipe.network.init
+    check_options(recipe.network.name, recipe.network.options)
     if init == "random":
         began = Start()
     elif init == "coco":

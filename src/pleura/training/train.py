@@ -34,7 +34,7 @@ from pleura.training.memory import keep_freed_memory
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.recipe import Recipe
 from pleura.training.run import Identity, RunFolder
-from pleura.training.start import build, start
+from pleura.training.start import build, card_hashes, check_unseen, shown_before, start
 from pleura.training.state import State
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ def train(
         report: whom to tell.
 
     Raises:
-        LeakError: a patient or a film stands on both sides of the split.
+        LeakError: a patient or a film stands on both sides of the split, or the weights to start from were
+            trained on films that tune or test.
         DatasetError: the split is of another dataset, or films are missing.
         RecipeError, UnknownName: the recipe asks for what there is not.
         TrainingError: `out` holds another run, or there is nothing to train or tune on.
@@ -122,10 +123,14 @@ def train(
         anatomy_sha256=anatomy.sha256 if anatomy else None,
     )
     resumed = folder.holds(identity)
+    shown = card_hashes(dataset, trained_on(recipe, dataset, split, fold))
+    if not resumed:
+        check_unseen(recipe, dataset, split, fold)
+        shown |= shown_before(recipe, fold)
     network, began = (build(recipe), None) if resumed else start(recipe, report.note, fold)
     films = partial(_film_sets, recipe, dataset, split, fold, anatomy, fabric.device.type, report)
     trainer = Trainer(recipe, network, films, folder, fabric)
-    _say_threads(folder.claim(identity, began, network), report)
+    _say_threads(folder.claim(identity, began, network, shown), report)
     if not finish and not trainer.finished:
         folder.operating_point.unlink(missing_ok=True)  # it would be of an earlier epoch
         _run(trainer, folder, report)

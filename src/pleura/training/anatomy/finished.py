@@ -1,7 +1,7 @@
 """The folder of an anatomy run, once it is finished.
 
 RUN/
-  anatomy.json       settings, start and films of the run
+  anatomy.json       settings, start and films of the run (those with no drawn lungs, as in a data card)
   last.ckpt          everything needed to go on after the last completed epoch
   log.csv            one completed epoch a row
   best.safetensors   the network, with the density of known films
@@ -9,10 +9,13 @@ RUN/
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pleura.data.manifest import Dataset
+from pleura.data.split import Split
 from pleura.errors import TrainingError
 from pleura.inference.admission.thresholds import AdmissionThresholds
 from pleura.inference.manifest import ANATOMY, Member
@@ -20,10 +23,10 @@ from pleura.inference.shipped import ANATOMY_RUN
 from pleura.training.anatomy.fit import DOMAINS
 from pleura.training.anatomy.settings import AnatomySettings
 from pleura.training.run import RunFolder
+from pleura.training.start import card_hashes
 
 FORMAT_VERSION = 1
 RUN_FILE, THRESHOLDS_FILE = ANATOMY_RUN, "admission.json"
-SHOWN = "shown_pixel_sha256"  # in RUN_FILE: of the films with no drawn lungs, as in a data card
 
 
 def finished_anatomy(run: Path) -> tuple[Member, bytes, AdmissionThresholds]:
@@ -60,6 +63,39 @@ def finished_anatomy(run: Path) -> tuple[Member, bytes, AdmissionThresholds]:
         weights,
         thresholds,
     )
+
+
+def described_anatomy(run: Path) -> dict[str, Any] | None:
+    """What the folder of a run, finished or not, says of it; None where it holds none.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    path = run / RUN_FILE
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError) as error:
+        raise TrainingError(f"{path} is damaged ({error}); train elsewhere") from error
+
+
+def check_unseen(what: Path, shown: Collection[str] | None, dataset: Dataset, split: Split) -> None:
+    """Raises TrainingError where an anatomy network was shown films that tune or test here.
+
+    Args:
+        what: its run, or its weights.
+        shown: the films, by the beginnings of their `pixel_sha256`; None where it does not say.
+        dataset, split: whose films are to be held out.
+    """
+    if shown is None:
+        raise TrainingError(f"{what} does not say which films it was shown; train it again")
+    held_out = {*split.test, *split.tune, *chain.from_iterable(split.folds)}
+    if seen := card_hashes(dataset, held_out).intersection(shown):
+        raise TrainingError(
+            f"{what} was shown {len(seen)} of the {len(held_out)} films that tune or test here: it "
+            "would know them when it is scored; train one on this split"
+        )
 
 
 def _effort(run: Path, described: Mapping[str, Any]) -> dict[str, float] | None:

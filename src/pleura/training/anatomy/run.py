@@ -23,17 +23,17 @@ from pleura.data.split import Split
 from pleura.errors import TrainingError, UnknownName
 from pleura.files import write_json
 from pleura.inference.admission.thresholds import AdmissionThresholds
-from pleura.inference.bundle import CARD_HASH_CHARACTERS
 from pleura.inference.manifest import ANATOMY
 from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
 from pleura.networks import create, parameter_count
 from pleura.networks.anatomy import Anatomy
-from pleura.networks.encoder import load_start, read_weights
+from pleura.networks.encoder import SHOWN, load_start, read_shown, read_weights
 from pleura.training.anatomy.finished import (
     FORMAT_VERSION,
     RUN_FILE,
-    SHOWN,
     THRESHOLDS_FILE,
+    check_unseen,
+    described_anatomy,
     finished_anatomy,
     options_of,
 )
@@ -45,7 +45,7 @@ from pleura.training.anatomy.teacher import teach
 from pleura.training.fabric import fabric_for
 from pleura.training.memory import keep_freed_memory
 from pleura.training.run import RunFolder
-from pleura.training.start import say_missing
+from pleura.training.start import card_hashes, say_missing
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,8 @@ def train_anatomy(
     Raises:
         DatasetError, CorpusError: films cannot be used.
         UnknownName: no training film is of such a corpus.
-        TrainingError: `out` holds another run, or too little was given.
+        TrainingError: `out` holds another run, too little was given, or the teacher or the weights to start
+            from were shown films that tune or test.
         NonFiniteLoss: as it says.
     """
     settings, report = settings or AnatomySettings(), report or AnatomyReport()
@@ -111,9 +112,6 @@ def train_anatomy(
     keep_freed_memory()
     shown = _shown(dataset, split, corpora)
     drawn = _kept_lungs(read_lung_films(lungs, report.reading), settings.withheld_lungs)
-    chests = _films(dataset, shown, settings, report)
-    taught = _taught(teacher, chests, settings, report.fitting) if teacher else {}
-    material = Material(drawn, chests, _whole_films(dataset, shown), taught)
     identity = {
         "format_version": FORMAT_VERSION,
         "settings": json.loads(json.dumps(asdict(settings))),
@@ -122,18 +120,24 @@ def train_anatomy(
         "split_sha256": split.sha256,
         "corpora": sorted(corpora),
         "teacher_sha256": _file_sha256(RunFolder(teacher).best) if teacher else None,
+        "init_sha256": _file_sha256(init) if init else None,
     }
-    folder = RunFolder(out)
-    fabric = fabric_for(settings.precision, device)
+    began = described_anatomy(out) or {}
+    resumed = _holds(out, identity, began)
+    seen = card_hashes(dataset, shown)
+    if not resumed:
+        seen |= _seen_before(teacher, init, dataset, split)
+    chests = _films(dataset, shown, settings, report)
+    taught = _taught(teacher, chests, settings, report.fitting) if teacher else {}
+    material = Material(drawn, chests, _whole_films(dataset, shown), taught)
+    fabric = fabric_for(settings.precision, device, began.get("precision"))
     network = _network(settings)
-    if not _holds(out, identity):
+    if not resumed:
         started = _started(network, init or (RunFolder(teacher).best if teacher else None))
         out.mkdir(parents=True, exist_ok=True)
         recorded = _recorded(network, drawn, shown, taught) | _arithmetic(fabric)
-        recorded[SHOWN] = sorted(
-            dataset.by_id[i].pixel_sha256[:CARD_HASH_CHARACTERS] for i in shown
-        )
-        write_json(out / RUN_FILE, identity | started | recorded)
+        write_json(out / RUN_FILE, identity | started | recorded | {SHOWN: sorted(seen)})
+    folder = RunFolder(out, began.get(SHOWN, ()) if resumed else seen)
     trainer = AnatomyTrainer(settings, network, material, folder, fabric)
     for row in trainer.epochs(report.films):
         if report.epoch:
@@ -207,25 +211,43 @@ def _sha256(films: Sequence[LungFilm]) -> str:
     return digest.hexdigest()
 
 
-def _holds(out: Path, identity: dict[str, Any]) -> bool:
-    """Whether the folder holds this very run."""
-    if not (out / RUN_FILE).exists():
+def _holds(out: Path, identity: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether the folder holds a completed epoch of this very run; `other` is what it says of its own."""
+    if not other:
         if out.is_dir() and any(out.iterdir()):
             raise TrainingError(
                 f"{out} is not empty and holds no anatomy run; choose another folder"
             )
         return False
-    try:
-        other = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TrainingError(f"{out / RUN_FILE} is damaged ({error}); train elsewhere") from error
-    differs = [key for key, value in identity.items() if other.get(key) != value]
+    late = {"init_sha256"} - other.keys()  # runs of before do not say it
+    differs = [k for k, value in identity.items() if other.get(k) != value and k not in late]
     if differs:
         raise TrainingError(
             f"{out} holds another run (its {', '.join(differs)} differ); give the same to resume it, or "
             "another folder for a new one"
         )
-    return True
+    return RunFolder(out).last.exists()
+
+
+def _seen_before(
+    teacher: Path | None, init: Path | None, dataset: Dataset, split: Split
+) -> set[str]:
+    """The films that the teacher and the weights to start from were shown, as far as they say.
+
+    Raises:
+        TrainingError: some of them tune or test here, or the teacher does not say.
+    """
+    seen: set[str] = set()
+    if teacher:
+        shown = finished_anatomy(teacher)[0].training.get(SHOWN)
+        check_unseen(teacher, shown, dataset, split)
+        seen.update(shown or ())
+    if init:
+        beside = (described_anatomy(init.parent) or {}).get(SHOWN, ())
+        before = read_shown(init).union(beside)
+        check_unseen(init, before, dataset, split)
+        seen |= before
+    return seen
 
 
 def _started(network: Anatomy, init: Path | None) -> dict[str, Any]:
@@ -238,7 +260,10 @@ def _started(network: Anatomy, init: Path | None) -> dict[str, Any]:
 
 
 def _file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def _taught(

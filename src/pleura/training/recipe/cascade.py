@@ -28,7 +28,12 @@ class Cascade:
     gate: Recipe
     segmenter: Recipe
     description: str = ""
-    decision: ClassVar[Rule] = "threshold"
+
+    @property
+    def decision(self) -> Rule:
+        """By which rule the operating point of the whole is fitted: a gate needs a presence threshold."""
+        rules = {recipe.decision for _, recipe in self.parts()}
+        return "relative" if rules == {"relative"} else "threshold"
 
     @property
     def aim(self) -> str:

@@ -54,6 +54,10 @@ class LossTerm:
     options: dict[str, float] = field(default_factory=dict)
     on: Literal["mask", "presence", "deep"] = "mask"
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"weight is finite and not negative; got {self.weight}")
+
 
 @dataclass(frozen=True)
 class OptimizerRecipe:

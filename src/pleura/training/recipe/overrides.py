@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from pleura.config import parse_yaml
 from pleura.errors import RecipeError
 
 Place = tuple[str | int, ...]
@@ -12,7 +13,7 @@ Place = tuple[str | int, ...]
 
 
 def apply_overrides(given: dict[str, Any], overrides: Sequence[str]) -> set[Place]:
-    """Sets each `key=value` in `given`, the mapping of a recipe; values are YAML.
+    """Sets each `key=value` in `given`, the mapping of a recipe; values are YAML, as in its file.
 
     Dots reach into sections, and into lists by number (`loss.0.weight=2`) or by the `name` of what they hold
     (`phases.mask.epochs=3`).
@@ -29,7 +30,7 @@ def apply_overrides(given: dict[str, Any], overrides: Sequence[str]) -> set[Plac
         if not equals or not key.strip(" ."):
             raise RecipeError(f"{override!r} is no override; write key=value, such as epochs=3")
         try:
-            parsed = yaml.safe_load(value)
+            parsed = parse_yaml(value)
         except yaml.YAMLError as error:
             raise RecipeError(f"{override!r}: its value is not YAML ({error})") from error
         *path, last = key.strip().split(".")
