@@ -13,7 +13,7 @@ from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.data.phantom import phantom
 from pleura.data.split import Split, make_split
-from pleura.errors import RecipeError, TrainingError
+from pleura.errors import DatasetError, RecipeError, TrainingError
 from pleura.frame import WHOLE, Frame
 from pleura.inference.bundle import open_bundle
 from pleura.inference.detector import Detector
@@ -237,6 +237,27 @@ def test_a_preview_shows_what_is_in_the_frame(
     draw_augmented(RECIPE, chests, tmp_path / "p.png", 2, 0)
     assert framed[0] is not None
     assert (tmp_path / "p.png").exists()
+
+
+def test_a_preview_leaves_tested_films_alone(
+    chests: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+
+    class Watched(FilmSet):
+        def __init__(self, dataset: Dataset, ids: list[str], *given: object, **more: object) -> None:
+            looked_at.extend(ids)
+            super().__init__(dataset, ids, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("pleura.training.pictures.FilmSet", Watched)
+    recipe = replace(RECIPE, anatomy=None, input=replace(RECIPE.input, region="film"))
+    everything = [film.film_id for film in chests.films if film.label is not None]
+    tested = everything[::2]
+    shown = draw_augmented(recipe, chests, tmp_path / "p.png", 64, 0, unseen=tested)
+    assert shown == len(looked_at)
+    assert sorted(looked_at) == sorted(set(everything) - set(tested))
+    with pytest.raises(DatasetError, match="no labelled film to show"):
+        draw_augmented(recipe, chests, tmp_path / "p.png", 64, 0, unseen=everything)
 
 
 def test_progress_is_told(chests: Dataset, parts: Split, tmp_path: Path) -> None:

@@ -20,15 +20,21 @@ def preview(
         int, typer.Option(help="Decides which films, and how they are changed.", min=0)
     ] = 0,
 ) -> None:
-    """Draw films as a recipe shows them to its network: each as it is, then five times augmented."""
+    """Draw films as a recipe shows them to its network: each as it is, then five times augmented.
+
+    Films that DATA/split.json tests, where there is one, are left alone.
+    """
     from pleura.data.manifest import Dataset
+    from pleura.data.split import SPLIT_FILE, Split
     from pleura.training.pictures import draw_augmented
     from pleura.training.recipe import find_recipe, read_recipe
 
     chosen = read_recipe(find_recipe(recipe), overrides or ())
     dataset = Dataset.open(data)
+    split = data / SPLIT_FILE
+    unseen = Split.load(split).test if split.exists() else ()
     with Bar("Reading films") as bar:
-        shown = draw_augmented(chosen, dataset, out, films, seed, bar)
+        shown = draw_augmented(chosen, dataset, out, films, seed, bar, unseen=unseen)
     console.print(
         f"{shown} films, each as it is and augmented, with their masks: {out}", markup=False
     )

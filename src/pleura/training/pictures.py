@@ -1,6 +1,6 @@
 """A run's pictures: its curves, and sheets of films with outlines."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +62,30 @@ def draw_augmented(
     films: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    unseen: Collection[str] = (),
 ) -> int:
     """Films in rows, each as it is and then five times augmented, with their masks, to a PNG.
 
     Positive films come first; which ones is the seed's choice. Returns how many films are shown.
 
+    Args:
+        recipe: whose input, region and augmentation are shown.
+        dataset: with labelled films.
+        path: of the PNG.
+        films: how many at most.
+        seed: decides which, and how they are changed.
+        progress: called with (films read, films in all).
+        unseen: films that are not to be looked at, such as those of a test part.
+
     Raises:
-        DatasetError: the dataset has no labelled film.
+        DatasetError: the dataset has no labelled film, or none but those.
     """
-    labelled = sorted((f for f in dataset.films if f.label is not None), key=lambda f: f.film_id)
+    hidden = frozenset(unseen)
+    labelled = sorted(
+        (f for f in dataset.films if f.label is not None and f.film_id not in hidden),
+        key=lambda f: f.film_id,
+    )
     if not labelled:
         raise DatasetError(f"{dataset.root} has no labelled film to show")
     order = np.random.default_rng(seed).permutation(len(labelled))
