@@ -70,4 +70,5 @@ def served(serve: Callable[..., Served]) -> Served:
 def guarded(serve: Callable[..., Served]) -> Served:
     """A service with a token, small limits, that keeps nothing of whose a film is."""
     options = ("--deidentify", "--upload-limit", "0.002", "--user-header", "X-User")
+    options += ("--proxy", "127.0.0.1")
     return serve(*options, token=TOKEN)

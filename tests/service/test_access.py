@@ -1,6 +1,8 @@
 """Who may ask, and how much; what is on record of it; and films that no longer tell whose they are."""
 
 import asyncio
+import hashlib
+import hmac
 import io
 import json
 import os
@@ -32,6 +34,7 @@ from pleura.service.audit import Audit, verify
 from pleura.service.deidentify import deidentified
 from pleura.service.metrics import Metrics
 from pleura.service.settings import Settings
+from pleura.service.store import Store
 
 KEY = b"k" * 32
 SECRET = "ZZPLANTED"  # put wherever a patient might be
@@ -52,6 +55,8 @@ def test_without_the_token_nothing_is_told(guarded: Served) -> None:
             assert answer.headers["Content-Type"] == "application/problem+json"
             asked += 1
     assert asked >= 25
+    for path in ("/livez", "/readyz"):
+        assert plain.head(guarded.url + path).status_code == 200
     for path in ("/livez", "/readyz", "/docs", "/openapi.json", "/"):
         assert plain.get(guarded.url + path).status_code == 200
     for header in (f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer", ""):
@@ -75,6 +80,84 @@ def test_the_page_signs_in_with_a_cookie(guarded: Served) -> None:
     fresh = requests.Session()
     fresh.cookies.set("pleura_session", "99999999999." + "0" * 64)
     assert fresh.get(f"{guarded.url}/v1/films").status_code == 401
+
+
+def test_other_applications_cookies_lock_nobody_out(guarded: Served) -> None:
+    session = requests.post(f"{guarded.url}/v1/session", json={"token": TOKEN}).cookies
+    cookie = f"pleura_session={session['pleura_session']}"
+    for head in (f'prefs={{"a":1}}; {cookie}', f"flag; {cookie}", f"a@b=1; {cookie}; c"):
+        answer = requests.get(f"{guarded.url}/v1/films", headers={"Cookie": head})
+        assert answer.status_code == 200, head
+
+
+def test_who_signs_out_is_out(guarded: Served) -> None:
+    pages = [requests.Session() for _ in range(2)]
+    for page in pages:
+        page.post(f"{guarded.url}/v1/session", json={"token": TOKEN})
+    one, other = (page.cookies["pleura_session"] for page in pages)
+    assert one != other
+    with pages[0].get(f"{guarded.url}/v1/events", stream=True, timeout=30) as channel:
+        lines = channel.iter_lines()
+        assert next(lines) == b": pleura"
+        head = {"Cookie": f"pleura_session={one}"}
+        requests.delete(f"{guarded.url}/v1/session", headers=head)
+        guarded.upload(png(4040))
+        assert b"data" not in b"".join(lines)  # the channel ends
+    assert requests.get(f"{guarded.url}/v1/films", headers=head).status_code == 401
+    assert pages[1].get(f"{guarded.url}/v1/films").status_code == 200
+
+
+def test_ended_sessions_stay_ended(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    sessions = Sessions(TOKEN, KEY, store.database)
+    one, other, late = sessions.new(1000.0), sessions.new(1000.0), sessions.new(50_000.0)
+    sessions.end(one, 1001.0)
+    sessions.end(f"{one}0", 1001.0)  # of nobody: it is not kept
+    for known in (sessions, Sessions(TOKEN, KEY, store.database)):
+        assert not known.is_valid(one, 1002.0)
+        assert known.is_valid(other, 1002.0)
+    sessions.end(late, 50_001.0)
+    kept = store.database.rows("SELECT session FROM ended_sessions")
+    assert [row["session"] for row in kept] == [late]
+    store.close()
+
+
+def test_a_session_of_before_lasts() -> None:
+    key = hmac.digest(KEY, b"session " + hashlib.sha256(TOKEN.encode()).digest(), "sha256")
+    signed = hmac.new(key, b"2000", hashlib.sha256).hexdigest()
+    assert Sessions(TOKEN, KEY).is_valid(f"2000.{signed}", 1000.0)
+
+
+def asked_by(settings: Settings, peer: str, **headers: str) -> dict[str, Any]:
+    """The scope that the application is asked with."""
+    seen: dict[str, Any] = {}
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        seen.update(scope)
+
+    named = {"authorization": f"Bearer {TOKEN}", **headers}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/films",
+        "scheme": "http",
+        "client": (peer, 4000),
+        "headers": [(name.encode(), value.encode()) for name, value in named.items()],
+    }
+    access: Any = Access(application, settings, Sessions(TOKEN, KEY), Metrics())
+    with ThreadPoolExecutor(1) as pool:  # in this thread a browser's loop may be running
+        pool.submit(lambda: asyncio.run(access(scope, None, None))).result()
+    return seen
+
+
+def test_only_the_proxy_says_who_asks(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tmp_path, token=TOKEN, user_header="X-User", proxy="10.0.0.9")
+    said = {"x-user": "dr.house", "x-forwarded-proto": "https", "x-forwarded-for": "10.1.1.1"}
+    by_proxy, by_other = (asked_by(settings, peer, **said) for peer in ("10.0.0.9", "10.0.0.8"))
+    assert (by_proxy["state"]["identity"], by_proxy["scheme"]) == ("user dr.house", "https")
+    assert (by_other["state"]["identity"], by_other["scheme"]) == ("token", "http")
+    with pytest.raises(ServiceError, match="believed only of the proxy"):
+        Settings(tmp_path, tmp_path, token=TOKEN, user_header="X-User")
 
 
 def test_sessions_end() -> None:

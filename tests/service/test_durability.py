@@ -1,5 +1,6 @@
 """Nothing that was taken is lost, and nothing is done twice: kill -9, restarts, retention."""
 
+import errno
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from pleura.errors import ServiceError
 from pleura.service import corrections
 from pleura.service.audit import Audit, verify
 from pleura.service.corrections import Said
-from pleura.service.folders import FILM, HEAT, MASK, Folders
+from pleura.service.folders import FILM, HEAT, LUNGS, MASK, Folders
 from pleura.service.housekeeping import Housekeeping
 from pleura.service.jobs import Jobs, Turns
 from pleura.service.judging import MAX_DEATHS
@@ -186,7 +187,8 @@ def store(tmp_path: Path) -> Any:
 def judged(state: str = "positive", probability: float | None = 0.9, **columns: Any) -> Judged:
     given = {"rows": 10, "columns": 20, "probability": probability, "calibrated": True, **columns}
     film = {"film": {"source_format": "png"}, "viewing": None}
-    return Judged(state, "because", given, film, {"model_sha256": "m"}, {})
+    finding = {"decision": state, "reason": "because", "model_sha256": "m"}
+    return Judged(state, "because", given, film, finding, {})
 
 
 def test_films_come_once_and_are_judged_once(store: Store) -> None:
@@ -229,16 +231,111 @@ def test_a_film_that_is_judged_again_keeps_nothing_of_before(store: Store) -> No
     store.receive([film], [])
     assert store.again(film.id) is None  # it waits
     assert store.judge(film.id, judged())
-    for name in (MASK, HEAT):
-        store.folders.replace(film.id, name, b"png")
+    store.folders.replace(film.id, {MASK: b"png", HEAT: b"png"})
     begun = store.again(film.id)
     assert begun is not None
     assert list(begun[1].values()) == [[film.id]]
-    store.folders.replace(film.id, MASK, b"other")
-    store.folders.replace(film.id, HEAT, None)
+    store.folders.replace(film.id, {MASK: b"other", HEAT: None})
     assert store.judge(film.id, judged("negative", 0.1))
     assert store.folders.file(film.id, MASK).read_bytes() == b"other"
     assert not store.folders.file(film.id, HEAT).exists()
+
+
+def test_a_film_that_is_judged_again_in_vain_is_what_it_was(store: Store) -> None:
+    film = arrival(store, b"x")
+    store.receive([film], [])
+    store.outbox.keep_to(["PACS"])
+    store.outbox.add([film.id], ["PACS"])
+    assert store.judge(film.id, judged(side="left"))
+    (due,) = store.outbox.due("PACS", time.time() + 1, 9)
+    store.outbox.tried(due, "sent", due["due"], "")
+    before = store.film(film.id)
+    assert before is not None
+    store.again(film.id)
+    assert store.judge(film.id, Judged("failed", "it is damaged.", {}))
+    after = store.film(film.id)
+    assert after is not None
+    assert after["reason"] == "because Judging it again was in vain: it is damaged."
+    same = set(before.keys()) - {"reason", "revision"}
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert [one["state"] for one in store.outbox.of(film.id)] == ["sent"]
+
+
+def test_pictures_of_a_finding_are_replaced_together(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = arrival(store, b"x")
+    store.folders.replace(film.id, {HEAT: b"heat", MASK: b"mask"})
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if data == b"new mask":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        store.folders.replace(film.id, {HEAT: None, LUNGS: b"lungs", MASK: b"new mask"})
+    folder = store.folders.folder(film.id)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        FILM: b"x",
+        HEAT: b"heat",
+        MASK: b"mask",
+    }
+
+
+def test_results_do_not_go_where_they_no_longer_go(store: Store) -> None:
+    film = arrival(store, b"x")
+    store.receive([film], [])
+    store.outbox.add([film.id], ["NEW", "OLD"])
+    store.outbox.keep_to(["NEW"])
+    store.judge(film.id, judged())
+    store.again(film.id)
+    store.judge(film.id, judged("negative"))
+    waiting = [one["destination"] for one in store.outbox.of(film.id) if one["state"] == "waiting"]
+    assert waiting == ["NEW"]
+
+
+def test_a_film_without_its_file_is_mended_when_it_comes_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"content"
+    film = arrival(store, content)
+    store.receive([film], [])
+    store.judge(film.id, judged())
+    file = store.folders.file(film.id)
+    assert store.is_kept(film)
+    for damage in (file.unlink, lambda: file.write_bytes(content[:3])):
+        damage()
+        assert not store.is_kept(film)
+        arrival(store, content)
+    store.again(film.id)
+    with store.database.transaction() as connection:
+        connection.execute("UPDATE films SET finding = NULL")
+    store.judge(film.id, Judged("failed", "it is damaged", {}))
+    assert not store.is_kept(film)  # of the right size or not
+
+    seen = []
+    remove = store.folders.remove
+    monkeypatch.setattr(
+        store.folders, "remove", lambda one: (seen.append(store.has(one)), remove(one))
+    )
+    store.delete([film.id])
+    assert seen == [False]  # a crash leaves a file without a row, never a row without its file
+
+
+def test_a_folder_that_an_upload_just_filled_is_not_removed(store: Store) -> None:
+    """As a judge does whose film was deleted, and comes again before it knows."""
+    film = Arrival("a" * 32, "a" * 64, 4, "a.png")
+    with store.arriving:
+        (store.folders.spool / "0").write_bytes(b"film")
+        store.folders.place({film.id: store.folders.spool / "0"})
+        judge = threading.Thread(target=store.remove_orphan, args=(film.id,))
+        judge.start()
+        time.sleep(0.05)
+        store.receive([film], [])
+    judge.join()
+    assert store.folders.file(film.id).read_bytes() == b"film"
 
 
 def test_large_uploads_have_few_tasks(store: Store) -> None:
@@ -446,15 +543,12 @@ def test_retention_spares_what_was_corrected(store: Store, tmp_path: Path) -> No
 
 
 def test_what_no_upload_was_answered_for_is_removed(store: Store, tmp_path: Path) -> None:
-    kept, orphan, fresh = (arrival(store, name) for name in (b"kept", b"orphan", b"fresh"))
+    kept, orphan = (arrival(store, name) for name in (b"kept", b"orphan"))
     store.receive([kept], [])
-    for one in (kept, orphan):
-        os.utime(store.folders.folder(one.id), (1, 1))
     audit = Audit(tmp_path / "a")
     Housekeeping(store, audit, None, lambda _: None).remove_orphans()
     audit.close()
-    there = [store.folders.folder(one.id).exists() for one in (kept, orphan, fresh)]
-    assert there == [True, False, True]
+    assert [store.folders.folder(one.id).exists() for one in (kept, orphan)] == [True, False]
 
 
 def test_the_cache_keeps_what_was_asked_for_last(store: Store) -> None:
@@ -462,6 +556,55 @@ def test_the_cache_keeps_what_was_asked_for_last(store: Store) -> None:
         os.utime(store.folders.remember(f"{n}", b"x" * 10), (n + 1, n + 1))
     store.folders.trim_cache(25)
     assert sorted(path.name for path in store.folders.cache.iterdir()) == ["2", "3"]
+
+
+def test_the_cache_leaves_the_reserve_free(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders, size = store.folders, 1000
+
+    def room(self: Folders) -> int:
+        return size - sum(path.stat().st_size for path in self.cache.iterdir())
+
+    monkeypatch.setattr(Folders, "room", room)
+    for n in range(9):
+        path = folders.remember(f"{n}", b"x" * 100, 700)
+        if path.exists():
+            os.utime(path, (n + 1, n + 1))
+    assert sorted(path.name for path in folders.cache.iterdir()) == ["6", "7", "8"]
+    assert not folders.remember("large", b"x" * 400, 700).exists()
+    assert list(folders.cache.iterdir()) == []  # it was tried
+    folders.remember("9", b"x" * 100)
+    assert folders.make_room(1000)
+    assert not folders.make_room(1001)
+
+
+def test_the_cache_is_given_up_before_anything_that_needs_room(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = arrival(store, b"x")
+    store.receive([film], [])
+    gone = "f" * 32
+    audit = Audit(tmp_path / "a")
+    keeper = Housekeeping(store, audit, 1.0, lambda _: None, 10**18)
+    store.folders.remember(f"{film.id}.pixels", b"x")
+    monkeypatch.setattr(keeper, "delete_before", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        keeper.once(time.time())
+    assert list(store.folders.cache.iterdir()) == []
+    for name in (f"{film.id}.pixels", f"{gone}.pixels", f".{gone}.pixels-1.partial"):
+        (store.folders.cache / name).write_bytes(b"x")
+    keeper.clear_cache()
+    assert [path.name for path in store.folders.cache.iterdir()] == [f"{film.id}.pixels"]
+    audit.close()
+
+
+def test_names_of_refused_files_go_with_their_films(store: Store) -> None:
+    films = [arrival(store, bytes([n])) for n in range(2)]
+    job, _ = store.receive(films, [{"name": "DOE_JOHN.pdf", "reason": "is no film"}])
+    for film, left in zip(films, (1, 0), strict=True):
+        store.delete([film.id])
+        told = store.job(job)
+        assert told is not None
+        assert len(told["refused"]) == left
 
 
 def test_a_store_is_one_service_s(store: Store, tmp_path: Path) -> None:

@@ -60,7 +60,31 @@ def test_whatever_a_runtime_raises_only_its_film_fails(store: Store, decoders: D
     row = store.film(film)
     assert row is not None
     assert row["state"] == "failed"
-    assert row["reason"] == "it could not be judged (RuntimeError); send it again to try once more"
+    assert (
+        row["reason"]
+        == "it could not be judged (RuntimeError); have it judged again to try once more"
+    )
+
+
+def test_a_film_that_comes_again_while_it_is_judged_waits_for_its_own_turn(
+    store: Store, decoders: Decoders
+) -> None:
+    settings = Settings(store.folders.root, store.folders.root)
+    uploads = Uploads(settings, store, decoders, Metrics())
+
+    class Overtaken(Failing):
+        def __call__(self, radiograph: Radiograph) -> Finding:
+            store.delete([film])
+            uploads.receive([sent("a.png", png(3))])
+            return super().__call__(radiograph)
+
+    _, tasks = uploads.receive([sent("a.png", png(3))])
+    ((film,),) = tasks.values()
+    Judge(store, Overtaken(), decoders, Metrics(), Limits())(film)  # type: ignore[arg-type]
+    row = store.film(film)
+    assert row is not None
+    assert (row["state"], row["tries"]) == ("waiting", 0)
+    assert store.folders.file(film).read_bytes() == png(3)
 
 
 def test_zips_of_an_upload_share_its_bounds_and_the_disk(

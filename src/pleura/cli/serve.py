@@ -47,7 +47,7 @@ def serve(
     user_header: Annotated[
         str | None,
         typer.Option(
-            help="The header in which the proxy says who asks, such as X-Forwarded-User.",
+            help="The header in which the proxy of --proxy says who asks, such as X-Forwarded-User.",
             show_default=False,
         ),
     ] = None,
@@ -173,6 +173,7 @@ def serve(
         port=port,
         token=_token(token_file),
         user_header=user_header,
+        proxy=proxy,
         deidentify=deidentify,
         keep_days=keep_days,
         jobs_url=jobs,
@@ -188,10 +189,10 @@ def serve(
         ),
         node=node,
     )
-    _run(settings, proxy)
+    _run(settings)
 
 
-def _run(settings: "Settings", proxy: str | None) -> None:
+def _run(settings: "Settings") -> None:
     import uvicorn
 
     from pleura.service.app import create_app
@@ -216,7 +217,7 @@ def _run(settings: "Settings", proxy: str | None) -> None:
             await super().shutdown(sockets)
 
     app = create_app(settings)
-    # Where parts of uploads go that are too large for memory: they are the store's, and its room is watched.
+    # Where a reader's mask goes that is too large for memory: it is the store's, and its room is watched.
     tempfile.tempdir = str(app.state.running.store.folders.spool)
     config = uvicorn.Config(
         app,
@@ -225,8 +226,7 @@ def _run(settings: "Settings", proxy: str | None) -> None:
         log_level="warning",
         access_log=False,  # addresses hold ids, and the audit log has who saw what
         server_header=False,
-        proxy_headers=proxy is not None,
-        forwarded_allow_ips=proxy,
+        proxy_headers=False,  # `Access` sees to them
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     try:

@@ -14,6 +14,7 @@ schemas.py       what the routes give, for OpenAPI
 problems.py      errors as problem+json
 access.py        who is asking; hosts, origins, body sizes, headers
 audit.py         who saw and did what, hash-chained
+parts.py         an upload's files, from its body straight to the disk
 uploads.py       from the bytes of an upload to films that are safe on the disk
 zips.py          what a zip holds, within bounds
 deidentify.py    a film without anything that tells whose it is

@@ -90,6 +90,8 @@ def routes(running: Running) -> APIRouter:
         """Sign out; the browser forgets what it kept of films."""
         if request.state.identity != "nobody":
             running.audit.note(request.state.identity, "signed out")
+        running.sessions.end(request.cookies.get(COOKIE, ""), time.time())
+        running.store.changed()  # its live channels end
         answer = Response(status_code=204, headers={"Clear-Site-Data": '"cache"'})
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
@@ -110,13 +112,15 @@ def routes(running: Running) -> APIRouter:
         told = _events(running, request, start)
         return StreamingResponse(told, media_type="text/event-stream")
 
+    @router.head("/livez", include_in_schema=False)
     @router.get("/livez", response_model=schemas.Health)
     async def live() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "alive"}
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", response_model=schemas.Health)
-    def ready() -> dict[str, str]:
+    async def ready() -> dict[str, str]:
         """Whether it judges films."""
         reason = running.unready()
         if reason is not None:
@@ -138,8 +142,8 @@ def routes(running: Running) -> APIRouter:
 
 
 async def _events(running: Running, request: Request, since: int) -> AsyncIterator[str]:
-    """The changes after `since`, and then those to come, until the client goes away."""
-    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    """The changes after `since`, and then those to come, until the client goes away or signs out."""
+    loop, news, session = asyncio.get_running_loop(), asyncio.Event(), request.state.session
 
     def tell() -> None:
         loop.call_soon_threadsafe(news.set)
@@ -148,6 +152,8 @@ async def _events(running: Running, request: Request, since: int) -> AsyncIterat
     try:
         yield ": pleura\n\n"
         while not (running.stopping.is_set() or await request.is_disconnected()):
+            if session is not None and not running.sessions.is_valid(session, time.time()):
+                return
             news.clear()
             latest = await run_in_threadpool(lambda: running.store.revision)
             if not latest - _BEHIND <= since <= latest:

@@ -5,17 +5,20 @@ import hashlib
 import hmac
 import logging
 import re
+import secrets
+import threading
 import time
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from pleura.service.metrics import Metrics
 from pleura.service.problems import Refused, problem, unexpected
 from pleura.service.settings import Settings
+from pleura.service.tables import Database
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +48,20 @@ _HEADERS = {
 
 
 class Sessions:
-    """What proves that the token was known.
+    """What proves that the token was known; safe to call from several threads.
 
     It is made of the token and the store's secret: a restart ends no session, another token ends them all.
+
+    Args:
+        token: of the service; None: there is none, and no session.
+        secret: of the store.
+        database: knows the sessions that were ended, and is told of others; None: they are forgotten.
     """
 
-    def __init__(self, token: str | None, secret: bytes) -> None:
+    def __init__(self, token: str | None, secret: bytes, database: Database | None = None) -> None:
+        self._database, self._ending = database, threading.Lock()
+        ended = database.rows("SELECT * FROM ended_sessions") if database is not None else ()
+        self._ended: dict[str, int] = {row["session"]: row["until"] for row in ended}
         self._token = None if token is None else _digest(token)
         self._key = hmac.digest(secret, b"session " + (self._token or b""), "sha256")
 
@@ -60,17 +71,33 @@ class Sessions:
 
     def new(self, now: float) -> str:
         """What the cookie of a new session holds."""
-        return self._signed(int(now) + SESSION_SECONDS)
+        return self._signed(f"{int(now) + SESSION_SECONDS}.{secrets.token_hex(8)}")
 
     def is_valid(self, value: str, now: float) -> bool:
         """Whether a cookie's content is of a session that lasts."""
         until = value.partition(".")[0]
-        if not re.fullmatch(r"[0-9]{1,12}", until) or int(until) <= now:
+        if not re.fullmatch(r"[0-9]{1,12}", until) or int(until) <= now or value in self._ended:
             return False
-        return hmac.compare_digest(self._signed(int(until)).encode(), value.encode())
+        told = value.rpartition(".")[0]
+        return hmac.compare_digest(self._signed(told).encode(), value.encode())
 
-    def _signed(self, until: int) -> str:
-        return f"{until}.{hmac.new(self._key, str(until).encode(), hashlib.sha256).hexdigest()}"
+    def end(self, value: str, now: float) -> None:
+        """Ends a session before its time, for good."""
+        if not self.is_valid(value, now):
+            return
+        until = int(value.partition(".")[0])
+        with self._ending:
+            lasting = {one: end for one, end in self._ended.items() if end > now}
+            self._ended = lasting | {value: until}
+        if self._database is not None:
+            with self._database.transaction() as connection:
+                connection.execute("DELETE FROM ended_sessions WHERE until <= ?", (now,))
+                connection.execute(
+                    "INSERT OR IGNORE INTO ended_sessions VALUES (?, ?)", (value, until)
+                )
+
+    def _signed(self, told: str) -> str:
+        return f"{told}.{hmac.new(self._key, told.encode(), hashlib.sha256).hexdigest()}"
 
 
 def _digest(token: str) -> bytes:
@@ -80,7 +107,7 @@ def _digest(token: str) -> bytes:
 class Access:
     """Lets through who may ask, and no more than may be sent; an ASGI middleware.
 
-    A request that passes has `identity` in its state.
+    A request that passes has `identity` in its state, and `session`: its cookie, where that let it through.
     """
 
     def __init__(
@@ -88,6 +115,11 @@ class Access:
     ) -> None:
         self._app, self._settings, self._sessions = app, settings, sessions
         self._metrics = metrics
+        self._behind: ProxyHeadersMiddleware | None = None
+        # In here, not around it: what a proxy says replaces its address, by which it is told from others.
+        if settings.proxy is not None:
+            self._behind = ProxyHeadersMiddleware(app, settings.proxy)  # type: ignore[arg-type]
+            self._app = self._behind  # type: ignore[assignment]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -106,11 +138,11 @@ class Access:
 
     async def _answered(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
-            identity = self._identity(scope)
+            identity, session = self._identity(scope)
         except Refused as error:
             await problem(error.status, str(error), error.headers)(scope, receive, answer)
             return
-        scope.setdefault("state", {})["identity"] = identity
+        scope.setdefault("state", {}).update(identity=identity, session=session)
         body = _Body(receive, self._most(scope), self._settings.bounds.idle_seconds)
         try:
             await self._app(scope, body.receive, answer)
@@ -121,8 +153,8 @@ class Access:
             if answer.status is None:
                 await refusal(scope, receive, answer)
 
-    def _identity(self, scope: Scope) -> str:
-        """Who asks.
+    def _identity(self, scope: Scope) -> tuple[str, str | None]:
+        """Who asks, and the cookie that says so.
 
         Raises:
             Refused: nobody who may.
@@ -133,30 +165,31 @@ class Access:
         if scope["method"] not in _SAFE:
             _check_origin(headers)
         if self._settings.token is None:
-            return LOCAL
-        if self._has_token(headers):
-            name = self._settings.user_header
-            user = headers.get(name, "") if name else ""
-            plain = "".join(c for c in user if c.isprintable())[:_MAX_IDENTITY]
-            return f"user {plain}" if plain else TOKEN
+            return LOCAL, None
+        kind, _, token = headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            if self._sessions.knows(token.strip()):
+                return self._user(scope, headers), None
+        else:
+            cookie = cookie_parser(headers.get("Cookie", "")).get(COOKIE, "")
+            if self._sessions.is_valid(cookie, time.time()):
+                return self._user(scope, headers), cookie
         path = scope["path"]
         if _OPEN.fullmatch(path) or (
             path == "/v1/session" and scope["method"] in ("POST", "DELETE")
         ):
-            return "nobody"
+            return "nobody", None
         raise Refused(
             401, "this needs the service's token: Authorization: Bearer TOKEN, or sign in"
         )
 
-    def _has_token(self, headers: Headers) -> bool:
-        kind, _, token = headers.get("Authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            return self._sessions.knows(token.strip())
-        try:
-            cookie = SimpleCookie(headers.get("Cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return cookie is not None and self._sessions.is_valid(cookie.value, time.time())
+    def _user(self, scope: Scope, headers: Headers) -> str:
+        """Who asks with the token: whom the proxy names, if it is the proxy that asks."""
+        peer, name = scope.get("client"), self._settings.user_header
+        by_proxy = self._behind is not None and peer and peer[0] in self._behind.trusted_hosts
+        user = headers.get(name, "") if name and by_proxy else ""
+        plain = "".join(c for c in user if c.isprintable())[:_MAX_IDENTITY]
+        return f"user {plain}" if plain else TOKEN
 
     def _most(self, scope: Scope) -> int:
         if scope["method"] in _SAFE:

@@ -22,7 +22,8 @@ _README = """Films that readers looked at, with the latest correction of each.
 
 images/   the films as they were kept
 masks/    what the readers drew, or accepted; films without the target have none
-films.csv a row for each film; label: 1, 0, or unsure where a finding was rejected without a mask
+films.csv a row for each film; label: 1, 0, or unsure where a finding was rejected without a mask, or
+          accepted before pleura kept what was accepted, and the film was judged again since
 
 pleura prepare FOLDER --out DATASET
 """
@@ -54,7 +55,8 @@ def export(store: Store) -> Iterator[bytes]:
 
 
 _LATEST = """
-SELECT c.*, f.state, f.probability, f.facts,
+SELECT c.*, f.facts, f.state AS state_now, f.probability AS probability_now,
+    json_extract(f.finding, '$.model_sha256') AS model_now,
     (SELECT count(*) FROM corrections WHERE film = c.film) AS corrections
 FROM corrections AS c JOIN films AS f ON f.id = c.film
 WHERE number = (SELECT max(number) FROM corrections WHERE film = c.film)
@@ -96,9 +98,20 @@ def _copied(
 
 def _mask_of(row: Any) -> str | None:
     """The file of the mask that the film's label stands for; None where it has none."""
-    if row["label"] != 1:
+    if row["label"] != 1 or _is_lost(row):
         return None
-    return mask_name(row["number"]) if row["has_mask"] else MASK
+    return mask_name(row["number"]) if row["has_mask"] or row["state"] is not None else MASK
+
+
+def _is_of_before(row: Any) -> bool:
+    """Whether a correction does not hold what it was said of, and the film's finding is another by now."""
+    was_replaced = row["model_sha256"] != row["model_now"] or row["state_now"] == "waiting"
+    return row["state"] is None and was_replaced
+
+
+def _is_lost(row: Any) -> bool:
+    """Whether the mask that a reader accepted is no longer known."""
+    return _is_of_before(row) and row["label"] == 1 and not row["has_mask"]
 
 
 def _ending(facts: str | None) -> str:
@@ -109,8 +122,11 @@ def _ending(facts: str | None) -> str:
 def _cells(row: Any, name: str) -> list[Any]:
     from pleura.outputs.table import cell
 
-    label = "unsure" if row["label"] is None else row["label"]
+    label = "unsure" if row["label"] is None or _is_lost(row) else row["label"]
+    state, probability = row["state"], row["probability"]
+    if state is None and not _is_of_before(row):
+        state, probability = row["state_now"], row["probability_now"]
     return [
         name, label, row["verdict"], cell(row["reader"]), cell(row["comment"].replace("\n", " ")),
-        moment(row["time"]), row["corrections"], row["state"], row["probability"], row["model_sha256"],
+        moment(row["time"]), row["corrections"], state, probability, row["model_sha256"],
     ]  # fmt: skip

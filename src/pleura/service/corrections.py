@@ -1,11 +1,13 @@
 """What readers said of films: only ever added, and never over the model's result."""
 
 import hashlib
+import json
 import sqlite3
 import time
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from pleura.service.folders import MASK
 from pleura.service.problems import Refused
 from pleura.service.store import Store
 from pleura.service.tables import next_revision
@@ -29,6 +31,7 @@ class Said:
         seconds: how long the reader looked, or None.
         mask: PNG, 0 or 255, on the film's matrix; None unless `corrected`.
         area_px: of the mask.
+        model_sha256: of the finding that the reader looked at; None where that was not said.
     """
 
     verdict: Verdict
@@ -38,13 +41,15 @@ class Said:
     seconds: float | None = None
     mask: bytes | None = None
     area_px: int = 0
+    model_sha256: str | None = None
 
 
 def add(store: Store, film_id: str, said: Said) -> tuple[dict[str, Any], bool]:
-    """Keeps a correction; gives it, and whether it is new.
+    """Keeps a correction, with what it was said of; gives it, and whether it is new.
 
     Raises:
-        Refused: the film waits or failed, or has no room for another.
+        Refused: the film waits or failed, was judged by another model since the reader looked at it, or has
+            no room for another.
     """
     digest = hashlib.sha256(said.mask).hexdigest() if said.mask is not None else None
     with store.database.transaction() as connection:
@@ -56,20 +61,29 @@ def add(store: Store, film_id: str, said: Said) -> tuple[dict[str, Any], bool]:
         earlier = connection.execute(
             "SELECT * FROM corrections WHERE film = ? ORDER BY number DESC", (film_id,)
         ).fetchall()
-        if earlier and _same(earlier[0], said, digest):
+        judged_by = json.loads(row["finding"])["model_sha256"]
+        if earlier and _same(earlier[0], said, digest, said.model_sha256 or judged_by):
             return told(earlier[0]), False
+        if said.model_sha256 not in (None, judged_by):
+            raise Refused(
+                409,
+                "another model has judged the film since it was opened; look at the new finding, then say it",
+            )
         if len(earlier) >= MOST:
             raise Refused(409, f"the film has {MOST} corrections; that is all it may have")
         number = earlier[0]["number"] + 1 if earlier else 1
-        if said.mask is not None:  # on the disk before the row that speaks of it
-            store.folders.write(film_id, mask_name(number), said.mask, durable=True)
+        mask = said.mask if said.mask is not None else _accepted(store, row, said)
+        if mask is not None:  # on the disk before the row that speaks of it
+            store.folders.write(film_id, mask_name(number), mask, durable=True)
         share = said.area_px / (row["rows"] * row["columns"]) if said.mask is not None else None
         connection.execute(
-            "INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-            "json_extract((SELECT finding FROM films WHERE id = ?), '$.model_sha256'))",
+            "INSERT INTO corrections (film, number, verdict, comment, reader, identity, seconds, time, "
+            "has_mask, mask_sha256, area_fraction, label, model_sha256, state, probability) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 film_id, number, said.verdict, said.comment, said.reader, said.identity, said.seconds,
-                time.time(), int(said.mask is not None), digest, share, _label(row["state"], said), film_id,
+                time.time(), int(said.mask is not None), digest, share, _label(row["state"], said),
+                judged_by, row["state"], row["probability"],
             ),
         )  # fmt: skip
         connection.execute(
@@ -97,7 +111,7 @@ def latest(store: Store, film_id: str) -> dict[str, Any] | None:
 
 
 def mask_name(number: int) -> str:
-    """The file of a correction's mask, in its film's folder."""
+    """The file of the mask that a reader drew or accepted, in its film's folder."""
     return f"correction-{number}.png"
 
 
@@ -127,8 +141,16 @@ def _label(state: str, said: Said) -> int | None:
     return 0 if state == "positive" else None
 
 
-def _same(row: sqlite3.Row, said: Said, digest: str | None) -> bool:
-    """Whether a correction is the last one again, sent twice."""
-    names = ("verdict", "comment", "reader", "identity", "seconds")
-    same = all(row[name] == getattr(said, name) for name in names) and row["mask_sha256"] == digest
+def _accepted(store: Store, row: sqlite3.Row, said: Said) -> bytes | None:
+    """The finding's mask, where the reader accepts it: another finding may take its place."""
+    path = store.folders.file(row["id"], MASK)
+    accepted = said.verdict == "accepted" and row["state"] == "positive"
+    return path.read_bytes() if accepted and path.is_file() else None
+
+
+def _same(row: sqlite3.Row, said: Said, digest: str | None, judged_by: str) -> bool:
+    """Whether a correction is the last one again, sent twice; a page may have counted on its `seconds`."""
+    names = ("verdict", "comment", "reader", "identity")
+    same = all(row[name] == getattr(said, name) for name in names)
+    same = same and (row["mask_sha256"], row["model_sha256"]) == (digest, judged_by)
     return bool(same and time.time() - row["time"] < _SAME_SECONDS)

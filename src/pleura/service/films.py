@@ -1,18 +1,20 @@
 """Routes: upload, one film, read marks, deletion."""
 
+from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
 from pleura.service import corrections, schemas, worklist
 from pleura.service.parameters import FilmId, job_facts, no_film
+from pleura.service.parts import Parts
 from pleura.service.pictures import pictures_of
 from pleura.service.problems import Refused
 from pleura.service.running import Running
-from pleura.service.uploads import Sent
+from pleura.service.uploads import full_disk_refused
 
 _UPLOAD: dict[str, Any] = {
     "requestBody": {
@@ -51,18 +53,14 @@ def routes(running: Running) -> APIRouter:
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "multipart/form-data":
             raise Refused(415, "an upload is multipart/form-data with parts named files")
-        most = running.settings.bounds.files_per_upload
+        body = request.stream()
         with running.one_more_upload():
-            async with request.form(max_files=most, max_fields=10) as form:
-                parts = form.getlist("files")
-                files = [
-                    Sent(part.filename or "film", part.file)
-                    for part in parts
-                    if isinstance(part, UploadFile)
-                ]
-                if not files or len(files) < len(parts):
-                    raise Refused(422, "the parts named files are files, one at least")
-                job, tasks = await run_in_threadpool(running.uploads.receive, files)
+            try:
+                job, tasks = await _received(running, request, body)
+            except Refused:
+                async for _ in body:  # who is still sending would not hear why
+                    pass
+                raise
         await run_in_threadpool(running.submit, tasks)
         audit.note(request.state.identity, "uploaded", job, durable=True)
         return JSONResponse(job_facts(running, job), 202, {"Location": f"/v1/jobs/{job}"})
@@ -116,6 +114,29 @@ def routes(running: Running) -> APIRouter:
         return _mark(running, request, film, read=False)
 
     return router
+
+
+async def _received(
+    running: Running, request: Request, body: AsyncIterator[bytes]
+) -> tuple[str, dict[str, list[str]]]:
+    """Keeps the films of an upload, as `Uploads.receive`.
+
+    Raises:
+        Refused: also where there is no room for all of it, before any of it is taken.
+    """
+    bounds, uploads = running.settings.bounds, running.uploads
+    length = request.headers.get("Content-Length", "")
+    wanted = min(int(length), bounds.upload_bytes) if length.isdecimal() else 0
+    await run_in_threadpool(uploads.check_room, wanted)
+    kind, most = request.headers["Content-Type"], bounds.files_per_upload
+    with (
+        full_disk_refused(),
+        running.store.folders.spooled() as place,
+        closing(Parts(kind, place, most, uploads.check_disk)) as parts,
+    ):
+        async for piece in body:
+            await run_in_threadpool(parts.feed, piece)
+        return await run_in_threadpool(uploads.receive, parts.end())
 
 
 def _mark(running: Running, request: Request, film: str, *, read: bool) -> Response:

@@ -17,13 +17,13 @@ import secrets
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from pleura.errors import ServiceError
-from pleura.files import write_bytes
+from pleura.files import whole, write_bytes
 
 FILM, THUMBNAIL = "film", "thumbnail.jpg"
 MASK, HEAT, LUNGS = "mask.png", "heat.png", "lungs.png"
@@ -94,13 +94,20 @@ class Folders:
         write_bytes(self.file(film_id, name), data, durable=durable)
 
     def replace(
-        self, film_id: str, name: str, data: bytes | None, *, durable: bool = False
+        self, film_id: str, files: Mapping[str, bytes | None], *, durable: Collection[str] = ()
     ) -> None:
-        """Writes one of a film's files, or removes that of an earlier finding where there is none now."""
-        if data is None:
-            self.file(film_id, name).unlink(missing_ok=True)
-        else:
-            self.write(film_id, name, data, durable=durable)
+        """Writes files of a film in the place of those of an earlier finding; None: there is none now.
+
+        Where there is no room for all of them, those of the earlier finding stay.
+        """
+        with ExitStack() as written:
+            for name, data in files.items():
+                if data is not None:
+                    path = whole(self.file(film_id, name), durable=name in durable)
+                    written.enter_context(path).write_bytes(data)
+        for name, data in files.items():
+            if data is None:
+                self.file(film_id, name).unlink(missing_ok=True)
 
     def remove(self, film_id: str) -> None:
         """Removes all of a film's files, those that were made of them too."""
@@ -109,16 +116,30 @@ class Folders:
         for path in self.cache.glob(f"{film_id}*"):
             path.unlink(missing_ok=True)
 
-    def remember(self, name: str, data: bytes) -> Path:
-        """Keeps something that can be made again, whose name starts with the film's id."""
-        path = self.cache / name
+    def remember(self, name: str, data: bytes, reserve: int = 0) -> Path:
+        """Keeps something that can be made again, whose name starts with the film's id.
+
+        Only where `reserve` bytes of the disk stay free, what was kept so far given up if need be.
+        """
+        path, needed = self.cache / name, reserve + len(data)
+        if not self.make_room(needed):
+            return path
         with suppress(OSError):  # no room is no reason not to answer
             write_bytes(path.with_name(f"{name}-{threading.get_ident()}"), data)
             os.replace(path.with_name(f"{name}-{threading.get_ident()}"), path)
         return path
 
-    def trim_cache(self, most: int = CACHE_BYTES) -> None:
-        """Removes what was not asked for the longest until no more than `most` bytes are left."""
+    def make_room(self, needed: int) -> bool:
+        """Whether the disk has `needed` bytes left; gives up what can be made again if need be."""
+        if self.room() < needed:
+            self.trim_cache(room=needed)
+        return self.room() >= needed
+
+    def trim_cache(self, most: int = CACHE_BYTES, room: int = 0) -> None:
+        """Removes what was not asked for the longest until no more than `most` bytes are left in it.
+
+        And until the disk has `room` bytes left.
+        """
         found = []
         for path in self.cache.iterdir():
             with suppress(OSError):
@@ -126,7 +147,7 @@ class Folders:
                 found.append((max(status.st_atime, status.st_mtime), status.st_size, path))
         total = sum(size for _, size, _ in found)
         for _, size, path in sorted(found, key=lambda one: one[0]):
-            if total <= most:
+            if total <= most and self.room() >= room:
                 return
             path.unlink(missing_ok=True)
             total -= size

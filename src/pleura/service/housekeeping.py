@@ -12,10 +12,10 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 300.0
 _DAY = 86400.0
-_ORPHAN_SECONDS = 3600.0
 _DELETIONS_KEPT = 10_000
 _AT_ONCE = 200
 _JOBS_DAYS = 7
+_ID_CHARACTERS = 32
 
 
 class Housekeeping:
@@ -24,6 +24,7 @@ class Housekeeping:
     Args:
         keep_days: films received earlier are deleted, unless a reader corrected them; None keeps all.
         tidy: called with a time, ms since 1970, before which ended tasks need not be known.
+        reserve: bytes of the disk that stay free, for which what can be made again is given up.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class Housekeeping:
         audit: Audit,
         keep_days: float | None,
         tidy: Callable[[int], None],
+        reserve: int = 0,
     ) -> None:
-        self._store, self._audit = store, audit
+        self._store, self._audit, self._reserve = store, audit, reserve
         self._keep_days, self._tidy = keep_days, tidy
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -60,10 +62,12 @@ class Housekeeping:
 
     def once(self, now: float) -> None:
         """All of it, as of the time `now`."""
+        self._store.folders.trim_cache(room=self._reserve)  # first: the rest needs room
+        self.clear_cache()
         if self._keep_days is not None:
             keep = self._keep_days * _DAY
             self.delete_before(now - keep, now - 2 * keep)
-        self._store.folders.trim_cache()
+        self._store.forget_refused()
         self._store.forget_deletions(_DELETIONS_KEPT)
         self._tidy(int((now - _JOBS_DAYS * _DAY) * 1000))
 
@@ -87,7 +91,11 @@ class Housekeeping:
         """Removes films' files that have no row: an upload that was never answered."""
         for group in sorted((self._store.folders.root / "films").iterdir()):
             for folder in group.iterdir():
-                is_old = time.time() - folder.stat().st_mtime > _ORPHAN_SECONDS
-                if is_old and not self._store.has(folder.name):
-                    log.info("%s has no film and is removed", folder.name)
-                    self._store.folders.remove(folder.name)
+                if self._store.remove_orphan(folder.name):
+                    log.info("%s had no film and is removed", folder.name)
+
+    def clear_cache(self) -> None:
+        """Removes what was made of films that are gone, and half of it that a crash left."""
+        for path in self._store.folders.cache.iterdir():
+            if not self._store.has(path.name.lstrip(".")[:_ID_CHARACTERS]):
+                path.unlink(missing_ok=True)

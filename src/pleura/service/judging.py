@@ -72,16 +72,14 @@ class Judge:
             judged = Judged("failed", str(error), {})
         except Exception as error:  # of a runtime or a library, too: the films behind it go on
             log.error("film %s cannot be judged: %s", film_id, type(error).__name__)
-            reason = (
-                f"it could not be judged ({type(error).__name__}); send it again to try once more"
-            )
+            reason = f"it could not be judged ({type(error).__name__}); have it judged again to try once more"
             judged = Judged("failed", reason, {})
-        if self._store.judge(film_id, judged):
+        if self._store.judge(film_id, judged, row["received"]):
             self._metrics.films.labels(judged.state).inc()
             if "probability" in judged.columns and judged.columns["probability"] is not None:
                 self._metrics.probability.observe(judged.columns["probability"])
-        elif not self._store.has(film_id):  # deleted meanwhile
-            self._store.folders.remove(film_id)
+        else:
+            self._store.remove_orphan(film_id)  # of one that was deleted meanwhile
 
     def _give_up(self, film_id: str) -> None:
         log.error("film %s is given up: the service died over it %s times", film_id, MAX_DEATHS)
@@ -98,14 +96,16 @@ class Judge:
         with metrics.stage("judge"):
             finding = self._detector(film)
         with metrics.stage("keep"):
-            folders.write(film_id, THUMBNAIL, thumbnail)
             drawn, heat, lungs = finding.probability_map, None, finding.lung_fields
             if drawn is not None:
                 heat = reduced(drawn, self._detector.size)
-            folders.replace(film_id, HEAT, None if heat is None else heat_png(heat))
-            folders.replace(film_id, LUNGS, None if lungs is None else lungs_png(lungs))
-            mask = None if finding.mask is None else mask_png(finding.mask)
-            folders.replace(film_id, MASK, mask, durable=True)
+            pictures = {
+                THUMBNAIL: thumbnail,
+                HEAT: None if heat is None else heat_png(heat),
+                LUNGS: None if lungs is None else lungs_png(lungs),
+                MASK: None if finding.mask is None else mask_png(finding.mask),
+            }
+            folders.replace(film_id, pictures, durable=(MASK,))
             facts = header["film"]
             columns = {name: facts[name] for name in _FROM_FILM} | {
                 "study": study_of(facts["study_instance_uid"], film_id),

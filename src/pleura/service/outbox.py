@@ -18,6 +18,7 @@ class Outbox:
 
     def __init__(self, database: Database, changed: Callable[[], None]) -> None:
         self._database, self._changed = database, changed
+        self._destinations: tuple[str, ...] = ()
 
     def add(self, film_ids: Iterable[str], destinations: Sequence[str]) -> None:
         """Notes that the results of films are to be sent; what is known already, or was sent, stays so."""
@@ -31,7 +32,8 @@ class Outbox:
         self._changed()
 
     def keep_to(self, destinations: Sequence[str]) -> None:
-        """Gives up deliveries that wait for other destinations than these."""
+        """Gives up deliveries that wait for other destinations than these, now and later on."""
+        self._destinations = tuple(destinations)
         marks = ", ".join("?" * len(destinations))
         with self._database.transaction() as connection:
             connection.execute(
@@ -39,6 +41,15 @@ class Outbox:
                 f"WHERE state = 'waiting' AND destination NOT IN ({marks})",
                 tuple(destinations),
             )
+
+    def renew(self, connection: sqlite3.Connection, film_id: str) -> None:
+        """Has a film's results sent again, of another finding; inside a transaction."""
+        marks = ", ".join("?" * len(self._destinations))
+        connection.execute(
+            "UPDATE deliveries SET state = 'waiting', tries = 0, due = ? "
+            f"WHERE film = ? AND destination IN ({marks})",
+            (time.time(), film_id, *self._destinations),
+        )
 
     def due(self, destination: str, now: float, most: int) -> list[sqlite3.Row]:
         """Deliveries that wait no more for their films' findings nor for their time, the oldest first."""

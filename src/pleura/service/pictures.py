@@ -33,7 +33,7 @@ def routes(running: Running) -> APIRouter:
         path = running.store.folders.cache / f"{film}.pixels"
         if not path.is_file():
             _, (data,) = _asked(running, {"do": "pixels", **_source(running, film)})
-            path = running.store.folders.remember(path.name, data)
+            _remember(running, film, path, data)
             if not path.is_file():
                 return Response(data, media_type="application/octet-stream")
         return _file(request, path, "application/octet-stream", film)
@@ -77,7 +77,7 @@ def routes(running: Running) -> APIRouter:
             how = {"finding": finding, "size": size, "heat": heat, "caption": caption}
             parts = [_bytes(running, film, one) for one in (MASK, HEAT, LUNGS)]
             _, (data,) = _asked(running, {"do": "overlay", **_source(running, film), **how}, parts)
-            path = running.store.folders.remember(name, data)
+            _remember(running, film, path, data)
             if not path.is_file():
                 return Response(data, media_type=_JPEG)
         return _file(request, path, _JPEG, said)
@@ -144,9 +144,22 @@ def _source(running: Running, film: str) -> dict[str, Any]:
 
 def _asked(running: Running, request: dict[str, Any], parts: Sequence[bytes] = ()) -> Any:
     try:
-        return running.decoders.ask(request, parts)
+        with running.one_more_opening():
+            return running.decoders.ask(request, parts)
     except ReadError as error:
         raise Refused(409, f"it cannot be made: {error}") from None
+
+
+def _remember(running: Running, film: str, path: Path, data: bytes) -> None:
+    """Keeps what was made of a film for the next time.
+
+    Raises:
+        Refused: the film was deleted meanwhile; nothing is kept of it.
+    """
+    running.store.folders.remember(path.name, data, running.settings.bounds.free_bytes)
+    if not running.store.has(film):
+        path.unlink(missing_ok=True)
+        raise no_film()
 
 
 def _bytes(running: Running, film: str, name: str) -> bytes:

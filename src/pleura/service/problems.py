@@ -1,6 +1,8 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
+import errno
 import logging
+import sqlite3
 import traceback
 import uuid
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from pleura.errors import ServiceError
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+NO_ROOM = "the store has no room for this; delete studies, or see to a larger disk or limit"
 _MOST_ERRORS = 20
 
 
@@ -97,11 +100,21 @@ async def _invalid(request: Request, error: Exception) -> ProblemResponse:
 def unexpected(error: Exception) -> ProblemResponse:
     """The answer for what nobody thought of.
 
-    The log says where it happened, but not in the error's own words, which may quote a patient.
+    Of a full disk it is known what to do. The log says where it happened, but not in the error's own words,
+    which may quote a patient.
     """
+    if is_of_full_disk(error):
+        return problem(507, NO_ROOM)
     places = [
         f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)
     ]
     answer = problem(500, "the service failed over this request; its log says more")
     log.error("a request failed: %s at %s", type(error).__name__, " < ".join(reversed(places[-8:])))
     return answer
+
+
+def is_of_full_disk(error: Exception) -> bool:
+    """Whether the disk, or who may fill it how far, is what is wrong."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

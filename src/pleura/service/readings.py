@@ -36,6 +36,9 @@ def routes(running: Running) -> APIRouter:
         comment: Annotated[str, Form(max_length=10_000)] = "",
         reader: Annotated[str, Form(max_length=200)] = "",
         seconds: Annotated[float | None, Form(ge=0, le=1e6, allow_inf_nan=False)] = None,
+        model_sha256: Annotated[
+            str | None, Form(max_length=64, description="Of the finding that was looked at.")
+        ] = None,
         mask: Annotated[UploadFile | None, File()] = None,
     ) -> Response:
         """Say what is right: never over the model's result, only beside it."""
@@ -43,7 +46,8 @@ def routes(running: Running) -> APIRouter:
             raise Refused(422, "a mask belongs to the verdict corrected, and to no other")
         drawn, area = _drawn(running, film, mask) if mask is not None else (None, 0)
         identity = request.state.identity
-        said = corrections.Said(verdict, comment, reader, identity, seconds, drawn, area)
+        seen = model_sha256 or None
+        said = corrections.Said(verdict, comment, reader, identity, seconds, drawn, area, seen)
         kept, is_new = corrections.add(store, film, said)
         if is_new:
             audit.note(identity, verdict, f"{film} {kept['number']}", durable=True)
@@ -56,7 +60,7 @@ def routes(running: Running) -> APIRouter:
     def drawn_mask(
         request: Request, film: FilmId, number: Annotated[int, Path(ge=1, le=corrections.MOST)]
     ) -> Response:
-        """The mask that a reader drew, PNG."""
+        """The mask that a reader drew or accepted, PNG."""
         path = store.folders.file(film, corrections.mask_name(number))
         if not store.has(film) or not path.is_file():
             raise Refused(404, "there is no such mask")
@@ -86,7 +90,8 @@ def _drawn(running: Running, film: str, mask: UploadFile) -> tuple[bytes, int]:
         raise Refused(413, f"the mask is larger than {_MASK_BYTES:,} bytes")
     request = {"do": "mask", "rows": row["rows"], "columns": row["columns"]}
     try:
-        header, (png,) = running.decoders.ask(request, [data])
+        with running.one_more_opening():
+            header, (png,) = running.decoders.ask(request, [data])
     except ReadError as error:
         raise Refused(422, f"the mask cannot be used: {error}") from None
     return png, int(header["area_px"])

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_OPENINGS = 20
+"""Requests that wait for a process that opens files; half of the threads that answer requests."""
+
 _MOST_WAIT_SECONDS = 10.0  # until a database that takes no task is said to be away
 
 
@@ -59,7 +62,7 @@ class Running:
         )
         self.metrics.refer(self.detector.bundle.manifest)
         bounds = settings.bounds
-        self.sessions = Sessions(settings.token, self.store.folders.secret)
+        self.sessions = Sessions(settings.token, self.store.folders.secret, self.store.database)
         # One more than films are judged at once, so that a page opens while an archive is read.
         self.decoders = Decoders(
             settings.workers + 1,
@@ -77,6 +80,7 @@ class Running:
         self.jobs: Jobs | None = None
         self.stopping = asyncio.Event()
         self._uploading, self._counting = 0, threading.Lock()
+        self._opening = threading.BoundedSemaphore(MOST_OPENINGS)
 
     def _make_node(self, node: NodeSettings) -> None:
         from pleura.service.deliveries import Deliveries
@@ -109,6 +113,8 @@ class Running:
         """
         self.decoders.start()
         self.detector.warm_up()
+        peers = self.settings.node.peers if self.settings.node is not None else ()
+        self.store.outbox.keep_to([str(peer) for peer in peers])
         jobs = Jobs(
             self.store.folders.root,
             self.store.folders.identity,
@@ -124,11 +130,10 @@ class Running:
             self.audit,
             self.settings.keep_days,
             tidy=lambda before_ms: self._tidy(jobs, before_ms),
+            reserve=self.settings.bounds.free_bytes,
         )
         self.housekeeping.start()
         self.jobs = jobs
-        peers = self.settings.node.peers if self.settings.node is not None else ()
-        self.store.outbox.keep_to([str(peer) for peer in peers])
         if self.deliveries is not None:
             self.deliveries.start()
         if self.node is not None:
@@ -192,11 +197,25 @@ class Running:
             with self._counting:
                 self._uploading -= 1
 
+    @contextmanager
+    def one_more_opening(self) -> Iterator[None]:
+        """Counts a request that needs a process that opens files: others are answered while it waits.
+
+        Raises:
+            Refused: there are as many as may be.
+        """
+        if not self._opening.acquire(blocking=False):
+            raise Refused(503, "too many films are opened at once; ask again", retry_seconds=2)
+        try:
+            yield
+        finally:
+            self._opening.release()
+
     def unready(self) -> str | None:
         """Why the service does not judge films now; None where it does."""
         if self.jobs is None:
             return "it is starting or stopping"
-        if self.store.folders.room() < self.settings.bounds.free_bytes:
+        if not self.store.folders.make_room(self.settings.bounds.free_bytes):
             return "the disk is full"
         if self.jobs.waits_seconds > _MOST_WAIT_SECONDS:
             return "the database of the jobs does not answer"

@@ -49,7 +49,9 @@ class Settings:
         bundle: the model.
         host, port: to listen on; port 0 takes a free one.
         token: who has it may ask; None on loopback only.
-        user_header: a header in which a trusted proxy says who asks; None: no header is believed.
+        user_header: a header in which the proxy says who asks; None: no header is believed.
+        proxy: the address of the proxy, or several or networks with commas between; believed is what it
+            alone says of whom it speaks for. None: there is none.
         deidentify: take out of every film what tells whose it is, before it is kept.
         keep_days: films older than that are deleted, corrected ones excepted; None keeps all.
         jobs_url: an SQLAlchemy URL (Postgres) for the durable jobs; None: SQLite in the store.
@@ -69,6 +71,7 @@ class Settings:
     port: int = 8350
     token: str | None = field(default=None, repr=False)
     user_header: str | None = None
+    proxy: str | None = None
     deidentify: bool = False
     keep_days: float | None = None
     jobs_url: str | None = field(default=None, repr=False)
@@ -99,6 +102,11 @@ class Settings:
         if self.token is None and self.user_header is not None:
             raise ServiceError(
                 "a header that says who asks is believed only with a token, which the proxy sends along"
+            )
+
+        if self.proxy is None and self.user_header is not None:
+            raise ServiceError(
+                "a header that says who asks is believed only of the proxy: give its address, by --proxy"
             )
 
     @property

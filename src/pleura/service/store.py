@@ -169,6 +169,20 @@ class Store:
         """Whether the film is there."""
         return bool(self.database.rows("SELECT 1 FROM films WHERE id = ?", film_id))
 
+    def is_kept(self, arrival: Arrival) -> bool:
+        """Whether a film that comes again need not be placed: it can be used, and its file is whole."""
+        row, file = self.film(arrival.id), self.folders.file(arrival.id)
+        usable = row is not None and row["state"] != "failed"
+        return usable and file.is_file() and file.stat().st_size == arrival.bytes
+
+    def remove_orphan(self, film_id: str) -> bool:
+        """Removes files of a film that is not there, unless an upload brings it just now."""
+        with self.arriving:
+            is_orphan = not self.has(film_id)
+            if is_orphan:
+                self.folders.remove(film_id)
+        return is_orphan
+
     def job(self, job_id: str, most: int = 1000) -> dict[str, Any] | None:
         """What became of an upload."""
         found = self.database.rows("SELECT * FROM jobs WHERE id = ?", job_id)
@@ -216,30 +230,34 @@ class Store:
         row = self.film(film_id)
         return row is not None and row["state"] == "waiting" and row["tries"] > 0
 
-    def judge(self, film_id: str, judged: Judged) -> bool:
-        """Records what became of a film that waits; False where it waits no more."""
+    def judge(self, film_id: str, judged: Judged, received: float | None = None) -> bool:
+        """Records what became of a film that waits; False where it waits no more, or for another judgement.
+
+        That is so where it was `received` at another time: it was deleted meanwhile, and came again.
+        One that was judged before and cannot be judged again is what it was, and its reason says so.
+        """
         values = {name: judged.columns.get(name) for name in _COLUMNS if name in judged.columns}
         values |= {"state": judged.state, "reason": judged.reason}
         values["suspicion"] = suspicion(judged.state, values.get("probability"))
         for name in ("facts", "finding", "operating_point"):
             given = getattr(judged, name)
             values[name] = None if given is None else json.dumps(given)
-        names = ", ".join(f'"{name}" = ?' for name in values)
         with self.database.transaction() as connection:
             row = connection.execute(
-                "SELECT name FROM films WHERE id = ? AND state = 'waiting'", (film_id,)
+                "SELECT * FROM films WHERE id = ? AND state = 'waiting'", (film_id,)
             ).fetchone()
-            if row is None:
+            if row is None or received not in (None, row["received"]):
                 return False
-            words = (row["name"], values.get("patient_id"), values.get("study_instance_uid"))
-            search = " ".join(word for word in words if word).casefold()
+            if judged.state == "failed" and row["finding"] is not None:
+                values = _restored(row, judged.reason)
+            else:  # another finding than the one that was sent
+                words = (row["name"], values.get("patient_id"), values.get("study_instance_uid"))
+                values["search"] = " ".join(word for word in words if word).casefold()
+                self.outbox.renew(connection, film_id)
+            names = ", ".join(f'"{name}" = ?' for name in values)
             connection.execute(
-                f"UPDATE films SET {names}, search = ?, revision = ? WHERE id = ?",
-                (*values.values(), search, next_revision(connection), film_id),
-            )
-            connection.execute(  # another finding than the one that was sent
-                "UPDATE deliveries SET state = 'waiting', tries = 0, due = ? WHERE film = ?",
-                (time.time(), film_id),
+                f"UPDATE films SET {names}, revision = ? WHERE id = ?",
+                (*values.values(), next_revision(connection), film_id),
             )
         self.changed()
         return True
@@ -258,19 +276,31 @@ class Store:
         """Deletes films with all that belongs to them; gives how many there were."""
         count = 0
         for film_id in film_ids:
-            with self.arriving, self.database.transaction() as connection:
-                gone = connection.execute("DELETE FROM films WHERE id = ?", (film_id,)).rowcount
-                if gone:
-                    connection.execute("DELETE FROM corrections WHERE film = ?", (film_id,))
-                    connection.execute("DELETE FROM job_films WHERE film = ?", (film_id,))
-                    connection.execute("DELETE FROM deliveries WHERE film = ?", (film_id,))
-                    connection.execute(
-                        "INSERT INTO deleted VALUES (?, ?)", (film_id, next_revision(connection))
-                    )
+            with self.arriving:
+                with self.database.transaction() as connection:
+                    gone = connection.execute("DELETE FROM films WHERE id = ?", (film_id,)).rowcount
+                    if gone:
+                        connection.execute("DELETE FROM corrections WHERE film = ?", (film_id,))
+                        connection.execute("DELETE FROM job_films WHERE film = ?", (film_id,))
+                        connection.execute("DELETE FROM deliveries WHERE film = ?", (film_id,))
+                        connection.execute(
+                            "INSERT INTO deleted VALUES (?, ?)",
+                            (film_id, next_revision(connection)),
+                        )
+                if gone:  # after a crash here there are files without a row, which are removed
                     self.folders.remove(film_id)
             count += gone
         self.changed()
+        self.forget_refused()
         return count
+
+    def forget_refused(self) -> None:
+        """Forgets the names of files that were refused with films that are gone."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET refused = '[]' WHERE refused != '[]' "
+                "AND NOT EXISTS (SELECT 1 FROM job_films WHERE job_films.job = jobs.id)"
+            )
 
     def changes(self, since: int, most: int) -> list[tuple[int, str, sqlite3.Row | None]]:
         """(revision, film id, row or None where it was deleted) of what changed after `since`, in order."""
@@ -325,6 +355,16 @@ def suspicion(state: str, probability: float | None) -> float:
         return 2.0 + (probability or 0.0)
     order = {"declined": 1.7, "failed": 1.6, "waiting": -1.0}
     return order.get(state, probability or 0.0)
+
+
+def _restored(row: sqlite3.Row, reason: str) -> dict[str, Any]:
+    """The columns of a film that was judged again in vain, for a reason."""
+    finding = json.loads(row["finding"])
+    return {
+        "state": finding["decision"],
+        "reason": f"{finding['reason']} Judging it again was in vain: {reason}",
+        "suspicion": suspicion(finding["decision"], row["probability"]),
+    }
 
 
 def _insert_tasks(connection: sqlite3.Connection, tasks: Mapping[str, list[str]]) -> None:

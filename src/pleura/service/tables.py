@@ -69,8 +69,21 @@ CREATE TABLE IF NOT EXISTS deliveries (
     PRIMARY KEY (film, destination)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS delivery_due ON deliveries (state, due);
+CREATE TABLE IF NOT EXISTS ended_sessions (
+    session TEXT PRIMARY KEY,       -- what its cookie held
+    until INTEGER NOT NULL          -- seconds since 1970, when it would have ended by itself
+) WITHOUT ROWID;
 """
 """Tables that stores of this format may lack: they are added when they are opened."""
+_LATER_COLUMNS = (
+    (
+        "corrections",
+        "state",
+        "TEXT",
+    ),  # of the finding that was judged; NULL in rows older than the column
+    ("corrections", "probability", "REAL"),
+)
+"""Columns that stores of this format may lack, likewise."""
 
 
 class Database:
@@ -110,6 +123,10 @@ class Database:
                 "use the pleura that made it"
             )
         self._connection.executescript(_LATER_TABLES)
+        for table, column, kind in _LATER_COLUMNS:
+            known = {row["name"] for row in self.rows(f"PRAGMA table_info({table})")}
+            if column not in known:
+                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:

@@ -1,6 +1,5 @@
 """From the bytes of an upload to films that are safe on the disk."""
 
-import errno
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
@@ -16,20 +15,19 @@ from pleura.read.source import NO_FILM
 from pleura.service.decoding import Decoders
 from pleura.service.folders import FILM
 from pleura.service.metrics import Metrics
-from pleura.service.problems import Refused
+from pleura.service.problems import NO_ROOM, Refused, is_of_full_disk
 from pleura.service.settings import Settings
 from pleura.service.store import Arrival, Store, film_id_of
 from pleura.service.zips import MAGIC, name_of
 
 _CHUNK = 1 << 20
-_NO_ROOM = "the store has no room for this; delete studies, or see to a larger disk or limit"
 
 
 class Sent(NamedTuple):
-    """A file of an upload: its name as the client gave it, and its content."""
+    """A file of an upload: its name as the client gave it, and its content, or the file to take."""
 
     name: str
-    content: BinaryIO
+    content: BinaryIO | Path
 
 
 @dataclass
@@ -58,13 +56,13 @@ class Uploads:
         Raises:
             Refused: none of them is a film, there are too many, or there is no room.
         """
-        self._check_room(0)
+        self.check_room(0)
         refused: list[dict[str, str]] = []
         arrived: list[tuple[Arrival, Path]] = []
         with (
             self._metrics.stage("receive"),
             self._store.folders.spooled() as place,
-            _full_disk_refused(),
+            full_disk_refused(),
         ):
             for file in self._films(files, place, refused):
                 arrived.append(self._arrival(file))
@@ -77,7 +75,7 @@ class Uploads:
                     422, "there is no film in this upload; its files and why they are none: refused",
                     refused=refused[:1000],
                 )  # fmt: skip
-            self._check_room(sum(one.bytes for one, _ in arrived))
+            self.check_room(sum(one.bytes for one, _ in arrived))
             job, tasks = self._keep(arrived, refused)
         new = sum(len(films) for films in tasks.values())
         self._metrics.repeated.inc(len(arrived) - new)
@@ -89,7 +87,7 @@ class Uploads:
     ) -> tuple[str, dict[str, list[str]]]:
         store = self._store
         with store.arriving:  # nothing is deleted between a film's file and its row
-            new = {one.id: path for one, path in arrived if not store.has(one.id)}
+            new = {one.id: path for one, path in arrived if not store.is_kept(one)}
             store.folders.place(new)
             return store.receive([arrival for arrival, _ in arrived], refused)
 
@@ -100,12 +98,15 @@ class Uploads:
         unpacked = 0
         for number, sent in enumerate(files):
             path = place / f"{number}"
-            with path.open("wb") as file:
-                shutil.copyfileobj(sent.content, file, _CHUNK)
+            if isinstance(sent.content, Path):
+                sent.content.replace(path)
+            else:
+                with path.open("wb") as file:
+                    shutil.copyfileobj(sent.content, file, _CHUNK)
             spooled = _Spooled(self._name(sent.name, number), path)
             members = [spooled]
             if _starts(path, MAGIC):
-                self._check_room(0)
+                self.check_room(0)
                 members = self._members(spooled, refused, self._bounds.upload_bytes - unpacked)
                 unpacked += sum(member.path.stat().st_size for member in members)
             if len(refused) > self._bounds.files_per_upload:
@@ -192,12 +193,25 @@ class Uploads:
         name = file.name or f"{FILM} {film_id[:8]}"
         return Arrival(film_id, sha256, file.path.stat().st_size, name), file.path
 
-    def _check_room(self, wanted: int) -> None:
-        free = self._free()
+    def check_room(self, wanted: int) -> None:
+        """Makes sure that the disk and the store have room for so many bytes.
+
+        Raises:
+            Refused: they have not.
+        """
+        self.check_disk(wanted)
         most = self._bounds.store_bytes
-        full = most is not None and self._store.stored_bytes() + wanted > most
-        if free < wanted or full:
-            raise Refused(507, _NO_ROOM)
+        if most is not None and self._store.stored_bytes() + wanted > most:
+            raise Refused(507, NO_ROOM)
+
+    def check_disk(self, wanted: int) -> None:
+        """Makes sure that the disk has room for so many bytes more; quick.
+
+        Raises:
+            Refused: it has not.
+        """
+        if not self._store.folders.make_room(self._bounds.free_bytes + wanted):
+            raise Refused(507, NO_ROOM)
 
     def _free(self) -> int:
         """Bytes of the disk that may be filled."""
@@ -205,13 +219,14 @@ class Uploads:
 
 
 @contextmanager
-def _full_disk_refused() -> Iterator[None]:
+def full_disk_refused() -> Iterator[None]:
+    """What finds the disk full inside is refused."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_of_full_disk(error):
             raise
-        raise Refused(507, _NO_ROOM) from None
+        raise Refused(507, NO_ROOM) from None
 
 
 def _starts(path: Path, magic: tuple[bytes, ...]) -> bool:

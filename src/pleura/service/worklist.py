@@ -145,7 +145,7 @@ def _filter(query: Query) -> tuple[str, list[Any]]:
 
 
 def _packed(keys: Sequence[Any], query: Query) -> str:
-    text = json.dumps([query.sort, query.reversed, *keys])
+    text = json.dumps([query.sort, query.reversed, *keys], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
