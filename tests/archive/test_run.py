@@ -3,6 +3,7 @@
 import csv
 import json
 import threading
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -48,6 +49,18 @@ def test_objects_without_an_image_are_passed_over_in_folders_alone(
     _, counts = predict(tmp_path / "named", archive / "a/report.dcm", failed=failures.append)
     assert counts == {"failed": 1}
     assert "it holds no image" in failures[0].message
+
+
+@pytest.mark.parametrize(("name", "state"), [("noise", "passed over"), ("noise.DCM", "failed")])
+def test_bytes_that_are_no_format_are_a_failure_under_a_films_suffix(
+    archive: Path, tmp_path: Path, name: str, state: str
+) -> None:
+    (archive / name).write_bytes(np.random.default_rng(0).bytes(5000))
+    _, before = predict(tmp_path / "out", archive / "a", archive / "b")
+    _, counts = predict(tmp_path / "out", archive)
+    told = Counter(counts)
+    told.subtract(before)
+    assert (told[state], told["judged"]) == (1 + (state == "passed over"), 0)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 50])

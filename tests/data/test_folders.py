@@ -28,6 +28,20 @@ def by_key(spec: CorpusSpec) -> dict:
     return {case.key: case for case in find_cases(spec)[0]}
 
 
+def test_masks_in_a_folder_that_was_not_named_are_not_taken_for_films(tmp_path: Path) -> None:
+    root = corpus(tmp_path, "cxr", "seg")
+    with pytest.raises(CorpusError, match=r"seg holds .* look like masks.*'masks: seg'"):
+        find_cases(CorpusSpec(root))
+    named = by_key(CorpusSpec(root, images="cxr", masks="seg"))
+    assert [case.mask_file is not None for case in named.values()] == [True, True, False]
+
+
+def test_films_of_equal_names_in_two_folders_are_films(tmp_path: Path) -> None:
+    for number, name in enumerate(("hospital-a/1", "hospital-b/1", "hospital-b/2")):
+        write_png(tmp_path / f"{name}.png", film(number))
+    assert len(find_cases(CorpusSpec(tmp_path))[0]) == 3
+
+
 @pytest.mark.parametrize("names", [("images", "masks"), ("png_images", "png_masks")])
 def test_pairs_are_found_by_their_stems(tmp_path: Path, names: tuple[str, str]) -> None:
     root = corpus(tmp_path, *names)

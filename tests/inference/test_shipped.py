@@ -50,6 +50,11 @@ def test_a_detector_without_a_path_is_the_shipped_one(
     )
     detector = pleura.Detector.load(cache=False)
     assert detector.bundle.identity == made
+    assert pleura.Detector.load("shipped", cache=False).bundle.identity == made
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shipped").mkdir()  # a folder of that name is itself
+    with pytest.raises(BundleError, match="shipped"):
+        pleura.Detector.load("shipped", cache=False)
     film = pleura.Radiograph(
         np.tile(np.linspace(0, 1, 256, dtype=np.float32), (256, 1)), 8, "png", "film"
     )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from pleura.errors import EvaluationError, TrainingError
 from pleura.evaluation.comparison import read_entrants
 from pleura.evaluation.run import count_openings
 from pleura.inference.bundle import open_bundle
-from pleura.training.cross_validate import cross_validate, export_folds
+from pleura.training.cross_validate import cross_validate, export_folds, split_of
 from pleura.training.out_of_fold import PART
 from pleura.training.recipe import find_recipe, read_recipe
 from pleura.training.train import train
@@ -82,6 +82,11 @@ def test_all_folds_make_one_bundle_with_what_was_fitted_out_of_fold(
     export_folds(tmp_path / "cv", blocks, split, tmp_path / "bundle", name="both")
     manifest = open_bundle(tmp_path / "bundle").manifest
     assert (manifest.name, len(manifest.members), manifest.combination) == ("both", 2, "mean")
+    kept = split_of(tmp_path / "cv", blocks.root)  # wherever the split lay that it was made of
+    assert Split.load(kept) == split
+    assert split_of(tmp_path / "cv" / "fold-0", blocks.root) == blocks.root / "split.json"
+    with pytest.raises(TrainingError, match="give that of the hash " + split.sha256[:16]):
+        export_folds(tmp_path / "cv", blocks, replace(split, seed=9), tmp_path / "bundle")
     development = {i for fold in split.folds for i in fold}
     point = json.loads((tmp_path / "cv" / PART / "operating_point.json").read_text())
     assert asdict(manifest.operating_point) == point["point"]

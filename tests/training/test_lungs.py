@@ -245,7 +245,9 @@ def test_a_preview_leaves_tested_films_alone(
     looked_at: list[str] = []
 
     class Watched(FilmSet):
-        def __init__(self, dataset: Dataset, ids: list[str], *given: object, **more: object) -> None:
+        def __init__(
+            self, dataset: Dataset, ids: list[str], *given: object, **more: object
+        ) -> None:
             looked_at.extend(ids)
             super().__init__(dataset, ids, *given, **more)  # type: ignore[arg-type]
 

@@ -71,6 +71,11 @@ def stamp_of(path: Path) -> Stamp | None:
     return Stamp(status.st_size, status.st_mtime_ns)
 
 
+def is_named_as_film(source: str) -> bool:
+    """Whether a file's suffix says that it is a film: what is in it then is a damaged one."""
+    return Path(source).suffix.lower() in _ENDINGS
+
+
 def stem_of(source: str) -> str:
     """A file's name as a picture may bear it, without its ending, cut to what file systems allow."""
     path = Path(source)

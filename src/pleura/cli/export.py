@@ -85,7 +85,10 @@ def export(
         Path | None, typer.Option(help="The dataset, if it has moved since.", show_default=False)
     ] = None,
     split: Annotated[
-        Path | None, typer.Option(help="The split file.", show_default="DATA/split.json")
+        Path | None,
+        typer.Option(
+            help="The split file.", show_default="that of the cross-validation, or DATA/split.json"
+        ),
     ] = None,
     scores: Annotated[
         Path | None,
@@ -123,11 +126,11 @@ def export(
     Every file in it carries a SHA-256, and the bundle is opened again before this says done.
     """
     from pleura.data.manifest import Dataset
-    from pleura.data.split import SPLIT_FILE, Split
+    from pleura.data.split import Split
     from pleura.evaluation.card import read_about
     from pleura.inference.manifest import SEGMENTER
     from pleura.training.blend import export_blend
-    from pleura.training.cross_validate import export_folds, is_cross_validation
+    from pleura.training.cross_validate import export_folds, is_cross_validation, split_of
     from pleura.training.export import export as write
     from pleura.training.run import RunFolder, is_cascade
 
@@ -144,7 +147,7 @@ def export(
     run = runs[0] / "fold-0" if folds else runs[0]
     run = run / SEGMENTER if is_cascade(run) else run
     folder = data or Path(RunFolder(run).described()["dataset"])
-    dataset, parts = Dataset.open(folder), Split.load(split or folder / SPLIT_FILE)
+    dataset, parts = Dataset.open(folder), Split.load(split or split_of(runs[0], folder))
     with (
         Bar("Fitting the operating point") as bar,
         Bar("Scoring") as scoring,

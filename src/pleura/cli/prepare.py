@@ -125,6 +125,7 @@ def prepare(
             progress=bar,
         )
     console.print(_table(dataset))
+    _say_what_lacks(dataset)
     _say_failures(out, read_failures(out))
 
 
@@ -166,6 +167,24 @@ def _counts(films: list[Film]) -> tuple[str, ...]:
         f"{positive / len(labelled):.1%}" if labelled else "-",
         f"up to {patients}" if unknown else str(patients),
         str(sum(len(film.also_in) for film in films)),
+    )
+
+
+def _say_what_lacks(dataset: Dataset) -> None:
+    labels = {film.label for film in dataset.films}
+    if not labels & {0, 1}:
+        lacks, way = (
+            "No film has a label",
+            "masks (--masks), a column of a table (--column label=NAME)",
+        )
+    elif 0 not in labels:
+        lacks, way = "No film is negative", "a column of a table (--column label=NAME)"
+    else:
+        return
+    console.print(
+        f"{lacks}, so that nothing can be trained or tested: give {way} or, where every film without a mask "
+        "is known to be healthy, --unmasked negative.",
+        markup=False,
     )
 
 

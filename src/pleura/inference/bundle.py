@@ -199,13 +199,13 @@ def write_bundle(
 
 
 def open_bundle(path: Path | str) -> Bundle:
-    """Opens the bundle at `path`, a directory or a zip.
+    """Opens the bundle at `path`, a directory or a zip; `shipped` is the one that `pleura-weights` holds.
 
     Raises:
         BundleError: there is none, it is of a format this pleura does not read, or its `bundle.json` is
             damaged. Other files are checked when they are asked for.
     """
-    path = Path(path)
+    path = _place(Path(path))
     text = _file(path, MANIFEST, MAX_MANIFEST_BYTES)
     try:
         described = json.loads(text)
@@ -223,6 +223,13 @@ def open_bundle(path: Path | str) -> Bundle:
         )
     identity = ModelIdentity(manifest.name, manifest.version, hashlib.sha256(text).hexdigest())
     return Bundle(manifest, identity, _OnDisk(path, checksums))
+
+
+def _place(path: Path) -> Path:
+    """Where the bundle lies: `shipped` is a name, unless a file or folder is called so."""
+    from pleura.inference.shipped import SHIPPED, default_bundle
+
+    return default_bundle() if str(path) == SHIPPED and not path.exists() else path
 
 
 def _check_names(checksums: Mapping[str, str], count: int) -> None:

@@ -10,6 +10,8 @@ from pleura.inference.bundle import MANIFEST
 DISTRIBUTION = "pleura-weights"
 ANATOMY_RUN = "anatomy.json"  # what every anatomy run has
 _MODULE = "pleura_weights"
+SHIPPED = "shipped"
+"""What stands for the bundle that `pleura-weights` holds wherever a bundle is named."""
 
 
 def default_bundle() -> Path:

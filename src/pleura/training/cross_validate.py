@@ -2,6 +2,7 @@
 
 OUT/
   fold-0, fold-1, ...   a training run each
+  split.json            the split they were made of
   bundles, scores, out-of-fold: see `out_of_fold`
 
 No film has a say in the model that judges it. Each fold trains to its last epoch (`monitor: last`), since
@@ -14,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from pleura.data.manifest import Dataset
-from pleura.data.split import Split
+from pleura.data.split import SPLIT_FILE, Split
 from pleura.errors import TrainingError
 from pleura.evaluation.pixel_sweep import sweep
 from pleura.finding import ModelIdentity
 from pleura.inference.calibration import Calibrator
+from pleura.inference.manifest import SEGMENTER
 from pleura.training.cascade import runs_of, train_plan
-from pleura.training.export import export
+from pleura.training.export import check_trained_on, export
 from pleura.training.out_of_fold import (
     CALIBRATOR_FILE,
     PART,
@@ -32,6 +34,7 @@ from pleura.training.out_of_fold import (
     score_out_of_fold,
 )
 from pleura.training.recipe import Plan
+from pleura.training.run import RunFolder, is_cascade
 from pleura.training.train import Report, undecided
 
 
@@ -80,6 +83,7 @@ def cross_validate(
         sweeps.append(
             sweep(detector, dataset, film_ids, part=PART, relative=relative, progress=sweeping)
         )
+    split.save(out / SPLIT_FILE)  # so that whoever exports it need not name it
     return score_out_of_fold(
         [[run_of_fold(out, fold)] for fold in range(len(split.folds))],
         sweeps,
@@ -126,6 +130,8 @@ def export_folds(
             f"what was fitted in {fitted.parent} is damaged ({error!r}); remove it and run "
             "`pleura cross-validate` again"
         ) from error
+    first = run_of_fold(folder, 0)
+    check_trained_on(RunFolder(first / SEGMENTER if is_cascade(first) else first), dataset, split)
     runs = [run_of_fold(folder, fold) for fold in range(len(split.folds))]
     if not is_made_of(folder, [[run] for run in runs]):
         raise TrainingError(
@@ -134,6 +140,15 @@ def export_folds(
         )
     told = point | numbers_in(folder / PART)
     return export(runs, dataset, split, out, fitted=told, calibrator=curve, **options)
+
+
+def split_of(folder: Path, dataset: Path) -> Path:
+    """The split file that a run, or a cross-validation, is to be exported with where none is named.
+
+    A cross-validation keeps its own; of anything else it is the dataset's.
+    """
+    own = folder / SPLIT_FILE
+    return own if is_cross_validation(folder) and own.exists() else dataset / SPLIT_FILE
 
 
 def is_cross_validation(folder: Path) -> bool:

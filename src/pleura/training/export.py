@@ -192,12 +192,16 @@ def export(
 def check_trained_on(run: RunFolder, dataset: Dataset, split: Split) -> dict[str, Any]:
     """What a run says of itself; raises TrainingError where it is of another dataset or split."""
     described = run.described()
-    for what, here in (("dataset", dataset.sha256), ("split", split.sha256)):
-        if described[f"{what}_sha256"] != here:
-            raise TrainingError(
-                f"{run.root} was trained on another {what} than the one given; give the one it names: "
-                f"{described['dataset']}"
-            )
+    if described["dataset_sha256"] != dataset.sha256:
+        raise TrainingError(
+            f"{run.root} was trained on another dataset than the one given; give the one it names: "
+            f"{described['dataset']}"
+        )
+    if described["split_sha256"] != split.sha256:
+        raise TrainingError(
+            f"{run.root} was trained on another split than the one given; give that of the hash "
+            f"{described['split_sha256'][:16]} (--split)"
+        )
     return described
 
 

@@ -8,16 +8,23 @@ is negative where a table says so (or with `unmasked: negative`), else unlabelle
 """
 
 import os
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
+
+import numpy as np
 
 from pleura.data.corpora.case import Case, CorpusSpec
 from pleura.data.corpora.listing import first_named, kinds, place, without_suffix
 from pleura.data.corpora.refused import Refused
 from pleura.data.corpora.tables import Known, Table, known_about, read_tables, shared_tails
 from pleura.data.manifest import LabelQuality
-from pleura.errors import CorpusError
+from pleura.errors import CorpusError, ReadError
+from pleura.read import read_image
 
 PAIRS = (("png_images", "png_masks"), ("images", "masks"), ("imgs", "masks"), ("image", "mask"))
+_LOOKED_AT = 8  # of the pictures that may be masks
 TABLES = ("films.csv", "images.csv", "silver.csv", "metadata.csv")
 
 
@@ -26,7 +33,8 @@ def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
 
     Raises:
         CorpusError: a folder is missing or empty, a table cannot be used, an option is not this layout's, or
-            films without a mask shall be negative while there are masks that no film can be given.
+            films without a mask shall be negative while there are masks that no film can be given, or what
+            looks like masks was not named as such.
         UnknownName: a named column stands in no table.
     """
     if spec.annotations is not None:
@@ -42,6 +50,8 @@ def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
     if not films:
         first = f"; {refused.rows[0][0]}: {refused.rows[0][1]}" if refused.rows else ""
         raise CorpusError(f"{images} holds no film (PNG, JPEG, WebP, TIFF or DICOM){first}")
+    if masks is None:
+        _refuse_masks(spec, images, [relative for _, relative in films])
     shared = shared_tails(relative for _, relative in films)
     claimed: dict[Path, set[int]] = {table.path: set() for table in tables}
     found: list[Case] = []
@@ -106,6 +116,32 @@ def _folders(spec: CorpusSpec) -> tuple[Path, Path | None]:
         if folder is not None and not folder.is_dir():
             raise CorpusError(f"{folder} is no folder; name the folders with 'images' and 'masks'")
     return images, masks
+
+
+def _refuse_masks(spec: CorpusSpec, images: Path, films: Sequence[str]) -> None:
+    """Refuses a folder beside another that holds the same names and nothing but two grey levels."""
+    folders: dict[str, dict[str, str]] = defaultdict(dict)
+    for relative in films:
+        top, slash, name = relative.partition("/")
+        if slash:
+            folders[top][without_suffix(name)] = relative
+    for one, other in permutations(sorted(folders), 2):
+        shared = sorted(folders[one].keys() & folders[other].keys())
+        if len(shared) * 2 < len(folders[one]):
+            continue
+        if all(_is_of_two_levels(images / folders[one][name]) for name in shared[:_LOOKED_AT]):
+            raise CorpusError(
+                f"{images / one} holds pictures of two grey levels, named as those of {other}: they look "
+                f"like masks, not films; say 'images: {place(images / other, spec.root)}' and 'masks: "
+                f"{place(images / one, spec.root)}' (--images, --masks)"
+            )
+
+
+def _is_of_two_levels(file: Path) -> bool:
+    try:
+        return len(np.unique(read_image(file).pixels)) <= 2
+    except ReadError:
+        return False
 
 
 def _masks(folder: Path | None, refused: Refused) -> tuple[dict[str, Path], list[Path]]:
