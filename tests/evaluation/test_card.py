@@ -77,6 +77,8 @@ def test_a_card_tells_use_numbers_and_training(bundle: Bundle, tmp_path: Path, e
     assert "0.190 %" in text
     assert "1,234,567" in text
     assert "3,600 films shown in all, 8.0 core hours" in text
+    began = any(one.training.get("start", {}).get("sha256") for one in bundle.manifest.members)
+    assert ("started from had seen before is not counted" in text) is began
     assert bundle.identity.sha256 in text
 
 

@@ -153,8 +153,9 @@ def _member(training: Mapping[str, Any], member: Any) -> dict[str, Any]:
     }
 
 
-def _effort(bundle: Bundle) -> dict[str, float] | None:
-    """What training all members took, where every one of them has it on record."""
+def _effort(bundle: Bundle) -> dict[str, Any] | None:
+    """What training all members took, where all have it on record, and whether any began from a file."""
+    starts = [member.training.get("start", {}) for member in bundle.manifest.members]
     each = [member.training.get("effort") for member in bundle.manifest.members]
     known = [one for one in each if isinstance(one, Mapping)]
     if not known or len(known) < len(each):
@@ -162,4 +163,5 @@ def _effort(bundle: Bundle) -> dict[str, float] | None:
     return {
         "films": sum(one["films"] for one in known),
         "core_hours": sum(one["seconds"] * one["threads"] for one in known) / 3600.0,
+        "from_files": any(start.get("sha256") for start in starts),
     }
