@@ -3,6 +3,8 @@
 
     python benchmarks/viewer.py --bundle BUNDLE [FILMS] [--rounds N] [--chromium PATH]
 
+It takes the extras `serve` and `browser`.
+
 A real service is started on loopback and looked at with the machine's own Chromium, without a window. FILMS
 is a folder of film files; without one, eight synthetic films of 2048 pixels a side are made. Each round opens
 the page with an empty cache: time to the list, to the first film on the screen, to the next (fetched
@@ -24,13 +26,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from playwright.sync_api import Browser, Page, sync_playwright
+from typing import TYPE_CHECKING, Any
 
 from pleura.data.phantom.dicom import KINDS, dicom_bytes, uid
 from pleura.data.phantom.film import phantom
-from pleura.service.page import viewer_folder
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 DRAGS = 30
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -43,6 +45,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     args = parser.parse_args()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        sys.exit("Playwright is not installed: pip install '.[serve,browser]'")
     weigh()
     with tempfile.TemporaryDirectory() as folder:
         films = sorted(args.films.iterdir()) if args.films else made(Path(folder))
@@ -60,6 +66,8 @@ def main() -> None:
 
 def weigh() -> None:
     """Prints what a browser fetches for the page, compressed."""
+    from pleura.service.page import viewer_folder
+
     folder = viewer_folder()
     if folder is None:
         sys.exit("the viewer is not built; make web builds it")
@@ -97,7 +105,7 @@ def served(bundle: Path, folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def upload(browser: Browser, url: str, films: list[bytes]) -> None:
+def upload(browser: "Browser", url: str, films: list[bytes]) -> None:
     """Sends films and waits until all are judged."""
     page = browser.new_page()
     for n, data in enumerate(films):
@@ -108,7 +116,7 @@ def upload(browser: Browser, url: str, films: list[bytes]) -> None:
     page.close()
 
 
-def look(browser: Browser, url: str, film: bytes) -> dict[str, float]:
+def look(browser: "Browser", url: str, film: bytes) -> dict[str, float]:
     """One reader's first minute, in seconds and frames a second."""
     context = browser.new_context(viewport={"width": 1920, "height": 1080})
     page = context.new_page()
@@ -133,14 +141,14 @@ def timed(act: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def following(page: Page) -> None:
+def following(page: "Page") -> None:
     before = page.locator(".corner.top").inner_text()
     page.keyboard.press("j")
     changed = page.locator(".corner.top").filter(has_not_text=before.splitlines()[0])
     changed.wait_for()
 
 
-def windowing(page: Page) -> float:
+def windowing(page: "Page") -> float:
     """Drags the window; each step waits until its frame has been drawn."""
     box: Any = page.locator("#stage").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -155,7 +163,7 @@ def windowing(page: Page) -> float:
     return rate
 
 
-def fresh(page: Page, film: bytes) -> None:
+def fresh(page: "Page", film: bytes) -> None:
     """A film that the service does not know yet, from the choice of the file to its finding on the screen."""
     name = f"{uuid.uuid4().hex}.dcm"
     part = {"name": name, "mimeType": "application/dicom", "buffer": film + name.encode()}

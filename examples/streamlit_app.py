@@ -1,6 +1,6 @@
 """A page in Streamlit, on the public API: drop films, see what is found.
 
-    pip install streamlit pleura pleura-weights
+    pip install streamlit . ./weights                         # in a checkout
     streamlit run examples/streamlit_app.py                   # or: ... -- --bundle BUNDLE
 
 `pleura serve` keeps films, survives crashes and lets readers correct; this is where to start an app of your
