@@ -209,6 +209,7 @@ def _film_sets(
                 f"the split's films to {part} on are {positives} positive of {len(film_ids)}; both kinds "
                 "are needed: make another with `pleura split`"
             )
+    often = repeated(recipe, dataset, parts[0])
     frames = (
         lung_frames(anatomy, dataset, chain.from_iterable(parts), device, report.lungs)
         if anatomy
@@ -220,9 +221,8 @@ def _film_sets(
     if (own := own_loss(recipe.phase(0).loss)) is not None:  # such a network learns from instances
         min_px = int(own.options.get("min_instance_px", MIN_INSTANCE_PX))
         make = partial(InstanceSet, squeeze_version=PREPROCESS_VERSION, min_px=min_px)
-    parts[0] = repeated(recipe, dataset, parts[0])
     wider = {"surround": SURROUND} if frames else {}
-    train = make(dataset, parts[0], size, squeeze, report.cache, **wider)
+    train = make(dataset, often, size, squeeze, report.cache, **wider)
     return train, make(dataset, parts[1], size, squeeze, report.cache)
 
 
@@ -232,7 +232,7 @@ def trained_on(recipe: Recipe, dataset: Dataset, split: Split, fold: int | None)
     Raises:
         UnknownName: a corpus to be left out is not in the dataset.
     """
-    _check_corpora(recipe.without_corpora, dataset)
+    _check_corpora("without_corpora", recipe.without_corpora, dataset)
     films = split.part("train", fold)
     return tuple(i for i in films if dataset.by_id[i].corpus not in recipe.without_corpora)
 
@@ -244,15 +244,15 @@ def repeated(recipe: Recipe, dataset: Dataset, film_ids: Sequence[str]) -> tuple
         UnknownName: a corpus to be repeated is not in the dataset.
     """
     times = recipe.repeat_corpora
-    _check_corpora(times, dataset)
+    _check_corpora("repeat_corpora", times, dataset)
     return tuple(i for i in film_ids for _ in range(times.get(dataset.by_id[i].corpus, 1)))
 
 
-def _check_corpora(named: Iterable[str], dataset: Dataset) -> None:
+def _check_corpora(key: str, named: Iterable[str], dataset: Dataset) -> None:
     known = sorted({film.corpus for film in dataset.by_id.values()})
     for corpus in named:
         if corpus not in known:
-            raise UnknownName.among("corpus", corpus, known)
+            raise UnknownName.among(f"corpus of this dataset (the recipe's {key})", corpus, known)
 
 
 def undecided(
