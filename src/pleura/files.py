@@ -61,3 +61,21 @@ def remove_partial(folder: Path) -> None:
     """Removes what writers that were killed left in `folder`; nobody else may be writing there."""
     for path in folder.glob(f".*{PARTIAL}"):
         path.unlink(missing_ok=True)
+
+
+def lock(file: int) -> bool:
+    """Locks an open file or folder until it is closed; False where another process has locked it.
+
+    Where the system or its file system knows no locks, nothing is locked, and all goes on.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

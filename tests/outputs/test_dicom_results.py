@@ -22,7 +22,7 @@ from pydicom.uid import HTJ2K, HTJ2KLossless, JPEG2000Lossless, JPEGBaseline8Bit
 import pleura
 from pleura.errors import MissingExtra, ResultError, UnsupportedFilm
 from pleura.finding import PNEUMOTHORAX, Finding, Lesion
-from pleura.outputs.dicom import dicom_results, encoded
+from pleura.outputs.dicom import dicom_files, dicom_results, encoded
 from pleura.outputs.dicom.source import reference
 from pleura.radiograph import Radiograph
 
@@ -393,9 +393,17 @@ def test_a_fault_that_nobody_thought_of_quotes_no_patient(
 
     monkeypatch.setattr(f"pleura.outputs.dicom.results.{part}", fail)
     with pytest.raises(ResultError, match=r"cannot be made of it \(TypeError\)") as caught:
-        dicom_results(dicom_film(), bilateral())
+        dicom_files(dicom_film(), bilateral())
     told = "".join(traceback.format_exception(caught.value))
     assert PATIENT not in told
+
+
+def test_files_are_the_objects_as_bytes() -> None:
+    film, finding = dicom_film(), bilateral()
+    files, objects = dicom_files(film, finding), dicom_results(film, finding)
+    assert list(files) == list(objects) == ["seg", "sr", "sc"]
+    for kind, data in files.items():
+        assert read(objects[kind]).SOPInstanceUID == pydicom.dcmread(BytesIO(data)).SOPInstanceUID
 
 
 @pytest.mark.parametrize("encoding", ["ISO_IR 100", "ISO 2022 IR 87", "GB18030", "ISO_IR 192"])

@@ -89,18 +89,6 @@ it("lifts the brush for another tool, and the stroke is undone at once", async (
   expect(await area()).toBe(0);
 });
 
-it("puts the brush down once while the space bar is held", async () => {
-  const { correction } = await modules();
-  correction.edit();
-  await press(" ");
-  const { stageKey } = await modules();
-  const rest = { repeat: true, preventDefault: () => {}, stopPropagation: () => {} };
-  stageKey({ key: " ", ...rest } as KeyboardEvent);
-  const drawn = await area();
-  await press("ArrowRight");
-  expect(await area()).toBeGreaterThan(drawn ?? 1);
-});
-
 it("lifts the brush when another film is opened, and ends the stroke on the first", async () => {
   const { correction, view } = await modules();
   correction.edit();

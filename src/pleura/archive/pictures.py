@@ -7,14 +7,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from pleura.archive.journal import Journal
 from pleura.archive.rows import FOLDERS, Task, stem_of
 from pleura.errors import ResultError
 from pleura.files import remove_partial, write_bytes
 from pleura.finding import Finding
-from pleura.outputs.dicom import KINDS, check_installed, dicom_results, encoded
+from pleura.outputs.dicom import KINDS, check_installed, dicom_files
 from pleura.outputs.overlay import overlay
 from pleura.radiograph import Radiograph
 
@@ -100,7 +99,7 @@ class Pictures:
             sizes[drawn] = self._write(drawn, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _OVERLAY)
         if self.dicom:
             try:
-                made = dicom_results(film, finding, geometry=self.geometry)
+                made = dicom_files(film, finding, geometry=self.geometry)
             except ResultError as error:
                 without = str(error).removeprefix(f"{film.source}: ")
                 self._write_results(f"dicom/{name}", {})
@@ -109,7 +108,7 @@ class Pictures:
                 sizes |= self._write_results(results, made)
         return Drawn(mask, drawn, results, sizes, without)
 
-    def _write_results(self, name: str, made: Mapping[str, Dataset]) -> dict[str, int]:
+    def _write_results(self, name: str, made: Mapping[str, bytes]) -> dict[str, int]:
         """Writes these, and removes what an earlier run left of other kinds."""
         folder = self.root / name
         if made:
@@ -120,8 +119,7 @@ class Pictures:
             if kind not in made:
                 (folder / f"{kind}.dcm").unlink(missing_ok=True)
         sizes = {}
-        for kind, result in made.items():
-            data = encoded(result)
+        for kind, data in made.items():
             write_bytes(folder / f"{kind}.dcm", data)
             sizes[f"{name}/{kind}.dcm"] = len(data)
         return sizes

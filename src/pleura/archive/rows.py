@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pleura.read.source import DICOM_SUFFIXES, IMAGE_SUFFIXES
+
 State = Literal["judged", "failed", "passed over"]
 
 FOLDERS = ("masks", "overlays", "dicom")
 """Below the folder of a prediction, what is written of each film; its films may not lie there."""
 
 _NAME_BYTES = 180  # of the 255 a file system allows, with room for an ending and a temporary name
-_ENDINGS = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
+_SUFFIXES = DICOM_SUFFIXES | IMAGE_SUFFIXES
 
 
 class Task(NamedTuple):
@@ -73,14 +75,14 @@ def stamp_of(path: Path) -> Stamp | None:
 
 def is_named_as_film(source: str) -> bool:
     """Whether a file's suffix says that it is a film: what is in it then is a damaged one."""
-    return Path(source).suffix.lower() in _ENDINGS
+    return Path(source).suffix.lower() in _SUFFIXES
 
 
 def stem_of(source: str) -> str:
     """A file's name as a picture may bear it, without its ending, cut to what file systems allow."""
     path = Path(source)
     # A UID as a file name has dots, but no ending.
-    stem = path.stem if path.suffix.lower() in _ENDINGS else path.name
+    stem = path.stem if path.suffix.lower() in _SUFFIXES else path.name
     stem = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "_", stem)  # what is no text
     stem = (
         f"_{stem}" if stem in (".", "..") else stem

@@ -84,7 +84,7 @@ def demo(
 
 def _phantoms(place: Path, patients: int, commands: list[str]) -> _Films:
     from pleura.cli.phantom import phantom
-    from pleura.data.corpora.tables import read_run_lengths
+    from pleura.data.corpora.rows import read_run_lengths
 
     commands.append(say(f"pleura phantom --out {place} --patients {patients}"))
     phantom(place, patients=patients, size=FILM_SIZE)

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.data.corpora.listing import IMAGES, files
+from pleura.data.corpora.listing import files
 from pleura.errors import CorpusError, ReadError
 from pleura.read import read
+from pleura.read.source import IMAGE_SUFFIXES
 
 LABELS = ("right lung", "left lung", "heart")
 MAX_FILMS = 10_000
@@ -50,8 +51,8 @@ def read_lung_films(
         CorpusError: a folder is missing or holds too many films, a film has no label map, one of another
             size, or one with other labels; or a file cannot be read.
     """
-    images = {path.stem: path for path, _ in files(folder / "images", IMAGES)}
-    labels = {path.stem: path for path, _ in files(folder / "labels", IMAGES)}
+    images = {path.stem: path for path, _ in files(folder / "images", IMAGE_SUFFIXES)}
+    labels = {path.stem: path for path, _ in files(folder / "labels", IMAGE_SUFFIXES)}
     if not images or len(images) > MAX_FILMS:
         raise CorpusError(
             f"{folder} has {len(images)} films in images/; 1 to {MAX_FILMS} are needed, each with a label "

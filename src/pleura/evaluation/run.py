@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from pleura.evaluation.pixel_sweep import Detector
 from pleura.evaluation.provenance import UNKNOWN, Provenance, bundle_of, check_provenance
 from pleura.evaluation.score_file import ScoreWriter, read_scores
 from pleura.evaluation.scores import FilmScore
-from pleura.files import write_json
+from pleura.files import lock, write_json
 from pleura.finding import Finding, ModelIdentity
 
 log = logging.getLogger(__name__)
@@ -206,27 +206,19 @@ def _believable_spacing(film: Film) -> tuple[float, float] | None:
 
 @contextmanager
 def _held(out: Path) -> Iterator[None]:
-    """Makes the folder and keeps a second process off it; where the system has no flock, nothing does."""
+    """Makes the folder and keeps a second process off it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EvaluationError(
             f"{out} cannot be made a folder ({error}); evaluate into a new folder"
         ) from error
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
     folder = os.open(out, os.O_RDONLY)  # the folder itself, so that no file is left behind
     try:
-        with suppress(OSError):  # a file system without locks
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise EvaluationError(
-                    f"another process evaluates into {out}; wait for it, or evaluate into a new folder"
-                ) from None
+        if not lock(folder):
+            raise EvaluationError(
+                f"another process evaluates into {out}; wait for it, or evaluate into a new folder"
+            )
         yield
     finally:
         os.close(folder)

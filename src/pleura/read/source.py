@@ -11,6 +11,10 @@ from pleura.errors import DecodeError, FilmTooLarge, ReadError
 
 NO_FILM = "is no DICOM, PNG, JPEG, WebP or TIFF file; export it as one of them"
 
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
+"""Of files that are films by their names; what they are is told by their content."""
+
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
 

@@ -154,16 +154,16 @@ def _overlay(request: dict[str, Any], parts: Parts) -> Result:
 
 def _dicom(request: dict[str, Any], parts: Parts) -> Result:
     """DICOM results of a film, those of the kinds asked for that its finding has; parts as of `_overlay`."""
-    from pleura.outputs.dicom import dicom_results, encoded
+    from pleura.outputs.dicom import dicom_files
     from pleura.service.findings import finding_from
 
     film = read(Path(request["path"]), limits=Limits(**request["limits"]), name="film")
     finding = finding_from(request["finding"], film.shape, *parts)
     try:
-        made = dicom_results(film, finding, geometry=request["geometry"])
+        made = dicom_files(film, finding, geometry=request["geometry"])
     except ResultError as error:
         raise UnsupportedFilm(str(error).removeprefix("film: ")) from None
-    return {}, [encoded(made[kind]) for kind in request["kinds"] if kind in made]
+    return {}, [made[kind] for kind in request["kinds"] if kind in made]
 
 
 def _deidentify(request: dict[str, Any], parts: Parts) -> Result:

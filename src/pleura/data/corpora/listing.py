@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from pleura.errors import CorpusError
+from pleura.read.source import DICOM_SUFFIXES, IMAGE_SUFFIXES
 
-DICOM = frozenset({".dcm", ".dicom"})
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
 Kind = Literal["dicom", "image", "none", "unknown"]
 
 _NO_FILMS = frozenset(
@@ -69,9 +68,9 @@ def _refuse(error: OSError) -> None:
 
 def _kind(path: Path) -> Kind:
     suffix = path.suffix.lower()
-    if suffix in DICOM:
+    if suffix in DICOM_SUFFIXES:
         return "dicom"
-    if suffix in IMAGES:
+    if suffix in IMAGE_SUFFIXES:
         return "image"
     if suffix in _NO_FILMS or path.stem.lower() in _NO_FILM_NAMES:
         return "none"
@@ -87,7 +86,7 @@ def _kind(path: Path) -> Kind:
 def without_suffix(name: str) -> str:
     """`name`, which may be a path, without the suffix of a film; `1.2.3` has none."""
     stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in DICOM | IMAGES else name
+    return stem if suffix.lower() in DICOM_SUFFIXES | IMAGE_SUFFIXES else name
 
 
 def place(file: Path, root: Path) -> str:

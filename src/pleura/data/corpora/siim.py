@@ -18,7 +18,8 @@ gives the film's true one.
 from pleura.data.corpora.case import Case, CorpusSpec
 from pleura.data.corpora.listing import first_named, kinds, place, without_suffix
 from pleura.data.corpora.refused import Refused
-from pleura.data.corpora.tables import known_about, read_run_lengths, read_tables
+from pleura.data.corpora.rows import read_run_lengths
+from pleura.data.corpora.tables import known_about, read_tables
 from pleura.errors import CorpusError
 
 ANNOTATIONS = ("train-rle.csv", "stage_2_train.csv")

@@ -7,21 +7,18 @@ A row is about a film when it names the film's path or the end of it, or when th
 what the row names; by the bare name only where no other row and no other film has that name.
 """
 
-import csv
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise, takewhile
 from pathlib import Path
 
 from pleura.data.corpora.case import CorpusSpec, Corrections
 from pleura.data.corpora.listing import without_suffix
+from pleura.data.corpora.rows import RUN_LENGTHS, Row, plain_name, read_rows
 from pleura.errors import CorpusError, UnknownName
 from pleura.radiograph import View
 
-MAX_TABLE_BYTES = 1 << 30
-_MAX_CELL = 1 << 24  # characters; the run lengths of a ragged mask pass csv's own limit of 131,072
 _MAX_FACT = 500  # characters; longer cells are data, not facts
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -35,7 +32,6 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 _SPACING = ("rowspacingmm", "columnspacingmm")
 _ORIGINAL = ("originalrows", "originalcolumns", "originalspacingmm")
-_RUN_LENGTHS = "encodedpixels"
 _LABELS: Mapping[str, int | None] = {
     "1": 1, "1.0": 1, "true": 1, "yes": 1, "positive": 1, "pos": 1, "pneumothorax": 1,
     "0": 0, "0.0": 0, "false": 0, "no": 0, "negative": 0, "neg": 0,
@@ -48,8 +44,6 @@ _VIEWS: Mapping[str, View] = {
 }  # fmt: skip
 _SEVERAL = -1  # in place of a row's number: the name leads to more than one
 _SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
-
-Row = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -124,43 +118,6 @@ class Known:
     rows: Mapping[Path, int]
 
 
-def read_rows(path: Path) -> tuple[list[str], list[Row]]:
-    """The column names (stripped of blanks) and rows of a CSV file; comma, semicolon or tab.
-
-    Raises:
-        CorpusError: the file is missing, too large, not UTF-8 or not a table.
-    """
-    former = csv.field_size_limit(_MAX_CELL)
-    try:
-        if path.stat().st_size > MAX_TABLE_BYTES:
-            raise CorpusError(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB; split the table")
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=first.count)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            names = [name.strip() for name in next(reader, [])]
-            if not names or len(set(names)) != len(names):
-                raise CorpusError(
-                    f"{path} needs a first line of distinct column names; got {names}"
-                )
-            rows: list[Row] = []
-            for cells in reader:
-                if len(cells) > len(names):
-                    raise CorpusError(
-                        f"{path}, line {reader.line_num}: {len(cells)} cells under {len(names)} columns"
-                    )
-                if any(cells):
-                    rows.append({n: c.strip() for n, c in zip(names, cells, strict=False)})
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path} is no CSV table in UTF-8: {error}") from error
-    finally:
-        csv.field_size_limit(former)
-    return names, rows
-
-
 def read_tables(spec: CorpusSpec, usual: Sequence[str]) -> list[Table]:
     """The tables of a corpus: those that are named, else which of the `usual` ones there are.
 
@@ -225,28 +182,6 @@ def _enter(index: dict[str, int], key: str, number: int) -> None:
     index[key] = number if index.get(key, number) == number else _SEVERAL
 
 
-def read_run_lengths(path: Path) -> dict[str, list[str]]:
-    """The annotation rows of a SIIM table, by ImageId, in the table's order.
-
-    The original competition writes the second column with a leading blank, and several rows a film.
-
-    Raises:
-        CorpusError: there are no columns ImageId and EncodedPixels.
-    """
-    names, rows = read_rows(path)
-    plain = {_plain(name): name for name in names}
-    if "imageid" not in plain or _RUN_LENGTHS not in plain:
-        raise CorpusError(
-            f"{path} is no table of run lengths: it needs the columns ImageId and EncodedPixels, "
-            f"and has {', '.join(names)}"
-        )
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        image, text = row.get(plain["imageid"], ""), row.get(plain[_RUN_LENGTHS], "")
-        found.setdefault(image, []).append(text)
-    return found
-
-
 def known_about(
     tables: Sequence[Table], names: Iterable[str], spacing_matrix: int | None, shared: int = 0
 ) -> Known:
@@ -273,7 +208,7 @@ def known_about(
             continue
         rows[table.path] = number
         row = table.rows[number]
-        plain = {_plain(name): value for name, value in row.items()}
+        plain = {plain_name(name): value for name, value in row.items()}
         image_id = image_id or plain.get("imageid", "")
         ids = (row.get(table.roles["id"], ""), plain.get("imageid", ""))
         known_as += [text for text in ids if text]
@@ -320,13 +255,8 @@ def _last(name: str) -> str:
     return without_suffix(name).rpartition("/")[2]
 
 
-@lru_cache(maxsize=4096)
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).lower()
-
-
 def _roles(names: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
-    plain = {_plain(name): name for name in reversed(names)}
+    plain = {plain_name(name): name for name in reversed(names)}
     given = {role: _named(names, column) for role, column in columns.items()}
     roles = {role: column for role, column in given.items() if column is not None}
     for role, candidates in _NAMES.items():
@@ -337,14 +267,14 @@ def _roles(names: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
 
 
 def _named(names: Sequence[str], column: str) -> str | None:
-    """Which of `names` is meant by `column`: the very one, else one that differs as `_plain` allows."""
+    """Which of `names` is meant by `column`: the very one, else one that differs as `plain_name` allows."""
     if column in names:
         return column
-    return next((name for name in names if _plain(name) == _plain(column)), None)
+    return next((name for name in names if plain_name(name) == plain_name(column)), None)
 
 
 def _id_columns(names: Sequence[str]) -> list[str]:
-    plain = {_plain(name): name for name in reversed(names)}
+    plain = {plain_name(name): name for name in reversed(names)}
     return [plain[name] for name in _NAMES["id"] if name in plain]
 
 
@@ -364,12 +294,12 @@ def _settle_label(path: Path, roles: dict[str, str], rows: Sequence[Row], *, giv
 
 
 def _facts(table: Table, row: Row) -> dict[str, str]:
-    used = {_plain(column) for column in table.roles.values()} | {*_SPACING, _RUN_LENGTHS}
-    used.discard(_plain(table.roles.get("label", "")))  # the label as written stays readable
+    used = {plain_name(column) for column in table.roles.values()} | {*_SPACING, RUN_LENGTHS}
+    used.discard(plain_name(table.roles.get("label", "")))  # the label as written stays readable
     return {
         name: value
         for name, value in row.items()
-        if value and name and _plain(name) not in used and len(value) <= _MAX_FACT
+        if value and name and plain_name(name) not in used and len(value) <= _MAX_FACT
     }
 
 

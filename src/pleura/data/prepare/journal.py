@@ -15,7 +15,7 @@ from typing import IO, Any
 from pleura.data.manifest import FORMAT_VERSION, Film
 from pleura.data.prepare.convert import Converted
 from pleura.errors import DatasetError
-from pleura.files import PARTIAL
+from pleura.files import PARTIAL, lock
 
 NAME = "journal.jsonl"
 
@@ -168,18 +168,10 @@ def _options(header: Mapping[str, Any] | None) -> str:
 
 
 def _lock(file: IO[bytes], root: Path) -> None:
-    """Keeps a second process off the same folder; where the system has no flock, nothing does."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    """Keeps a second process off the same folder."""
+    if not lock(file.fileno()):
         file.close()
-        raise DatasetError(f"{root} is being prepared by another process; wait for it") from None
-    except OSError:  # a file system without locks
-        return
+        raise DatasetError(f"{root} is being prepared by another process; wait for it")
 
 
 def forget(root: Path) -> None:

@@ -13,9 +13,10 @@ highdicom writes them; it is imported when the first is made.
 from pleura.outputs.dicom.results import (
     KINDS,
     check_installed,
+    dicom_files,
     dicom_results,
     encoded,
     is_installed,
 )
 
-__all__ = ["KINDS", "check_installed", "dicom_results", "encoded", "is_installed"]
+__all__ = ["KINDS", "check_installed", "dicom_files", "dicom_results", "encoded", "is_installed"]

@@ -1,6 +1,8 @@
 """All the objects of one finding."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from io import BytesIO
 
@@ -36,13 +38,24 @@ def dicom_results(
             image is one that results cannot refer to.
         MissingExtra: highdicom is not installed.
     """
+    with _refused(film):
+        return _made(reference(film), film, finding, geometry=geometry)
+
+
+def dicom_files(film: Radiograph, finding: Finding, *, geometry: bool = False) -> dict[str, bytes]:
+    """As `dicom_results`, each as the bytes of a DICOM file (PS3.10)."""
+    with _refused(film):
+        made = _made(reference(film), film, finding, geometry=geometry)
+        return {kind: encoded(result) for kind, result in made.items()}
+
+
+@contextmanager
+def _refused(film: Radiograph) -> Iterator[None]:
+    """Makes a `ResultError`, which quotes nothing of a header, of whatever goes wrong."""
     check_installed()
     with quiet():  # warnings of pydicom and highdicom quote names and numbers of patients
         try:
-            made = _made(reference(film), film, finding, geometry=geometry)
-            for result in made.values():
-                encoded(result)  # what cannot be written shows here, where it is a ResultError
-            return made
+            yield
         except ResultError:
             raise
         except Exception as error:  # of a header that nobody thought of; the others go on
