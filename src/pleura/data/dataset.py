@@ -13,7 +13,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from pleura.data.augment import augment, hemithorax_cutmix
-from pleura.data.manifest import Dataset
+from pleura.data.manifest import Dataset, Film
 from pleura.errors import DatasetError
 from pleura.files import whole
 from pleura.frame import WHOLE, Frame
@@ -41,10 +41,18 @@ class FilmSet:
         frames: of each film, the part that the network sees; None: the whole film.
         surround: how much more is kept around what the network sees, on every side, as a share of its side:
             augmentation then turns and shifts what lies there into sight, rather than black.
+        presence: of films, the probability from 0 to 1 that the target is present, which their presence is
+            learnt from instead of their label; such films may be unlabelled, and their masks unknown.
+
+    Attributes:
+        film_ids: of the films.
+        labels: of each film, 0 or 1: of an unlabelled one, whether its probability is a half or more.
+        presence: float32 (N,), each film's probability; NaN where its mask tells.
+        drawn: bool (N,), whether its mask is known, an empty one of a negative film too.
 
     Raises:
-        DatasetError: a film is not in the dataset, is unlabelled, is labelled positive without a mask, or
-            cannot be read.
+        DatasetError: a film is not in the dataset, is unlabelled without such a probability, is labelled
+            positive without a mask, or cannot be read.
     """
 
     def __init__(
@@ -58,13 +66,15 @@ class FilmSet:
         squeeze_version: int = 1,
         frames: Mapping[str, Frame] | None = None,
         surround: float = 0.0,
+        presence: Mapping[str, float] | None = None,
     ) -> None:
+        presence = presence or {}
         unknown = [i for i in film_ids if i not in dataset.by_id]
         if unknown:
             raise DatasetError(f"{len(unknown)} films are not in {dataset.root}: {unknown[0]}, ...")
         self.film_ids = tuple(film_ids)
         films = [dataset.by_id[i] for i in film_ids]
-        unlabelled = [f.film_id for f in films if f.label is None]
+        unlabelled = [f.film_id for f in films if f.label is None and f.film_id not in presence]
         if unlabelled:
             raise DatasetError(f"{len(unlabelled)} films are unlabelled: {unlabelled[0]}, ...")
         unmasked = [f.film_id for f in films if f.label == 1 and f.mask is None]
@@ -73,7 +83,12 @@ class FilmSet:
                 f"{len(unmasked)} films are labelled positive and have no mask, so they would be learnt as "
                 f"negative: {unmasked[0]}, ...; give their masks, or leave these films out"
             )
-        self.labels = tuple(int(f.label or 0) for f in films)
+        nan = float("nan")
+        self.presence = np.array([presence.get(i, nan) for i in film_ids], np.float32)
+        self.drawn = np.array([f.label is not None for f in films], np.bool_)
+        self.labels = tuple(
+            int(presence[f.film_id] >= 0.5 if f.label is None else f.label) for f in films
+        )
         self.size = size
         seen = None if frames is None else tuple(frames[i] for i in film_ids)
         self._border = round(size * surround)
@@ -164,6 +179,13 @@ def _cached(
     return path
 
 
+def _mask(dataset: Dataset, film: Film) -> NDArray[np.float32]:
+    """A film's mask, 0 or 1; empty where it is unknown."""
+    if film.label is None:
+        return np.zeros((film.rows, film.columns), np.float32)
+    return dataset.mask(film).astype(np.float32)
+
+
 def _fill(
     path: Path,
     shape: tuple[int, int, int, int],
@@ -181,8 +203,7 @@ def _fill(
         film = dataset.by_id[film_ids[index]]
         frame = frames[index] if frames else WHOLE
         image, mask = (
-            frame.cut(plane, surround)
-            for plane in (dataset.pixels(film), dataset.mask(film).astype(np.float32))
+            frame.cut(plane, surround) for plane in (dataset.pixels(film), _mask(dataset, film))
         )
         image = squeeze(image, size)
         covered = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)

@@ -147,7 +147,9 @@ def _card(detector: Detector) -> list[tuple[str, str]]:
     for name, part in parts.items() if isinstance(parts, dict) else ():
         if isinstance(part, dict):
             counts = [
-                f"{part[k]} {k}" for k in ("films", "patients", "positives", "silver") if k in part
+                f"{part[k]} {k}"
+                for k in ("films", "patients", "positives", "silver", "unlabelled")
+                if k in part
             ]
             said.append((f"Films to {name}", ", ".join(counts)))
     return said

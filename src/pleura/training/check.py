@@ -33,9 +33,18 @@ def check_recipe(recipe: Recipe) -> None:
             f"network {recipe.network.name} learns instances, which may lie across the seam of a film of two "
             "halves; leave out hemithorax_cutmix"
         )
+    if recipe.soft_presence is not None and has_own_loss(recipe.network.name):
+        raise RecipeError(
+            f"network {recipe.network.name} computes its own loss, of masks alone; leave out soft_presence"
+        )
     phases = [recipe.phase(number) for number in range(max(len(recipe.phases), 1))]
     for phase in phases:
         check_loss(phase.loss, recipe.network.name)
+        if recipe.soft_presence is not None and not any(t.on == "presence" for t in phase.loss):
+            raise RecipeError(
+                "soft_presence is for losses on presence: add {name: bce, on: presence} to each loss, or "
+                "leave soft_presence out"
+            )
     if recipe.augmentation not in AUGMENTATIONS:
         raise UnknownName.among("augmentation set", recipe.augmentation, AUGMENTATIONS)
     with torch.device("meta"):

@@ -314,6 +314,8 @@ def _data_card(
             "patients": len({film.patient_id for film in films}),
             "silver": sum(film.label_quality == "silver" for film in films),
         }
+        if unlabelled := sum(film.label is None for film in films):
+            card["parts"][part]["unlabelled"] = unlabelled
         if part != "test":
             hashes = card_hashes(dataset, film_ids)
             if part == "train":

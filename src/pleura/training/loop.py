@@ -206,7 +206,7 @@ class Trainer:
         for part in range(0, len(images), size):
             window = slice(part, part + size)
             inputs = images[window].contiguous(memory_format=torch.channels_last)
-            losses = self._losses(inputs, masks[window])
+            losses = self._losses(inputs, masks[window], indices[window])
             if not bool(losses.isfinite().all()):
                 self._stop("loss", indices[window], losses)
             self.fabric.backward(losses.sum() / len(images))
@@ -226,10 +226,13 @@ class Trainer:
             self.average.update(self.network.module, self.state.step)
         return float(total)
 
-    def _losses(self, images: Tensor, masks: Tensor) -> Tensor:
+    def _losses(self, images: Tensor, masks: Tensor, indices: Tensor) -> Tensor:
         """A loss an image, (N,), of inputs and masks (N, K, S, S); K is 1 but for a network's own loss."""
         if self.loss is not None:
-            return self.loss(self.network(images).float(), masks)
+            films, at = self.train, indices.cpu().numpy()
+            presence = torch.from_numpy(films.presence[at]).to(images.device)
+            drawn = torch.from_numpy(films.drawn[at]).to(images.device)
+            return self.loss(self.network(images).float(), masks, presence, drawn)
         with self.fabric.autocast():
             own: Tensor = self.network.losses(images, masks)
         return own

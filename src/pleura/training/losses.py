@@ -8,7 +8,9 @@ does, is asked for that by the name `network`.
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,7 +18,24 @@ from pleura.errors import RecipeError, UnknownName
 from pleura.networks import Output, has_own_loss
 from pleura.training.recipe import LossTerm
 
-Loss = Callable[[Output, Tensor], Tensor]
+
+class Loss(Protocol):
+    """A loss an image, (N,): of an `Output` in float32 and masks, float (N, 1, H, W) in {0, 1}.
+
+    `presence`, float (N,) in [0, 1], is what the presence head learns from; NaN, or none given, where that is
+    whether the mask is empty. `drawn`, bool (N,), says which masks are known: of the others, nothing is
+    learnt but presence.
+    """
+
+    def __call__(
+        self,
+        output: Output,
+        masks: Tensor,
+        presence: Tensor | None = None,
+        drawn: Tensor | None = None,
+    ) -> Tensor: ...
+
+
 OWN = "network"
 """Name of the loss that the network computes itself."""
 MIN_INSTANCE_PX = 50
@@ -173,8 +192,13 @@ def weighted_sum(terms: Sequence[LossTerm]) -> Loss:
         for option, value in term.options.items():
             _check(term.name, option, value)
 
-    def total(output: Output, masks: Tensor) -> Tensor:
-        parts = [term.weight * _term(term, output, masks) for term in terms]
+    def total(
+        output: Output,
+        masks: Tensor,
+        presence: Tensor | None = None,
+        drawn: Tensor | None = None,
+    ) -> Tensor:
+        parts = [term.weight * _term(term, output, masks, presence, drawn) for term in terms]
         return sum(parts[1:], start=parts[0])
 
     return total
@@ -238,16 +262,22 @@ def _check(loss: str, option: str, value: float) -> None:
     raise RecipeError(f"option {option} of loss {loss} {allowed}; got {value}")
 
 
-def _term(term: LossTerm, output: Output, masks: Tensor) -> Tensor:
+def _term(
+    term: LossTerm, output: Output, masks: Tensor, presence: Tensor | None, drawn: Tensor | None
+) -> Tensor:
     loss = LOSSES[term.name]
+    known = 1.0 if drawn is None else drawn.float()
     if term.on == "mask":
-        return loss(output.mask_logits, masks, **term.options)
+        return loss(output.mask_logits, masks, **term.options) * known
     if term.on == "presence":
         if output.presence_logits is None:
             raise RecipeError(
                 f"loss {term.name} is on presence, but the network has no head for it"
             )
-        present = masks.amax(dim=(1, 2, 3)).reshape(-1, 1, 1, 1)
+        present = masks.amax(dim=(1, 2, 3))
+        if presence is not None:
+            present = torch.where(presence.isnan(), present, presence)
+        present = present.reshape(-1, 1, 1, 1)
         return loss(output.presence_logits.reshape(-1, 1, 1, 1), present, **term.options)
     if not output.deep_logits:
         raise RecipeError(f"loss {term.name} is on deep, but the network has no deep supervision")
@@ -255,4 +285,4 @@ def _term(term: LossTerm, output: Output, masks: Tensor) -> Tensor:
         loss(logits, F.adaptive_max_pool2d(masks, logits.shape[2:]), **term.options)
         for logits in output.deep_logits
     ]
-    return sum(each[1:], start=each[0]) / len(each)
+    return sum(each[1:], start=each[0]) / len(each) * known

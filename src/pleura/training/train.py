@@ -34,6 +34,7 @@ from pleura.training.memory import keep_freed_memory
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.recipe import Recipe
 from pleura.training.run import Identity, RunFolder
+from pleura.training.soft_presence import soft_presence
 from pleura.training.start import build, card_hashes, check_unseen, shown_before, start
 from pleura.training.state import State
 
@@ -210,6 +211,7 @@ def _film_sets(
                 "are needed: make another with `pleura split`"
             )
     often = repeated(recipe, dataset, parts[0])
+    presence = soft_presence(recipe.soft_presence, dataset, parts[0])
     frames = (
         lung_frames(anatomy, dataset, chain.from_iterable(parts), device, report.lungs)
         if anatomy
@@ -221,8 +223,9 @@ def _film_sets(
     if (own := own_loss(recipe.phase(0).loss)) is not None:  # such a network learns from instances
         min_px = int(own.options.get("min_instance_px", MIN_INSTANCE_PX))
         make = partial(InstanceSet, squeeze_version=PREPROCESS_VERSION, min_px=min_px)
-    wider = {"surround": SURROUND} if frames else {}
-    train = make(dataset, often, size, squeeze, report.cache, **wider)
+    more: dict[str, Any] = {"surround": SURROUND} if frames else {}
+    more |= {"presence": presence} if presence else {}
+    train = make(dataset, often, size, squeeze, report.cache, **more)
     return train, make(dataset, parts[1], size, squeeze, report.cache)
 
 
@@ -230,10 +233,12 @@ def trained_on(recipe: Recipe, dataset: Dataset, split: Split, fold: int | None)
     """The ids of the films that a run of `recipe` learns from.
 
     Raises:
-        UnknownName: a corpus to be left out is not in the dataset.
+        UnknownName: a corpus to be left out is not in the dataset, or no film has the fact asked for.
+        DatasetError: a value of it is no probability.
     """
     _check_corpora("without_corpora", recipe.without_corpora, dataset)
     films = split.part("train", fold)
+    films += tuple(soft_presence(recipe.soft_presence, dataset, split.unlabelled))
     return tuple(i for i in films if dataset.by_id[i].corpus not in recipe.without_corpora)
 
 

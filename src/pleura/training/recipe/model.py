@@ -193,6 +193,9 @@ class Recipe:
         augmentation: a named set of `pleura.data.augment`.
         hemithorax_cutmix: of the films, those of which one half is another film's, drawn from the same epoch
             (`pleura.data.augment.hemithorax_cutmix`); None: none.
+        soft_presence: a column of the corpora's tables with another model's probability that the target is
+            present (`pleura.training.soft_presence`): on films without an expert's label presence is learnt
+            from that, and films without any label are trained on as well, for presence alone. None: labels.
         positive_share: of each epoch's films that are positive: all positives and as many negatives, drawn
             anew each epoch, as make up the rest; one share or a schedule. None takes every film each epoch.
         without_corpora: corpora none of whose films is trained on, whatever the split says: to measure what
@@ -237,6 +240,7 @@ class Recipe:
     optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: str = "none"
     hemithorax_cutmix: float | None = None
+    soft_presence: str | None = None
     positive_share: float | ShareSchedule | None = None
     without_corpora: tuple[str, ...] = ()
     repeat_corpora: Mapping[str, int] = field(default_factory=dict)
@@ -290,6 +294,10 @@ class Recipe:
             raise ValueError(f"monitor: {self.monitor} needs the tuning films; set tune_every")
         if Aim.of(self.aim) != Aim() and self.decision == "triplet":
             raise ValueError(f"aim: {self.aim} needs decision: threshold or relative")
+        if self.soft_presence is not None and self.hemithorax_cutmix is not None:
+            raise ValueError(
+                "soft_presence says nothing of half a film: leave out that or hemithorax_cutmix"
+            )
         if not self.loss:
             raise ValueError("loss needs at least one term")
         if self.phases:
