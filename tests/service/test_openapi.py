@@ -23,6 +23,11 @@ CHECKS = [
 ENDLESS = "/v1/events"
 
 
+@schemathesis.serializer("multipart/related")
+def _as_it_is(context: Any, value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 @pytest.fixture(scope="module")
 def document(served: Served, films: list[bytes]) -> Any:
     served.judged(films[0])

@@ -109,7 +109,21 @@ def serve(
     dicom_results: Annotated[
         list[str] | None,
         typer.Option(
-            help="Where the results of films that came by the node are sent: TITLE@HOST:PORT.",
+            help="Where the results of films that archives sent go: TITLE@HOST:PORT, or a DICOMweb URL.",
+            show_default=False,
+        ),
+    ] = None,
+    dicom_kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Which results are sent: seg, sr, sc; may be given several times.",
+            show_default="all",
+        ),
+    ] = None,
+    dicom_web_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with the token that a DICOMweb URL of --dicom-results wants.",
             show_default=False,
         ),
     ] = None,
@@ -145,8 +159,9 @@ def serve(
         return
     _need_libraries()
     node = None
-    if dicom_port is not None:
+    if dicom_port is not None or dicom_results:
         _need_dicom()
+        from pleura.outputs.dicom import KINDS
         from pleura.service.node_settings import NodeSettings, caller_from, peer_from
 
         node = NodeSettings(
@@ -155,13 +170,28 @@ def serve(
             dicom_host,
             callers=tuple(map(caller_from, dicom_caller or ())),
             peers=tuple(map(peer_from, dicom_results or ())),
+            kinds=tuple(dict.fromkeys(dicom_kind or KINDS)),
+            web_token=_token_in(dicom_web_token_file),
             geometry=dicom_geometry,
             certificate=dicom_cert,
             key=dicom_key,
             authorities=dicom_ca,
         )
-    elif any((dicom_caller, dicom_results, dicom_geometry, dicom_cert, dicom_key, dicom_ca)):
-        raise typer.BadParameter("what begins with --dicom- is for a DICOM node: give --dicom-port")
+    elif any(
+        (
+            dicom_caller,
+            dicom_geometry,
+            dicom_kind,
+            dicom_web_token_file,
+            dicom_cert,
+            dicom_key,
+            dicom_ca,
+        )
+    ):
+        raise typer.BadParameter(
+            "what begins with --dicom- is for a DICOM node or for results: give --dicom-port or "
+            "--dicom-results"
+        )
     from pleura.inference.shipped import default_bundle
     from pleura.read import Limits
     from pleura.service.settings import Bounds, Settings
@@ -247,6 +277,12 @@ def _check_audit(store: Path) -> None:
 def _token(file: Path | None) -> str | None:
     if file is None:
         return os.environ.get(TOKEN_VARIABLE) or None
+    return _token_in(file)
+
+
+def _token_in(file: Path | None) -> str | None:
+    if file is None:
+        return None
     with file.open(encoding="utf-8") as opened:
         token = opened.read(_MOST_TOKEN).strip()
     if file.stat().st_mode & 0o077:
@@ -258,8 +294,9 @@ def _need_dicom() -> None:
     try:
         import highdicom  # noqa: F401
         import pynetdicom  # noqa: F401
+        import requests  # noqa: F401
     except ImportError as error:
-        raise MissingExtra.needing("A DICOM node", "dicom", error) from None
+        raise MissingExtra.needing("What begins with --dicom-", "dicom", error) from None
 
 
 def _need_libraries() -> None:

@@ -32,9 +32,14 @@ corpus.py        corrected films as a corpus
 folders.py       the files of the films
 housekeeping.py  retention, and what crashes left behind
 metrics.py       for Prometheus
-node_settings.py what the DICOM node is told
-dicom_network.py connections that cannot hold it up
+node_settings.py what is told of the traffic with archives
+archives.py      what they send, and how they are answered
+dicom_network.py connections of DICOM that cannot hold the service up
 dicom_node.py    films that come by C-STORE
-outbox.py        which results go back by it
+dicom_web.py     routes: films that come by STOW-RS
+outbox.py        which results go back
 deliveries.py    the threads that send them, until they have arrived
+sending.py       what both ways of sending have in common
+c_store.py       by C-STORE
+stow.py          by STOW-RS
 """

@@ -194,7 +194,7 @@ class Access:
     def _most(self, scope: Scope) -> int:
         if scope["method"] in _SAFE:
             return _SMALL
-        if scope["path"] == "/v1/films":
+        if scope["path"] == "/v1/films" or scope["path"].startswith("/dicom-web/studies"):
             return self._settings.bounds.upload_bytes
         return _CORRECTION if scope["path"].endswith("/corrections") else _SMALL
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 import pleura
-from pleura.service import about, films, lists, pictures, readings, schemas
+from pleura.service import about, dicom_web, films, lists, pictures, readings, schemas
 from pleura.service.access import Access
 from pleura.service.page import add_pages, viewer_folder
 from pleura.service.problems import MEDIA_TYPE, install
@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.running = running
     install(app)
-    for router in (lists, films, pictures, readings, about):
+    for router in (lists, films, dicom_web, pictures, readings, about):
         app.include_router(router.routes(running))
     add_pages(app, viewer_folder())
     _describe(app)

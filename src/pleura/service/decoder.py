@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import re
 import resource
 import signal
 import sys
@@ -20,10 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom import dcmread
 
 from pleura.errors import DecodeError, PleuraError, ResultError, UnsupportedFilm
 from pleura.radiograph import Radiograph
 from pleura.read import Limits, read
+from pleura.read.dicom import RESULTS_OF
+from pleura.read.quiet import quiet
 from pleura.read.values import text
 from pleura.read.viewing import Viewing, read_for_viewing
 from pleura.service.rasters import mask_png
@@ -32,6 +36,7 @@ from pleura.service.zips import ZipBounds, unpack
 THUMBNAIL = 256
 _FACTS = [f.name for f in fields(Radiograph) if f.name not in ("pixels", "header", "source")]
 _MAX_TEXT = 200
+_UID = re.compile(r"[0-9.]{1,64}")
 
 Parts = Sequence[bytes]
 Result = tuple[dict[str, Any], list[bytes | memoryview]]
@@ -166,6 +171,18 @@ def _dicom(request: dict[str, Any], parts: Parts) -> Result:
     return {}, [made[kind] for kind in request["kinds"] if kind in made]
 
 
+def _instance(request: dict[str, Any], parts: Parts) -> Result:
+    """What a DICOM file is, by its UIDs, and whether it is a result of ours."""
+    with quiet():
+        tags = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "Manufacturer"]
+        header = dcmread(Path(request["path"]), stop_before_pixels=True, specific_tags=tags)
+        uids = {name: text(header, name) or "" for name in tags[:3]}
+        ours = text(header, "Manufacturer") == RESULTS_OF
+    if not all(map(_UID.fullmatch, uids.values())):
+        raise DecodeError("it does not say by its UIDs what it is")
+    return {**uids, "ours": ours}, []
+
+
 def _deidentify(request: dict[str, Any], parts: Parts) -> Result:
     """A film's file without what tells whose it is, written to another place."""
     from pleura.service.deidentify import deidentified
@@ -183,6 +200,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any], Parts], Result]] = {
     "mask": _mask,
     "overlay": _overlay,
     "dicom": _dicom,
+    "instance": _instance,
     "deidentify": _deidentify,
 }
 """What can be asked for; each is given the request and its parts, and answers with JSON types and parts."""

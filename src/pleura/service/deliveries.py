@@ -14,27 +14,21 @@ from io import BytesIO
 from typing import Any
 
 import pydicom
-from pydicom.uid import (
-    ComprehensiveSRStorage,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-)
-from pynetdicom import AE, evt
 
 from pleura.errors import ReadError, UnsupportedFilm
-from pleura.outputs.dicom import KINDS
 from pleura.read import Limits
 from pleura.read.quiet import quiet
 from pleura.service import worklist
 from pleura.service.audit import Audit
+from pleura.service.c_store import Association
 from pleura.service.decoding import Decoders
-from pleura.service.dicom_network import SECONDS, guard
+from pleura.service.dicom_network import SECONDS
 from pleura.service.folders import HEAT, LUNGS, MASK
 from pleura.service.metrics import Metrics
-from pleura.service.node_settings import NodeSettings, Peer
+from pleura.service.node_settings import Destination, NodeSettings, Peer
+from pleura.service.sending import Away, Line
 from pleura.service.store import Store
+from pleura.service.stow import Web
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +39,6 @@ MOST_PEER_SECONDS, MOST_FILM_SECONDS = 300.0, 3600.0
 
 _AT_ONCE = 16
 _MOST_TRIES_TO_MAKE = 5
-_CLASSES = (SegmentationStorage, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
-_IS_THERE = 0x0111  # duplicate SOP instance
-_TAKES_NOT = (0x0122, 0x0124)  # SOP class not supported, not authorised
-
-
-class _Away(Exception):
-    """A peer with which there is no association, and why."""
 
 
 class Deliveries:
@@ -77,7 +64,7 @@ class Deliveries:
         self._settings, self._store, self._decoders = settings, store, decoders
         self._limits, self._metrics, self._audit = limits, metrics, audit
         self._stopping = threading.Event()
-        self._lines = [_Line(self, peer) for peer in settings.peers]
+        self._threads = [_Thread(self, peer) for peer in settings.peers]
 
     def expect(self, films: Iterable[str]) -> None:
         """Has the results of films sent, once they are judged; on the disk when it returns."""
@@ -91,30 +78,30 @@ class Deliveries:
         """
         _, self._tls = self._settings.contexts()
         self._unlisten = self._store.listen(self._wake)
-        for line in self._lines:
-            line.thread.start()
+        for one in self._threads:
+            one.thread.start()
 
     def stop(self) -> None:
         """Ends it, after what it is sending."""
         self._unlisten()
         self._stopping.set()
         self._wake()
-        for line in self._lines:
-            line.thread.join(SECONDS)
+        for one in self._threads:
+            one.thread.join(SECONDS)
 
     def _wake(self) -> None:
-        for line in self._lines:
-            line.news.set()
+        for one in self._threads:
+            one.news.set()
 
-    def run(self, line: "_Line") -> None:
+    def run(self, thread: "_Thread") -> None:
         """Sends to one peer what is due, until it is told to stop."""
         failures = 0
         while not self._stopping.is_set():
-            line.news.clear()
+            thread.news.clear()
             try:
-                sent = self.once(line.peer)
-            except _Away as error:
-                log.warning("results are not yet at %s: %s", line.peer, error)
+                sent = self.once(thread.peer)
+            except Away as error:
+                log.warning("results are not yet at %s: %s", thread.peer, error)
                 wait = min(FIRST_SECONDS * 2.0 ** min(failures, 20), MOST_PEER_SECONDS)
                 failures += 1
                 self._stopping.wait(wait)
@@ -125,55 +112,48 @@ class Deliveries:
                 continue
             failures = 0
             if not sent:
-                line.news.wait(FIRST_SECONDS)
+                thread.news.wait(FIRST_SECONDS)
 
-    def once(self, peer: Peer) -> int:
-        """Sends what is due at a peer, over one association; gives how many films that was.
+    def once(self, peer: Destination) -> int:
+        """Sends what is due at a peer, over one connection; gives how many films that was.
 
         Raises:
-            _Away: it cannot be reached, or went away.
+            Away: it cannot be reached, or went away.
         """
         due = self._store.outbox.due(str(peer), time.time(), _AT_ONCE)
         if not due:
             return 0
-        association: Any = None
+        line: Line | None = None
         try:
             for row in due:
                 if self._stopping.is_set():
                     break
                 results = self._made(row)
                 if results:
-                    association = association or self._associated(peer)
-                    self._send(association, row, results)
-        except _Away as error:
+                    line = line or self._connected(peer)
+                    self._send(line, row, results)
+        except Away as error:
             for row in due:
                 self._store.outbox.tried(row, "waiting", row["due"], str(error))
             self._metrics.results.labels("tried").inc(len(due))
             raise
         finally:
-            if association is not None and association.is_established:
-                association.release()
+            if line is not None:
+                line.close()
         return len(due)
 
-    def _associated(self, peer: Peer) -> Any:
-        entity = AE(self._settings.title)
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
-        entity.connection_timeout = 10.0
-        for kind in _CLASSES:
-            entity.add_requested_context(kind, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-        tls = None if self._tls is None else (self._tls, peer.host)
-        handlers: Any = [(evt.EVT_CONN_OPEN, guard)]
-        try:
-            association = entity.associate(
-                peer.host, peer.port, ae_title=peer.title, tls_args=tls, evt_handlers=handlers
-            )
-        except OSError as error:  # no such name, for one
-            raise _Away(f"it cannot be reached ({error})") from None
-        if association.is_established:
-            return association
-        if association.is_rejected:
-            raise _Away("it refused the association")
-        raise _Away("it does not answer, or takes no results")
+    def _connected(self, peer: Destination) -> Line:
+        """A line to an archive.
+
+        Raises:
+            Away: there is none.
+        """
+        settings = self._settings
+        if isinstance(peer, Peer):
+            return Association(peer, settings.title, self._tls)
+        return Web(
+            peer, settings.web_token, settings.certificate, settings.key, settings.authorities
+        )
 
     def _made(self, row: Any) -> list[pydicom.Dataset]:
         """A film's results; none where it has none, or they have to wait."""
@@ -189,13 +169,15 @@ class Deliveries:
             "path": str(folders.file(film)),
             "limits": asdict(self._limits),
             "finding": worklist.detail(known)["finding"],
-            "kinds": list(KINDS),
+            "kinds": list(self._settings.kinds),
             "geometry": self._settings.geometry,
         }
         try:
             _, parts = self._decoders.ask(
                 request, [path.read_bytes() if path.is_file() else b"" for path in files]
             )
+            if not parts:
+                self._settle(row, "dropped", "it has no result of the kinds that are sent")
             with quiet():
                 return [pydicom.dcmread(BytesIO(part)) for part in parts]
         except UnsupportedFilm as error:
@@ -207,31 +189,18 @@ class Deliveries:
                 self._later(row, f"its results could not be made: {error}")
         return []
 
-    def _send(self, association: Any, row: Any, results: Sequence[pydicom.Dataset]) -> None:
-        """Sends a film's results, each whatever became of the others.
+    def _send(self, line: Line, row: Any, results: Sequence[pydicom.Dataset]) -> None:
+        """Sends a film's results, and notes what became of them.
 
         Raises:
-            _Away: the association broke.
+            Away: the connection broke.
         """
-        taken = {context.abstract_syntax for context in association.accepted_contexts}
-        kept, left, refused = 0, [], []
-        for result in results:
-            name = str(result.Modality)
-            if result.SOPClassUID not in taken:
-                left.append(name)
-                continue
-            code = _sent(association, result)
-            if code in (0, _IS_THERE) or 0xB000 <= code <= 0xBFFF:  # warnings: it has been kept
-                kept += 1
-            elif code in _TAKES_NOT or code >> 8 == 0xA9 or code >> 12 == 0xC:
-                left.append(name)
-            else:
-                refused.append(f"{name} with status 0x{code:04X}")
-        said = f"it takes no {', '.join(left)}" if left else ""
-        if refused:
-            self._later(row, f"it refused {', '.join(refused)}")
+        outcome = line.send(results)
+        said = f"it takes no {', '.join(outcome.left)}" if outcome.left else ""
+        if outcome.refused:
+            self._later(row, f"it refused {', '.join(outcome.refused)}")
         else:
-            self._settle(row, "sent" if kept else "dropped", said)
+            self._settle(row, "sent" if outcome.kept else "dropped", said)
 
     def _settle(self, row: Any, state: str, said: str) -> None:
         self._store.outbox.tried(row, state, row["due"], said)
@@ -247,27 +216,11 @@ class Deliveries:
         self._store.outbox.tried(row, "waiting", time.time() + wait, why)
 
 
-class _Line:
+class _Thread:
     """The thread of one peer, and what wakes it."""
 
-    def __init__(self, deliveries: Deliveries, peer: Peer) -> None:
+    def __init__(self, deliveries: Deliveries, peer: Destination) -> None:
         self.peer, self.news = peer, threading.Event()
         self.thread = threading.Thread(
             target=deliveries.run, args=(self,), name=f"to {peer}", daemon=True
         )
-
-
-def _sent(association: Any, result: pydicom.Dataset) -> int:
-    """The status that a peer answers to a result.
-
-    Raises:
-        _Away: none.
-    """
-    with quiet():
-        try:
-            status = association.send_c_store(result).get("Status")
-        except (RuntimeError, ValueError, AttributeError, OSError) as error:
-            raise _Away(f"the association broke ({type(error).__name__})") from None
-    if status is None:
-        raise _Away("it went away, or did not answer in time")
-    return int(status)

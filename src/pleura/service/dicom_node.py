@@ -13,16 +13,19 @@ from threading import Thread
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
-)
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from pleura.errors import ServiceError
 from pleura.read.dicom import RESULTS_OF
+from pleura.service.archives import (
+    FAILED,
+    NO_FILM,
+    NOT_AUTHORISED,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+    TAKEN,
+)
 from pleura.service.audit import Audit
 from pleura.service.dicom_network import SECONDS, Server, guard
 from pleura.service.node_settings import Caller, NodeSettings, address_of
@@ -31,16 +34,6 @@ from pleura.service.settings import Bounds
 from pleura.service.uploads import Sent
 
 log = logging.getLogger(__name__)
-
-TAKEN = (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
-)
-"""The SOP classes of films; others are not accepted when an association is negotiated."""
-
-SUCCESS, NOT_AUTHORISED, OUT_OF_RESOURCES, NO_FILM, FAILED = 0x0000, 0x0124, 0xA700, 0xC000, 0x0110
-"""Statuses of C-STORE (PS3.4 B.2.3, PS3.7 C)."""
 
 _LENGTH = re.escape(len(RESULTS_OF).to_bytes(2, "little"))  # an even one, as DICOM wants it
 _OURS = re.compile(  # Manufacturer, with explicit or implicit VR, its length and no more
@@ -103,7 +96,7 @@ class Node:
             (evt.EVT_DATA_RECV, self._count),
         ]
         tls, _ = self._settings.contexts()
-        place = (self._settings.host, self._settings.port)
+        place = (self._settings.host, self._settings.port or 0)
         try:
             server: Any = entity.make_server(
                 place,

@@ -1,8 +1,8 @@
 """Routes: upload, one film, read marks, deletion."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -10,11 +10,13 @@ from starlette.responses import JSONResponse, Response
 
 from pleura.service import corrections, schemas, worklist
 from pleura.service.parameters import FilmId, job_facts, no_film
-from pleura.service.parts import Parts
+from pleura.service.parts import Headers, Parts, named_file
 from pleura.service.pictures import pictures_of
 from pleura.service.problems import Refused
 from pleura.service.running import Running
-from pleura.service.uploads import full_disk_refused
+from pleura.service.uploads import Sent, full_disk_refused
+
+Kept = TypeVar("Kept")
 
 _UPLOAD: dict[str, Any] = {
     "requestBody": {
@@ -53,14 +55,8 @@ def routes(running: Running) -> APIRouter:
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "multipart/form-data":
             raise Refused(415, "an upload is multipart/form-data with parts named files")
-        body = request.stream()
         with running.one_more_upload():
-            try:
-                job, tasks = await _received(running, request, body)
-            except Refused:
-                async for _ in body:  # who is still sending would not hear why
-                    pass
-                raise
+            job, tasks = await received(running, request, running.uploads.receive)
         await run_in_threadpool(running.submit, tasks)
         audit.note(request.state.identity, "uploaded", job, durable=True)
         return JSONResponse(job_facts(running, job), 202, {"Location": f"/v1/jobs/{job}"})
@@ -116,14 +112,39 @@ def routes(running: Running) -> APIRouter:
     return router
 
 
-async def _received(
-    running: Running, request: Request, body: AsyncIterator[bytes]
-) -> tuple[str, dict[str, list[str]]]:
-    """Keeps the films of an upload, as `Uploads.receive`.
+async def received(
+    running: Running,
+    request: Request,
+    keep: Callable[[Sequence[Sent]], Kept],
+    name: Callable[[Headers], str | None] = named_file,
+) -> Kept:
+    """Has the files of a request's body kept; they lie in a folder that is gone afterwards.
+
+    Args:
+        running: the service.
+        request: with a body of several parts.
+        keep: keeps them, in a thread; what it gives is given.
+        name: as `Parts` has it.
 
     Raises:
         Refused: also where there is no room for all of it, before any of it is taken.
     """
+    body = request.stream()
+    try:
+        return await _received(running, request, body, keep, name)
+    except Refused:
+        async for _ in body:  # who is still sending would not hear why
+            pass
+        raise
+
+
+async def _received(
+    running: Running,
+    request: Request,
+    body: AsyncIterator[bytes],
+    keep: Callable[[Sequence[Sent]], Kept],
+    name: Callable[[Headers], str | None],
+) -> Kept:
     bounds, uploads = running.settings.bounds, running.uploads
     length = request.headers.get("Content-Length", "")
     wanted = min(int(length), bounds.upload_bytes) if length.isdecimal() else 0
@@ -132,11 +153,11 @@ async def _received(
     with (
         full_disk_refused(),
         running.store.folders.spooled() as place,
-        closing(Parts(kind, place, most, uploads.check_disk)) as parts,
+        closing(Parts(kind, place, most, uploads.check_disk, name)) as parts,
     ):
         async for piece in body:
             await run_in_threadpool(parts.feed, piece)
-        return await run_in_threadpool(uploads.receive, parts.end())
+        return await run_in_threadpool(keep, parts.end())
 
 
 def _mark(running: Running, request: Request, film: str, *, read: bool) -> Response:

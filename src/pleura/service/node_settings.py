@@ -1,13 +1,15 @@
-"""What the DICOM node is told: where it listens, who may send, where results go."""
+"""What is told of the traffic with archives: where the DICOM node listens, who may send, where results go."""
 
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from pleura.errors import ServiceError
+from pleura.errors import ServiceError, UnknownName
+from pleura.outputs.dicom import KINDS
 
 _TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -31,30 +33,47 @@ class Peer(NamedTuple):
         return f"{self.title}@{self.host}:{self.port}"
 
 
+class WebPeer(NamedTuple):
+    """Where results go: the URL of a DICOMweb service, without the slash at its end."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Destination = Peer | WebPeer
+
+
 @dataclass(frozen=True)
 class NodeSettings:
-    """What the DICOM node is told.
+    """What is told of the traffic with archives.
 
     Attributes:
-        port: TCP, to listen on; 0 takes a free one.
+        port: TCP, of the DICOM node; 0 takes a free one; None: there is no node, and films come by STOW-RS.
         title: its own AE title.
         host: to listen on.
         callers: who may send; empty on loopback only, where anybody may.
-        peers: where the results of films that came by the node go.
+        peers: where the results of films that archives sent, by C-STORE or STOW-RS, go.
+        kinds: which results, of `pleura.outputs.dicom.KINDS`.
+        web_token: the bearer's, for DICOMweb services among the peers; None: they want none.
         geometry: of their segmentations, as `pleura.outputs.dicom.dicom_results` has it.
-        certificate, key: PEM files, for TLS both ways; None: none.
+        certificate, key: PEM files, for TLS both ways; None: none. DICOMweb services are shown them, too.
         authorities: a PEM file of those who signed the certificates of callers and peers, which TLS demands.
 
     Raises:
-        ServiceError: a title is none, it listens beyond loopback and anybody could send, or of the
-            three files of TLS some are missing.
+        ServiceError: a title is none, it listens beyond loopback and anybody could send, of the three files
+            of TLS some are missing, or a token would be sent in the clear or to nobody.
+        UnknownName: a kind is none.
     """
 
-    port: int
+    port: int | None
     title: str = "PLEURA"
     host: str = "127.0.0.1"
     callers: tuple[Caller, ...] = ()
-    peers: tuple[Peer, ...] = ()
+    peers: tuple[Destination, ...] = ()
+    kinds: tuple[str, ...] = KINDS
+    web_token: str | None = field(default=None, repr=False)
     geometry: bool = False
     certificate: Path | None = None
     key: Path | None = None
@@ -62,14 +81,36 @@ class NodeSettings:
 
     def __post_init__(self) -> None:
         _check_title(self.title)
-        if self.host not in _LOOPBACK and not self.callers:
+        if self.port is not None and self.host not in _LOOPBACK and not self.callers:
             raise ServiceError(
                 f"a DICOM node on {self.host} can be reached from other machines, and DICOM knows no "
                 "password: say who may send, with --dicom-caller TITLE@ADDRESS, or listen on 127.0.0.1"
             )
+        if self.port is None and self.callers:
+            raise ServiceError(
+                "--dicom-caller says who may send to a DICOM node: give --dicom-port, too"
+            )
         files = (self.certificate, self.key, self.authorities)
         if any(files) and not all(files):
             raise ServiceError("TLS takes --dicom-cert, --dicom-key and --dicom-ca together")
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise UnknownName.among("kind of result", kind, KINDS)
+        if self.web_token is not None:
+            self._check_web_token()
+
+    def _check_web_token(self) -> None:
+        web = [peer for peer in self.peers if isinstance(peer, WebPeer)]
+        if not web:
+            raise ServiceError(
+                "a token for DICOMweb is for a --dicom-results that is a URL; there is none"
+            )
+        for peer in web:
+            parts = urlsplit(peer.url)
+            if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+                raise ServiceError(
+                    f"{peer.url} is not encrypted, and the token could be read on its way; take https"
+                )
 
     def contexts(self) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
         """TLS as a server and as a client, each side showing its certificate; None without TLS.
@@ -122,20 +163,39 @@ def caller_from(text: str) -> Caller:
     return Caller(_check_title(title), address)
 
 
-def peer_from(text: str) -> Peer:
-    """`TITLE@HOST:PORT`.
+def peer_from(text: str) -> Destination:
+    """`TITLE@HOST:PORT`, or the URL of a DICOMweb service.
 
     Raises:
         ServiceError: it is not of that form.
     """
+    if re.match(r"https?://", text, re.IGNORECASE):
+        return _web_peer(text)
     title, at, place = text.rpartition("@")
     host, _, port = place.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not at or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise ServiceError(
-            f"{text!r} is no place for results; give AE title, host and port, such as PACS@10.0.0.5:104"
+            f"{text!r} is no place for results; give AE title, host and port, such as PACS@10.0.0.5:104, "
+            "or the URL of a DICOMweb service, such as https://pacs.example/dicom-web"
         )
     return Peer(_check_title(title), host, int(port))
+
+
+def _web_peer(text: str) -> WebPeer:
+    try:
+        parts = urlsplit(text)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port
+        named = False
+    if not named or not text.isprintable() or " " in text:
+        raise ServiceError(f"{text!r} is no URL; give one such as https://pacs.example/dicom-web")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ServiceError(
+            "the URL of a DICOMweb service has no user, password, query or fragment: it stands in the log; "
+            "a token goes into a file, --dicom-web-token-file"
+        )
+    return WebPeer(text.rstrip("/"))
 
 
 def _check_title(title: str) -> str:

@@ -3,7 +3,7 @@
 One file is open at a time and none is in memory, however many there are.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +15,39 @@ from pleura.service.problems import Refused
 from pleura.service.uploads import Sent
 
 _NAME = b"files"
+_NO_FILE = "the parts named files are files, one at least"
 _MOST_OTHERS = 10
+_KEPT = (b"content-disposition", b"content-type")
+
+Headers = Mapping[bytes, bytes]
+"""What a part says of itself, of the headers that matter; their names in lower case."""
+
+
+def named_file(headers: Headers) -> str | None:
+    """The name of a part of multipart/form-data that is a film's file; None for other parts.
+
+    Raises:
+        Refused: it has the name of one, and is none.
+    """
+    options = parse_options_header(headers.get(b"content-disposition", b""))[1]
+    if options.get(b"name") != _NAME:
+        return None
+    name = options.get(b"filename")
+    if name is None:
+        raise Refused(422, _NO_FILE)
+    return _text(name) or "film"
+
+
+def dicom_file(headers: Headers) -> str:
+    """What a part of multipart/related that is a DICOM file is called.
+
+    Raises:
+        Refused: it is of another type.
+    """
+    kind = parse_options_header(headers.get(b"content-type", b""))[0]
+    if kind.lower() not in (b"", b"application/dicom"):
+        raise Refused(415, "instances are stored as parts of the type application/dicom")
+    return "instance"
 
 
 class Parts:
@@ -26,18 +58,25 @@ class Parts:
         place: the folder, where nothing else lies.
         most: files that may come.
         check_room: called with the bytes that are to be written; raises where there is no room.
+        name: of the file that a part is, by its headers; None for a part that is passed over.
 
     Raises:
         Refused: the type names no boundary.
     """
 
     def __init__(
-        self, content_type: str, place: Path, most: int, check_room: Callable[[int], None]
+        self,
+        content_type: str,
+        place: Path,
+        most: int,
+        check_room: Callable[[int], None],
+        name: Callable[[Headers], str | None] = named_file,
     ) -> None:
-        self._place, self._most, self._check_room = place, most, check_room
+        self._place, self._most, self._check_room, self._name = place, most, check_room, name
         self._files: list[Sent] = []
         self._file: BinaryIO | None = None
-        self._field = self._value = self._disposition = b""
+        self._field = self._value = b""
+        self._headers: dict[bytes, bytes] = {}
         self._others, self._whole = 0, False
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
@@ -76,7 +115,7 @@ class Parts:
         if not self._whole:
             raise Refused(400, "the body ends before its last part does; send it again")
         if not self._files:
-            raise Refused(422, "the parts named files are files, one at least")
+            raise Refused(422, _NO_FILE if self._name is named_file else "there is no part in it")
         return self._files
 
     def close(self) -> None:
@@ -86,7 +125,7 @@ class Parts:
             file.close()
 
     def _begin(self) -> None:
-        self._disposition = b""
+        self._headers = {}
 
     def _take_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
@@ -95,26 +134,23 @@ class Parts:
         self._value += data[start:end]
 
     def _end_header(self) -> None:
-        if self._field.lower() == b"content-disposition":
-            self._disposition = self._value
+        if (field := self._field.lower()) in _KEPT:
+            self._headers[field] = self._value
         self._field = self._value = b""
 
     def _open(self) -> None:
         """Makes the file of a part that begins; other parts are passed over."""
-        options = parse_options_header(self._disposition)[1]
-        if options.get(b"name") != _NAME:
+        name = self._name(self._headers)
+        if name is None:
             self._others += 1
             if self._others > _MOST_OTHERS:
                 raise Refused(400, "an upload has parts named files, and hardly any others")
             return
-        name = options.get(b"filename")
-        if name is None:
-            raise Refused(422, "the parts named files are files, one at least")
         if len(self._files) >= self._most:
             raise Refused(413, f"more than {self._most} files; send fewer")
         path = self._place / str(len(self._files))
         self._file = path.open("wb")
-        self._files.append(Sent(_text(name) or "film", path))
+        self._files.append(Sent(name, path))
 
     def _write(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
@@ -129,7 +165,7 @@ def _nonsense_refused() -> Iterator[None]:
     try:
         yield
     except FormParserError:
-        raise Refused(400, "the body is not the multipart/form-data that its type says") from None
+        raise Refused(400, "the body is not the multipart that its type says") from None
 
 
 def _text(name: bytes) -> str:

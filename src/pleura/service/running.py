@@ -83,19 +83,22 @@ class Running:
         self._opening = threading.BoundedSemaphore(MOST_OPENINGS)
 
     def _make_node(self, node: NodeSettings) -> None:
-        from pleura.service.deliveries import Deliveries
-        from pleura.service.dicom_node import Node
-
         if node.peers:
+            from pleura.service.deliveries import Deliveries
+
             film = self.settings.bounds.film
             self.deliveries = Deliveries(
                 node, self.store, self.decoders, film, self.metrics, self.audit
             )
+        if node.port is None:
+            return
+        from pleura.service.dicom_node import Node
+
         self.node = Node(
             node,
             self.settings.bounds,
             receive=self.uploads.receive,
-            keep_going=self._sent,
+            keep_going=self.sent,
             unready=self.unready,
             audit=self.audit,
         )
@@ -173,8 +176,8 @@ class Running:
         for task, films in tasks.items():
             jobs.submit(task, films)
 
-    def _sent(self, job: str, tasks: Mapping[str, Sequence[str]]) -> None:
-        """What is done with films that came by the DICOM node, before their sender is told."""
+    def sent(self, job: str, tasks: Mapping[str, Sequence[str]]) -> None:
+        """What is done with films that an archive sent, before it is told that they are safe."""
         if self.deliveries is not None:
             found = self.store.job(job)
             self.deliveries.expect(found["film_ids"] if found else [])

@@ -11,6 +11,17 @@ Verdict = Literal["accepted", "rejected", "corrected"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+DICOM_JSON: dict[str, Any] = {
+    "type": "object",
+    "description": "Elements by tag (PS3.18 F)",
+    "additionalProperties": {
+        "type": "object",
+        "required": ["vr"],
+        "properties": {"vr": {"type": "string"}, "Value": {"type": "array"}},
+    },
+}
+
+
 class _Given(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 

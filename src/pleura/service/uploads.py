@@ -47,8 +47,14 @@ class Uploads:
         self._settings, self._bounds = settings, settings.bounds
         self._store, self._decoders, self._metrics = store, decoders, metrics
 
-    def receive(self, files: Iterable[Sent]) -> tuple[str, dict[str, list[str]]]:
+    def receive(
+        self, files: Iterable[Sent], strange: set[int] | None = None
+    ) -> tuple[str, dict[str, list[str]]]:
         """Keeps the films among the files of an upload.
+
+        Args:
+            files: of the upload.
+            strange: is given the numbers, from 0, of the files that are no films or hold some that are none.
 
         Returns:
             The job's id, and the tasks that are to judge its new films.
@@ -64,7 +70,8 @@ class Uploads:
             self._store.folders.spooled() as place,
             full_disk_refused(),
         ):
-            for file in self._films(files, place, refused):
+            strange = set() if strange is None else strange
+            for file in self._films(files, place, refused, strange):
                 arrived.append(self._arrival(file))
                 if len(arrived) > self._bounds.files_per_upload:
                     raise Refused(
@@ -92,7 +99,11 @@ class Uploads:
             return store.receive([arrival for arrival, _ in arrived], refused)
 
     def _films(
-        self, files: Iterable[Sent], place: Path, refused: list[dict[str, str]]
+        self,
+        files: Iterable[Sent],
+        place: Path,
+        refused: list[dict[str, str]],
+        strange: set[int],
     ) -> Iterator[_Spooled]:
         """The films of the upload, one by one, those inside zips too; the rest goes to `refused`."""
         unpacked = 0
@@ -119,6 +130,7 @@ class Uploads:
                 if reason is None:
                     yield member
                 else:
+                    strange.add(number)
                     refused.append({"name": member.name, "reason": reason})
                     member.path.unlink(missing_ok=True)
 

@@ -1,0 +1,434 @@
+"""DICOMweb: films in by STOW-RS, results back by it, what is wrong said of each instance."""
+
+import json
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+import requests
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    DigitalXRayImageStorageForPresentation,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+from test_dicom_node import free_port, self_signed, settled, until
+
+from a_service import TOKEN, Served
+from pleura.errors import ServiceError, UnknownName
+from pleura.finding import PNEUMOTHORAX, Finding, ModelIdentity
+from pleura.outputs.dicom import dicom_results, encoded
+from pleura.read import read
+from pleura.service.node_settings import NodeSettings, Peer, WebPeer, peer_from
+from pleura.service.sending import Away
+from pleura.service.stow import _outcome
+
+STORED, FAILED, OTHERS = "00081199", "00081198", "0008119A"
+
+
+def related(*files: bytes, kind: str = "application/dicom") -> dict[str, Any]:
+    """A request's body and type."""
+    body = b"".join(
+        b"--b\r\nContent-Type: %b\r\n\r\n%b\r\n" % (kind.encode(), data) for data in files
+    )
+    return {
+        "data": body + b"--b--\r\n",
+        "headers": {"Content-Type": 'multipart/related; type="application/dicom"; boundary=b'},
+    }
+
+
+def store(served: Served, *files: bytes, study: str = "") -> requests.Response:
+    path = f"/dicom-web/studies/{study}" if study else "/dicom-web/studies"
+    return served.ask("POST", path, **related(*files))
+
+
+def uids(answer: requests.Response, tag: str) -> list[str]:
+    items = answer.json().get(tag, {"Value": []})["Value"]
+    return [item["00081155"]["Value"][0] for item in items]
+
+
+def reasons(answer: requests.Response, tag: str = FAILED) -> list[int]:
+    return [item["00081197"]["Value"][0] for item in answer.json()[tag]["Value"]]
+
+
+def changed(data: bytes, **values: str) -> bytes:
+    """A DICOM file with other values."""
+    film = pydicom.dcmread(BytesIO(data))
+    for name, value in values.items():
+        setattr(film, name, value)
+    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
+    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
+    file = BytesIO()
+    film.save_as(file)
+    return file.getvalue()
+
+
+class WebArchive:
+    """A DICOMweb service that keeps what it is sent, unless it is told to answer otherwise."""
+
+    def __init__(self) -> None:
+        self.port, self.status, self.reason = free_port(), 200, 0
+        self.got: list[pydicom.Dataset] = []
+        self.headers: list[dict[str, str]] = []
+        self._server: Any = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/dicom-web"
+
+    def start(self, tls: ssl.SSLContext | None = None) -> None:
+        archive = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status, content = archive.take(self.path, dict(self.headers), body)
+                self.send_response(status)
+                self.send_header("Content-Type", "application/dicom+json; charset=utf-8")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        self.headers.append({name.lower(): value for name, value in headers.items()})
+        assert path == "/dicom-web/studies"
+        if self.status not in (200, 202, 409):
+            return self.status, b"no"
+        boundary = self.headers[-1]["content-type"].rpartition("boundary=")[2].encode()
+        parts = body.split(b"--" + boundary)[1:-1]
+        sent = [
+            pydicom.dcmread(BytesIO(part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")))
+            for part in parts
+        ]
+        failed = [one for one in sent if self.status == 409 or one.Modality == "SR"]
+        if self.status == 200:
+            failed = []
+        self.got += [one for one in sent if one not in failed]
+        said = [
+            {
+                "00081155": {"vr": "UI", "Value": [str(one.SOPInstanceUID)]},
+                "00081197": {"vr": "US", "Value": [self.reason]},
+            }
+            for one in failed
+        ]
+        return self.status, json.dumps({FAILED: {"vr": "SQ", "Value": said}}).encode()
+
+    def of(self, sop_class: str) -> list[pydicom.Dataset]:
+        return [one for one in self.got if one.SOPClassUID == sop_class]
+
+
+@pytest.fixture
+def archive() -> Iterator[WebArchive]:
+    made = WebArchive()
+    yield made
+    made.stop()
+
+
+def test_films_come_by_stow_and_results_go_back(
+    serve: Callable[..., Served], archive: WebArchive, films: list[bytes]
+) -> None:
+    archive.start()
+    served = serve("--dicom-results", archive.url + "/")
+    answer = store(served, *films)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "application/dicom+json"
+    sources = {film.SOPInstanceUID: film for film in map(pydicom.dcmread, map(BytesIO, films))}
+    assert set(uids(answer, STORED)) == set(sources)
+    assert FAILED not in answer.json()
+    known = settled(served)
+    assert {film["sop_instance_uid"] for film in known} == set(sources)
+    assert {film["name"] for film in known} == {f"{uid}.dcm" for uid in sources}
+    assert len({film["job"] for film in known}) == 1
+    assert all([d["state"] for d in film["deliveries"]] == ["sent"] for film in known)
+    assert {film["deliveries"][0]["destination"] for film in known} == {archive.url}
+    positive = [film["state"] for film in known].count("positive")
+    assert len(archive.of(SegmentationStorage)) == positive > 0
+    assert len(archive.of(ComprehensiveSRStorage)) == 4
+    captures = archive.of(SecondaryCaptureImageStorage)
+    assert {one.StudyInstanceUID for one in captures} == {
+        one.StudyInstanceUID for one in sources.values()
+    }
+    assert "authorization" not in archive.headers[-1]
+    count = len(archive.got)
+    assert store(served, films[0]).status_code == 200  # again: neither judged nor sent again
+    settled(served)
+    time.sleep(0.3)
+    assert len(archive.got) == count
+    log = (served.store / "audit.jsonl").read_text()
+    assert '"sent"' in log
+
+
+def test_what_is_wrong_is_said_of_each_instance(served: Served, films: list[bytes]) -> None:
+    film = pydicom.dcmread(BytesIO(films[1]))
+    finding = Finding(
+        *(PNEUMOTHORAX, "declined", "A test.", ModelIdentity("m", "1", "ab" * 32), "film")
+    )
+    ours = encoded(dicom_results(read(films[1]), finding)["sc"])
+    strange = changed(films[2], SOPClassUID="1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID="1.2.3")
+    count = len(served.json("/v1/films")["films"])
+    answer = store(served, ours)
+    assert (answer.status_code, len(uids(answer, STORED))) == (200, 1)
+    assert len(served.json("/v1/films")["films"]) == count  # taken, and no film
+
+    answer = store(served, films[1], strange, b"\0" * 128 + b"DICMnonsense", b"", films[1])
+    assert answer.status_code == 202, answer.text
+    assert uids(answer, STORED) == [film.SOPInstanceUID]
+    assert uids(answer, FAILED) == ["1.2.3", film.SOPInstanceUID]
+    assert reasons(answer) == [0x0122, 0x0110]
+    assert reasons(answer, OTHERS) == [0xC000, 0xC000]
+
+    answer = store(served, strange)
+    assert answer.status_code == 409
+    assert STORED not in answer.json()
+
+
+def test_a_study_takes_its_own_instances_alone(served: Served, films: list[bytes]) -> None:
+    film = pydicom.dcmread(BytesIO(films[0]))
+    answer = store(served, films[0], films[1], study=film.StudyInstanceUID)
+    assert answer.status_code == 202
+    assert uids(answer, STORED) == [film.SOPInstanceUID]
+    assert reasons(answer) == [0xC000]
+    assert store(served, films[0], study="no-uid").status_code == 422
+
+
+def test_what_is_too_large_or_cannot_be_deidentified_is_not_said_to_be_stored(
+    serve: Callable[..., Served], films: list[bytes]
+) -> None:
+    served = serve("--film-limit", "0.3", "--deidentify")
+    large = changed(films[0], SOPInstanceUID="1.2.9") + b"\0" * 400_000
+    answer = store(served, large)
+    assert (answer.status_code, uids(answer, FAILED), reasons(answer)) == (409, ["1.2.9"], [0xC000])
+    answer = store(served, large, films[0])
+    assert answer.status_code == 202
+    assert uids(answer, FAILED) == ["1.2.9"]
+    assert uids(answer, STORED) == [pydicom.dcmread(BytesIO(films[0])).SOPInstanceUID]
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "status"),
+    [
+        ("application/dicom", "application/dicom", 415),
+        ('multipart/related; type="application/dicom+json"; boundary=b', "application/dicom", 415),
+        ('multipart/related; type="application/dicom"; boundary=b', "application/dicom+json", 415),
+        ('multipart/related; type="application/dicom"', "application/dicom", 400),
+        ('multipart/related; type="application/dicom"; boundary=c', "application/dicom", 400),
+        ("multipart/form-data; boundary=b", "application/dicom", 415),
+    ],
+)
+def test_other_bodies_are_refused(
+    served: Served, films: list[bytes], kind: str, part: str, status: int
+) -> None:
+    request = related(films[0], kind=part) | {"headers": {"Content-Type": kind}}
+    answer = served.ask("POST", "/dicom-web/studies", **request)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_without_the_token_nothing_is_taken(
+    serve: Callable[..., Served], films: list[bytes]
+) -> None:
+    served = serve(token=TOKEN)
+    assert store(served, films[0]).status_code == 200
+    answer = requests.post(f"{served.url}/dicom-web/studies", **related(films[0]), timeout=60)
+    assert answer.status_code == 401
+
+
+def test_an_archive_that_is_away_or_full_gets_its_results_later(
+    serve: Callable[..., Served], archive: WebArchive, films: list[bytes]
+) -> None:
+    served = serve("--dicom-results", archive.url)
+
+    def said(text: str) -> Callable[[], bool]:
+        return lambda: text in delivery(served)["said"]
+
+    assert store(served, films[0]).status_code == 200
+    until(said("it does not answer"))
+    served.kill()
+    archive.start()
+    archive.status = 503
+    served.start()
+    until(said("it takes nothing now (HTTP 503)"))
+    archive.status, archive.reason = 202, 0xA700  # full, for reports
+    served.kill()
+    served.start()
+    until(said("it refused SR with status 0xA700"))
+    assert delivery(served)["state"] == "waiting"
+    archive.status = 200
+    settled(served)
+    assert delivery(served)["state"] == "sent"
+    assert len(archive.of(ComprehensiveSRStorage)) == 1
+
+
+def test_kinds_that_an_archive_never_takes_are_left_out(
+    serve: Callable[..., Served], archive: WebArchive, films: list[bytes]
+) -> None:
+    archive.start()
+    archive.status, archive.reason = 202, 0x0122
+    served = serve("--dicom-results", archive.url)
+    store(served, films[0])
+    (film,) = settled(served)
+    assert film["deliveries"][0]["said"] == "it takes no SR"
+    assert not archive.of(ComprehensiveSRStorage)
+
+
+def test_only_the_kinds_that_are_wanted_are_sent(
+    serve: Callable[..., Served], archive: WebArchive, films: list[bytes]
+) -> None:
+    archive.start()
+    served = serve("--dicom-results", archive.url, "--dicom-kind", "seg")
+    store(served, *films)
+    known = settled(served)
+    positive = [film for film in known if film["state"] == "positive"]
+    assert {one.SOPClassUID for one in archive.got} == {SegmentationStorage}
+    assert len(archive.got) == len(positive)
+    for film in known:
+        (one,) = film["deliveries"]
+        found = film in positive
+        assert one["state"] == ("sent" if found else "dropped")
+        assert ("no result of the kinds" in one["said"]) != found
+
+
+def test_the_token_and_the_certificates(
+    serve: Callable[..., Served], archive: WebArchive, films: list[bytes], tmp_path: Path
+) -> None:
+    """Over TLS, both sides showing what the other trusts, and the token sent along."""
+    certificate, key = self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    archive.start(context)
+    token = tmp_path / "token"
+    token.write_text("a-token-for-the-archive\n")
+    token.chmod(0o600)
+    url = archive.url.replace("http", "https")
+    tls = (
+        "--dicom-cert",
+        str(certificate),
+        "--dicom-key",
+        str(key),
+        "--dicom-ca",
+        str(certificate),
+    )
+    served = serve("--dicom-results", url, "--dicom-web-token-file", str(token), *tls)
+    store(served, films[0])
+    settled(served)
+    assert archive.got
+    assert archive.headers[-1]["authorization"] == "Bearer a-token-for-the-archive"
+    assert "a-token-for-the-archive" not in served.log.read_text()
+
+
+def test_a_certificate_that_nobody_trusts_gets_nothing(
+    serve: Callable[..., Served], archive: WebArchive, films: list[bytes], tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    archive.start(context)
+    served = serve("--dicom-results", archive.url.replace("http", "https"))
+    store(served, films[0])
+    until(lambda: "not one to be trusted" in delivery(served)["said"])
+    assert not archive.got
+
+
+def delivery(served: Served) -> dict[str, Any]:
+    (film,) = served.json("/v1/films")["films"]
+    (found,) = served.json(f"/v1/films/{film['id']}")["deliveries"]
+    return dict(found)
+
+
+def result(number: int) -> pydicom.Dataset:
+    made = pydicom.Dataset()
+    made.Modality, made.SOPInstanceUID = ("SEG", "SR", "OT")[number], f"1.2.{number}"
+    return made
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 408, 429, 500, 503])
+def test_statuses_that_are_of_the_archive_and_not_of_a_result(status: int) -> None:
+    with pytest.raises(Away, match=f"HTTP {status}"):
+        _outcome([result(0)], status, b"")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no json",
+        b"[" * 100_000,
+        b"[]",
+        b"7",
+        b'{"00081198": 7}',
+        b'{"00081198": {"Value": [7]}}',
+    ],
+)
+def test_answers_that_say_nothing(content: bytes) -> None:
+    assert _outcome([result(0)], 200, content).kept == 1
+    refused = _outcome([result(0)], 409, content)
+    assert (refused.kept, refused.refused) == (0, ["SEG with status 0x0110"])
+
+
+def test_answers_that_name_what_failed() -> None:
+    results = [result(0), result(1), result(2)]
+    failed = [
+        {"00081155": {"Value": ["1.2.0"]}, "00081197": {"Value": [0x0122]}},
+        {"00081155": {"Value": ["1.2.1"]}, "00081197": {"Value": ["no number"]}},
+    ]
+    for status in (200, 202, 409):
+        for said in ({FAILED: {"Value": failed}}, [{FAILED: {"Value": failed}}]):
+            outcome = _outcome(results, status, json.dumps(said).encode())
+            assert (outcome.kept, outcome.left) == (1, ["SEG"])
+            assert outcome.refused == ["SR with status 0x0110"]
+    assert _outcome(results, 415, b"").left == ["SEG", "SR", "OT"]
+    assert _outcome(results, 413, b"").refused[0] == "SEG with HTTP 413"
+
+
+def test_where_results_go_is_told_by_a_title_or_a_url() -> None:
+    assert peer_from("PACS@[::1]:104") == Peer("PACS", "::1", 104)
+    assert peer_from("https://pacs.example:8443/dicom-web/") == WebPeer(
+        "https://pacs.example:8443/dicom-web"
+    )
+    for text in ("https://", "https://host:0/x", "https://host:x/", "http://a b/"):
+        with pytest.raises(ServiceError, match="is no URL"):
+            peer_from(text)
+    for text in ("https://me:secret@host/x", "https://host/x?key=1", "https://host/x#y"):
+        with pytest.raises(ServiceError, match="has no user, password, query or fragment"):
+            peer_from(text)
+
+
+def test_a_token_is_sent_to_whom_it_is_for_and_not_in_the_clear() -> None:
+    web, local = WebPeer("http://pacs.example/dicom-web"), WebPeer("http://127.0.0.1:80/x")
+    with pytest.raises(ServiceError, match="could be read on its way"):
+        NodeSettings(None, peers=(web,), web_token="t" * 20)
+    with pytest.raises(ServiceError, match="there is none"):
+        NodeSettings(0, peers=(Peer("PACS", "host", 104),), web_token="t" * 20)
+    assert "t" * 20 not in repr(NodeSettings(None, peers=(local,), web_token="t" * 20))
+    with pytest.raises(UnknownName, match="kind of result"):
+        NodeSettings(None, kinds=("pdf",))
+    with pytest.raises(ServiceError, match="give --dicom-port"):
+        NodeSettings(None, callers=(("A", "127.0.0.1"),))  # type: ignore[arg-type]
+
+
+def test_other_classes_of_x_ray_films_are_taken(served: Served, films: list[bytes]) -> None:
+    data = changed(
+        films[3], SOPClassUID=DigitalXRayImageStorageForPresentation, SOPInstanceUID="1.2.7.7"
+    )
+    assert uids(store(served, data), STORED) == ["1.2.7.7"]
