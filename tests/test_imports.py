@@ -28,10 +28,11 @@ ALLOWED = {
     "data": LOW,
     "inference": LOW,
     "archive": MIDDLE,
+    "pacs": LOW,
     "evaluation": MIDDLE,
     "training": MIDDLE | {"evaluation"},
-    "service": MIDDLE,
-    "cli": MIDDLE | {"archive", "evaluation", "training", "service"},
+    "service": MIDDLE | {"pacs"},
+    "cli": MIDDLE | {"archive", "pacs", "evaluation", "training", "service"},
     "__init__": MIDDLE,
 }
 HEAVY = {

@@ -16,7 +16,7 @@
     ├── TrainingError             training cannot start or go on
     │   └── NonFiniteLoss         the loss became NaN or infinite; names the films of the batch
     ├── EvaluationError           a score that cannot be computed from what was given
-    ├── ArchiveError              a prediction over many films that cannot start or go on
+    ├── ArchiveError              many films: judging or fetching them cannot start or go on
     ├── ResultError               a finding that cannot be written as DICOM
     ├── ServiceError              the service cannot start, or refuses a request
     ├── DeviceUnavailable         the device asked for is not there

@@ -25,11 +25,12 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.sop_class import Verification
 
 from a_service import Served
-from pleura.errors import ServiceError
+from pleura.errors import ArchiveError, PleuraError, ServiceError
 from pleura.finding import PNEUMOTHORAX, Finding, ModelIdentity
 from pleura.outputs.dicom import dicom_results, encoded
+from pleura.pacs.peers import Peer, peer_from
 from pleura.read import read
-from pleura.service.node_settings import Caller, NodeSettings, Peer, caller_from, peer_from
+from pleura.service.node_settings import Caller, NodeSettings, caller_from
 from pleura.service.settings import Settings
 from pleura.service.store import Arrival, Judged, Store
 
@@ -413,10 +414,10 @@ def test_callers_and_peers_are_read() -> None:
     assert peer_from("PACS@pacs.local:104") == Peer("PACS", "pacs.local", 104)
     assert peer_from("PACS@[::1]:104") == Peer("PACS", "::1", 104)
     for wrong in ("CR1", "CR1@host", "@10.0.0.5", "A" * 17 + "@10.0.0.5", "A\\B@10.0.0.5"):
-        with pytest.raises(ServiceError, match=r"is no (caller|AE title)|no AE title"):
+        with pytest.raises(PleuraError, match=r"is no (caller|AE title)|no AE title"):
             caller_from(wrong)
     for wrong in ("PACS", "PACS@host", "PACS@host:0", "PACS@host:70000", "PACS@:104", "PACS@h:x"):
-        with pytest.raises(ServiceError, match="is no place for results"):
+        with pytest.raises(ArchiveError, match="is no archive"):
             peer_from(wrong)
 
 
@@ -428,7 +429,7 @@ def test_what_cannot_be_is_said_before_it_starts(tmp_path: Path) -> None:
         NodeSettings(11112, certificate=tmp_path / "cert.pem")
     files = {"certificate": tmp_path, "key": tmp_path, "authorities": tmp_path}
     unusable = NodeSettings(11112, **files)
-    with pytest.raises(ServiceError, match="cannot be used"):
+    with pytest.raises(ArchiveError, match="cannot be used"):
         unusable.contexts()
     node = NodeSettings(11112, peers=(Peer("PACS", "h", 104),))
     with pytest.raises(ServiceError, match="leave one of them out"):

@@ -22,13 +22,15 @@ from pydicom.uid import (
 from test_dicom_node import free_port, self_signed, settled, until
 
 from a_service import TOKEN, Served
-from pleura.errors import ServiceError, UnknownName
+from pleura.errors import ArchiveError, ServiceError, UnknownName
 from pleura.finding import PNEUMOTHORAX, Finding, ModelIdentity
 from pleura.outputs.dicom import dicom_results, encoded
+from pleura.pacs.lines import Away
+from pleura.pacs.peers import Peer, WebPeer, peer_from
+from pleura.pacs.stow import outcome_of
+from pleura.pacs.web import Stored, reasons_in
 from pleura.read import read
-from pleura.service.node_settings import NodeSettings, Peer, WebPeer, peer_from
-from pleura.service.sending import Away
-from pleura.service.stow import _outcome
+from pleura.service.node_settings import NodeSettings
 
 STORED, FAILED, OTHERS = "00081199", "00081198", "0008119A"
 
@@ -365,7 +367,7 @@ def result(number: int) -> pydicom.Dataset:
 @pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 408, 429, 500, 503])
 def test_statuses_that_are_of_the_archive_and_not_of_a_result(status: int) -> None:
     with pytest.raises(Away, match=f"HTTP {status}"):
-        _outcome([result(0)], status, b"")
+        outcome_of([result(0)], Stored(status, reasons_in(b"")))
 
 
 @pytest.mark.parametrize(
@@ -381,8 +383,8 @@ def test_statuses_that_are_of_the_archive_and_not_of_a_result(status: int) -> No
     ],
 )
 def test_answers_that_say_nothing(content: bytes) -> None:
-    assert _outcome([result(0)], 200, content).kept == 1
-    refused = _outcome([result(0)], 409, content)
+    assert outcome_of([result(0)], Stored(200, reasons_in(content))).kept == 1
+    refused = outcome_of([result(0)], Stored(409, reasons_in(content)))
     assert (refused.kept, refused.refused) == (0, ["SEG with status 0x0110"])
 
 
@@ -394,11 +396,11 @@ def test_answers_that_name_what_failed() -> None:
     ]
     for status in (200, 202, 409):
         for said in ({FAILED: {"Value": failed}}, [{FAILED: {"Value": failed}}]):
-            outcome = _outcome(results, status, json.dumps(said).encode())
+            outcome = outcome_of(results, Stored(status, reasons_in(json.dumps(said).encode())))
             assert (outcome.kept, outcome.left) == (1, ["SEG"])
             assert outcome.refused == ["SR with status 0x0110"]
-    assert _outcome(results, 415, b"").left == ["SEG", "SR", "OT"]
-    assert _outcome(results, 413, b"").refused[0] == "SEG with HTTP 413"
+    assert outcome_of(results, Stored(415, reasons_in(b""))).left == ["SEG", "SR", "OT"]
+    assert outcome_of(results, Stored(413, reasons_in(b""))).refused[0] == "SEG with HTTP 413"
 
 
 def test_where_results_go_is_told_by_a_title_or_a_url() -> None:
@@ -407,16 +409,16 @@ def test_where_results_go_is_told_by_a_title_or_a_url() -> None:
         "https://pacs.example:8443/dicom-web"
     )
     for text in ("https://", "https://host:0/x", "https://host:x/", "http://a b/"):
-        with pytest.raises(ServiceError, match="is no URL"):
+        with pytest.raises(ArchiveError, match="is no URL"):
             peer_from(text)
     for text in ("https://me:secret@host/x", "https://host/x?key=1", "https://host/x#y"):
-        with pytest.raises(ServiceError, match="has no user, password, query or fragment"):
+        with pytest.raises(ArchiveError, match="has no user, password, query or fragment"):
             peer_from(text)
 
 
 def test_a_token_is_sent_to_whom_it_is_for_and_not_in_the_clear() -> None:
     web, local = WebPeer("http://pacs.example/dicom-web"), WebPeer("http://127.0.0.1:80/x")
-    with pytest.raises(ServiceError, match="could be read on its way"):
+    with pytest.raises(ArchiveError, match="could be read on its way"):
         NodeSettings(None, peers=(web,), web_token="t" * 20)
     with pytest.raises(ServiceError, match="there is none"):
         NodeSettings(0, peers=(Peer("PACS", "host", 104),), web_token="t" * 20)

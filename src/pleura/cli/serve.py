@@ -1,6 +1,5 @@
 """`pleura serve`: the page and the API."""
 
-import logging
 import os
 import tempfile
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pleura.cli.options import Device
+from pleura.cli.options import Device, token_in
 from pleura.cli.progress import console
 from pleura.errors import MissingExtra, ServiceError
 
@@ -20,7 +19,6 @@ TOKEN_VARIABLE = "PLEURA_TOKEN"
 _DEFAULT_STORE = Path("pleura-store")
 _GIB = 1 << 30
 _MIB = 1 << 20
-_MOST_TOKEN = 1000
 _STOP_SECONDS = 5
 
 
@@ -162,7 +160,8 @@ def serve(
     if dicom_port is not None or dicom_results:
         _need_dicom()
         from pleura.outputs.dicom import KINDS
-        from pleura.service.node_settings import NodeSettings, caller_from, peer_from
+        from pleura.pacs.peers import peer_from
+        from pleura.service.node_settings import NodeSettings, caller_from
 
         node = NodeSettings(
             dicom_port,
@@ -171,7 +170,7 @@ def serve(
             callers=tuple(map(caller_from, dicom_caller or ())),
             peers=tuple(map(peer_from, dicom_results or ())),
             kinds=tuple(dict.fromkeys(dicom_kind or KINDS)),
-            web_token=_token_in(dicom_web_token_file),
+            web_token=token_in(dicom_web_token_file),
             geometry=dicom_geometry,
             certificate=dicom_cert,
             key=dicom_key,
@@ -277,17 +276,7 @@ def _check_audit(store: Path) -> None:
 def _token(file: Path | None) -> str | None:
     if file is None:
         return os.environ.get(TOKEN_VARIABLE) or None
-    return _token_in(file)
-
-
-def _token_in(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    with file.open(encoding="utf-8") as opened:
-        token = opened.read(_MOST_TOKEN).strip()
-    if file.stat().st_mode & 0o077:
-        logging.getLogger(__name__).warning("others than you can read %s: chmod 600 it", file)
-    return token
+    return token_in(file)
 
 
 def _need_dicom() -> None:

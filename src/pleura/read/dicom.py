@@ -37,6 +37,13 @@ MODALITIES = frozenset({"CR", "DX", "DR", "RG", "RF", "XR", "XC", "SC", "OT", "H
 Others (CT, MR, US, MG, XA, PX, ...) are refused, even if they hold a single grey image.
 """
 
+FOR_DISPLAY = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    SecondaryCaptureImageStorage,
+)
+"""The SOP classes of films that archives are asked for, and may send."""
+
 RESULTS_OF = "pleura"
 """Manufacturer of the DICOM objects that findings are written as: they come back, and are no films."""
 _SOP_CLASSES = frozenset(

@@ -33,13 +33,10 @@ folders.py       the files of the films
 housekeeping.py  retention, and what crashes left behind
 metrics.py       for Prometheus
 node_settings.py what is told of the traffic with archives
-archives.py      what they send, and how they are answered
-dicom_network.py connections of DICOM that cannot hold the service up
+archives.py      how those are answered that send films
+dicom_network.py a server of DICOM connections
 dicom_node.py    films that come by C-STORE
 dicom_web.py     routes: films that come by STOW-RS
 outbox.py        which results go back
 deliveries.py    the threads that send them, until they have arrived
-sending.py       what both ways of sending have in common
-c_store.py       by C-STORE
-stow.py          by STOW-RS
 """

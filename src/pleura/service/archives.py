@@ -1,17 +1,4 @@
-"""What archives send by C-STORE or STOW-RS, and how they are answered."""
-
-from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
-)
-
-TAKEN = (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
-)
-"""The SOP classes of films; no others are taken."""
+"""How archives are answered that send films by C-STORE or STOW-RS."""
 
 SUCCESS, NOT_AUTHORISED, OUT_OF_RESOURCES, NO_FILM, FAILED = 0x0000, 0x0124, 0xA700, 0xC000, 0x0110
 """Statuses of C-STORE (PS3.4 B.2.3, PS3.7 C), and reasons of failure of STOW-RS (PS3.18 I.2.2)."""

@@ -16,19 +16,19 @@ from typing import Any
 import pydicom
 
 from pleura.errors import ReadError, UnsupportedFilm
+from pleura.pacs.lines import Away, Line
+from pleura.pacs.network import SECONDS
+from pleura.pacs.open import open_line
+from pleura.pacs.peers import Destination
 from pleura.read import Limits
 from pleura.read.quiet import quiet
 from pleura.service import worklist
 from pleura.service.audit import Audit
-from pleura.service.c_store import Association
 from pleura.service.decoding import Decoders
-from pleura.service.dicom_network import SECONDS
 from pleura.service.folders import HEAT, LUNGS, MASK
 from pleura.service.metrics import Metrics
-from pleura.service.node_settings import Destination, NodeSettings, Peer
-from pleura.service.sending import Away, Line
+from pleura.service.node_settings import NodeSettings
 from pleura.service.store import Store
-from pleura.service.stow import Web
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +74,9 @@ class Deliveries:
         """Begins, with what an earlier run left.
 
         Raises:
-            ServiceError: the files of TLS cannot be used.
+            ArchiveError: the files of TLS cannot be used.
         """
-        _, self._tls = self._settings.contexts()
+        self._open = open_line(self._settings.title, self._settings.credentials)
         self._unlisten = self._store.listen(self._wake)
         for one in self._threads:
             one.thread.start()
@@ -130,7 +130,7 @@ class Deliveries:
                     break
                 results = self._made(row)
                 if results:
-                    line = line or self._connected(peer)
+                    line = line or self._open(peer)
                     self._send(line, row, results)
         except Away as error:
             for row in due:
@@ -141,19 +141,6 @@ class Deliveries:
             if line is not None:
                 line.close()
         return len(due)
-
-    def _connected(self, peer: Destination) -> Line:
-        """A line to an archive.
-
-        Raises:
-            Away: there is none.
-        """
-        settings = self._settings
-        if isinstance(peer, Peer):
-            return Association(peer, settings.title, self._tls)
-        return Web(
-            peer, settings.web_token, settings.certificate, settings.key, settings.authorities
-        )
 
     def _made(self, row: Any) -> list[pydicom.Dataset]:
         """A film's results; none where it has none, or they have to wait."""

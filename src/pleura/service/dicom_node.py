@@ -17,17 +17,17 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from pleura.errors import ServiceError
-from pleura.read.dicom import RESULTS_OF
+from pleura.pacs.network import SECONDS, guard
+from pleura.read.dicom import FOR_DISPLAY, RESULTS_OF
 from pleura.service.archives import (
     FAILED,
     NO_FILM,
     NOT_AUTHORISED,
     OUT_OF_RESOURCES,
     SUCCESS,
-    TAKEN,
 )
 from pleura.service.audit import Audit
-from pleura.service.dicom_network import SECONDS, Server, guard
+from pleura.service.dicom_network import Server
 from pleura.service.node_settings import Caller, NodeSettings, address_of
 from pleura.service.problems import Refused
 from pleura.service.settings import Bounds
@@ -87,7 +87,7 @@ class Node:
         entity.require_called_aet = True
         entity.require_calling_aet = sorted({caller.title for caller in self._settings.callers})
         entity.add_supported_context(Verification)
-        for kind in TAKEN:
+        for kind in FOR_DISPLAY:
             entity.add_supported_context(kind, ALL_TRANSFER_SYNTAXES)
         handlers: Any = [
             (evt.EVT_C_STORE, self._store),

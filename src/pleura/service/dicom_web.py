@@ -11,8 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from pleura.errors import ReadError
+from pleura.read.dicom import FOR_DISPLAY
 from pleura.service import schemas
-from pleura.service.archives import CLASS_NOT_TAKEN, FAILED, NO_FILM, TAKEN
+from pleura.service.archives import CLASS_NOT_TAKEN, FAILED, NO_FILM
 from pleura.service.films import received
 from pleura.service.parts import dicom_file
 from pleura.service.problems import Refused
@@ -132,7 +133,7 @@ def _kept(running: Running, files: Sequence[Sent], study: str | None) -> _Answer
         kind, uid = str(told["SOPClassUID"]), str(told["SOPInstanceUID"])
         if told["ours"]:
             answers.stored.append((kind, uid))  # our own result, sent on by the archive: no film
-        elif kind not in TAKEN:
+        elif kind not in FOR_DISPLAY:
             answers.failed.append((kind, uid, CLASS_NOT_TAKEN))
         elif study is not None and told["StudyInstanceUID"] != study:
             answers.failed.append((kind, uid, NO_FILM))

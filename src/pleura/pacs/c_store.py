@@ -1,5 +1,6 @@
 """Results by C-STORE (PS3.4 B)."""
 
+import logging
 import ssl
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +15,10 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 
+from pleura.pacs.lines import Away, Outcome
+from pleura.pacs.network import SECONDS, guard
+from pleura.pacs.peers import Peer
 from pleura.read.quiet import quiet
-from pleura.service.dicom_network import SECONDS, guard
-from pleura.service.node_settings import Peer
-from pleura.service.sending import Away, Outcome
 
 _CLASSES = (SegmentationStorage, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
 
@@ -35,6 +36,9 @@ class Association:
     """
 
     def __init__(self, peer: Peer, title: str, tls: ssl.SSLContext | None) -> None:
+        logging.getLogger("pynetdicom").setLevel(
+            logging.CRITICAL
+        )  # its words may be the other end's
         entity = AE(title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
         entity.connection_timeout = 10.0
@@ -64,7 +68,7 @@ class Association:
             if result.SOPClassUID in self._taken:
                 outcome.add(result, self._status(result))
             else:
-                outcome.left.append(str(result.Modality))
+                outcome.leave(result)
         return outcome
 
     def close(self) -> None:

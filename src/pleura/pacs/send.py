@@ -1,0 +1,188 @@
+"""The DICOM results that `pleura predict --dicom` wrote, to an archive, each until it has arrived."""
+
+import csv
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import pydicom
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
+
+from pleura.errors import ArchiveError
+from pleura.files import lock
+from pleura.pacs.lines import Away, Line
+from pleura.pacs.peers import Destination
+from pleura.read.dicom import RESULTS_OF
+from pleura.read.quiet import quiet
+
+RESULTS, JOURNAL = "dicom", "sent.csv"
+WAITS = (1.0, 4.0, 16.0)
+"""Seconds until an archive that is away is tried again; after the last it is given up."""
+
+_CLASSES: Mapping[str, str] = {
+    "seg": SegmentationStorage,
+    "sr": ComprehensiveSRStorage,
+    "sc": SecondaryCaptureImageStorage,
+}
+_COLUMNS = ("destination", "sop_instance_uid", "modality", "state", "why")
+
+
+@dataclass
+class Delivered:
+    """What came of it, in results.
+
+    Attributes:
+        sent: that the archive keeps now.
+        there: that it was sent before.
+        left: that it never takes.
+        refused: that it did not take now; another call tries them again.
+        strange: files that are no results of pleura, or cannot be read.
+    """
+
+    sent: int = 0
+    there: int = 0
+    left: int = 0
+    refused: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+
+
+def send(
+    folder: Path,
+    peer: Destination,
+    open_line: Callable[[Destination], Line],
+    *,
+    kinds: Sequence[str] = tuple(_CLASSES),
+    progress: Callable[[int, int], None] | None = None,
+    waits: Sequence[float] = WAITS,
+) -> Delivered:
+    """Sends the results in `FOLDER/dicom` to an archive, a film's together.
+
+    `FOLDER/sent.csv` says what became of each; what an archive keeps, or never takes, is not sent to it
+    again. One that was sent when the call was killed is sent again, and is the same object.
+
+    Args:
+        folder: what `pleura predict --dicom` was told as OUT.
+        peer: the archive.
+        open_line: as `pleura.pacs.open.open_line` makes it.
+        kinds: of `pleura.outputs.dicom.KINDS`.
+        progress: called with (films done, films in all).
+        waits: as `WAITS`.
+
+    Raises:
+        ArchiveError: there are no results, another call sends them, or the archive is away; what has arrived
+            stands in the journal.
+    """
+    films = _films(folder / RESULTS)
+    total = Delivered()
+    with _journal(folder / JOURNAL) as (done, file):
+        writer = csv.writer(file)
+        line: Line | None = None
+        try:
+            for number, film in enumerate(films, start=1):
+                results = _results(film, kinds, total.strange)
+                new = [one for one in results if (str(peer), str(one.SOPInstanceUID)) not in done]
+                total.there += len(results) - len(new)
+                if new:
+                    line = _send(new, peer, line, open_line, waits, total, writer)
+                    file.flush()
+                if progress:
+                    progress(number, len(films))
+        except Away as error:
+            raise ArchiveError(
+                f"{peer}: {error}. {total.sent} results were sent; the same command goes on from there"
+            ) from None
+        finally:
+            if line is not None:
+                line.close()
+    return total
+
+
+def _films(folder: Path) -> list[Path]:
+    """The folders with results, one a film, in their order."""
+    found = sorted({path.parent for path in folder.rglob("*.dcm")})
+    if not found:
+        raise ArchiveError(
+            f"{folder} holds no DICOM results; give the OUT of a pleura predict --dicom that was run"
+        )
+    return found
+
+
+def _results(film: Path, kinds: Sequence[str], strange: list[str]) -> list[pydicom.Dataset]:
+    """A film's results of these kinds, in their order: a report refers to the outline."""
+    wanted = [_CLASSES[kind] for kind in kinds]
+    found = []
+    for path in sorted(film.glob("*.dcm")):
+        try:
+            with quiet():
+                result = pydicom.dcmread(path)
+                ours = result.get("Manufacturer") == RESULTS_OF and "SOPInstanceUID" in result
+                kind = result.get("SOPClassUID")
+        except Exception:  # whatever a library makes of a damaged file
+            ours, kind = False, None
+        if not ours or kind not in _CLASSES.values():
+            strange.append(str(path))
+        elif kind in wanted:
+            found.append(result)
+    order = list(_CLASSES.values())
+    return sorted(found, key=lambda result: order.index(result.SOPClassUID))
+
+
+def _send(
+    results: Sequence[pydicom.Dataset],
+    peer: Destination,
+    line: Line | None,
+    open_line: Callable[[Destination], Line],
+    waits: Sequence[float],
+    total: Delivered,
+    writer: Any,
+) -> Line:
+    """Sends a film's results over a line, a new one where that is away; gives the line.
+
+    Raises:
+        Away: the archive is, however long one waits.
+    """
+    for seconds in (*waits, None):
+        try:
+            line = line or open_line(peer)
+            outcome = line.send(results)
+            break
+        except Away:
+            if line is not None:
+                line.close()
+                line = None
+            if seconds is None:
+                raise
+            time.sleep(seconds)
+    assert line is not None
+    for one in outcome.told:
+        writer.writerow([str(peer), one.uid, one.modality, one.state, one.why])
+    total.sent += outcome.kept
+    total.left += len(outcome.left)
+    total.refused += outcome.refused
+    return line
+
+
+@contextmanager
+def _journal(path: Path) -> Iterator[tuple[set[tuple[str, str]], TextIO]]:
+    """What has arrived or never will, by destination and UID; and the file, to go on with."""
+    with closing(path.open("a+", newline="", encoding="utf-8")) as file:
+        if not lock(file.fileno()):
+            raise ArchiveError(f"another pleura send works on {path.parent}; wait for it")
+        file.seek(0)
+        rows = [row for row in csv.reader(file) if len(row) == len(_COLUMNS)]
+        end = file.seek(0, os.SEEK_END)
+        if not end:
+            csv.writer(file).writerow(_COLUMNS)
+        elif not _ends_whole(path):
+            file.write("\r\n")  # after a line that was cut off
+        yield {(row[0], row[1]) for row in rows if row[3] in ("kept", "left")}, file
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

@@ -1,0 +1,281 @@
+"""Films of an archive to a folder: all of them, once, whole, and what fails is said."""
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from an_archive import CT, Archive, Held, part
+from typer.testing import CliRunner
+
+from pleura.cli import app
+from pleura.errors import ArchiveError
+from pleura.files import lock
+from pleura.pacs.fetch import Fetched, Wanted, fetch
+from pleura.pacs.peers import Credentials, WebPeer, checked_url
+from pleura.pacs.web import Client
+
+HELD = (
+    Held("1.1", "1.1.1", "1.1.1.1", data=b"\0" * 128 + b"DICM" + bytes(range(256)) * 900),
+    Held("1.1", "1.1.1", "1.1.1.2"),
+    Held("1.2", "1.2.1", "1.2.1.1", "DX", date="20260105"),
+    Held("1.2", "1.2.2", "1.2.2.1", "CT", CT),
+    Held("1.3", "1.3.1", "1.3.1.1", "CR", CT),
+    Held("1.4", "1.4.1", "1.4.1.1", "CT", CT),
+)
+FILES = ("1.1/1.1.1/1.1.1.1.dcm", "1.1/1.1.1/1.1.1.2.dcm", "1.2/1.2.1/1.2.1.1.dcm")
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Archive]]:
+    made: list[Archive] = []
+
+    def one(*held: Held, **how: Any) -> Archive:
+        made.append(Archive(*held, **how))
+        return made[-1]
+
+    yield one
+    for archive in made:
+        archive.stop()
+
+
+def fetched(archive: Archive, out: Path, **how: Any) -> Fetched:
+    wanted = Wanted(**{name: how.pop(name) for name in list(how) if name in Wanted.__annotations__})
+    return fetch(lambda: Client(archive.url), wanted, out, waits=(0.01, 0.01), **how)
+
+
+def files(out: Path) -> list[str]:
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+
+
+def failures(out: Path) -> list[dict[str, str]]:
+    with (out / "failures.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_films_are_fetched_as_they_are_and_nothing_else(
+    make: Callable[..., Archive], tmp_path: Path
+) -> None:
+    archive, told = make(*HELD), []
+    found = fetched(archive, tmp_path / "films", progress=lambda *at: told.append(at))
+    assert files(tmp_path / "films") == list(FILES)
+    for name, held in zip(FILES, HELD, strict=False):
+        assert (tmp_path / "films" / name).read_bytes() == held.data
+    assert (found.studies, found.films, found.there, found.others) == (3, 3, 0, 1)
+    assert found.failed == []
+    assert told[-1] == (3, 3)
+    wanted = [h["accept"] for h, path in zip(archive.headers, archive.asked, strict=True)
+              if path.endswith("1.1.1.1")]  # fmt: skip
+    assert wanted == ['multipart/related; type="application/dicom"; transfer-syntax=*']
+
+
+def test_the_same_again_fetches_what_is_missing_alone(
+    make: Callable[..., Archive], tmp_path: Path
+) -> None:
+    archive = make(*HELD)
+    fetched(archive, tmp_path)
+    (tmp_path / FILES[1]).unlink()
+    half = tmp_path / f"1.1/1.1.1/.1.1.1.2.dcm.{os.getpid()}.partial"
+    half.write_bytes(b"of a run that was killed")
+    archive.asked.clear()
+    found = fetched(archive, tmp_path)
+    assert (found.films, found.there) == (1, 2)
+    assert sum("/instances/" in path for path in archive.asked) == 1
+    assert files(tmp_path) == list(FILES)
+
+
+MANY = tuple(Held(f"1.{n}", f"1.{n}.1", f"1.{n}.1.1") for n in range(23))
+
+
+@pytest.mark.parametrize("how", [{"page": 1}, {"page": 7}, {"knows_offset": False}, {}])
+def test_all_that_is_found_is_fetched_however_little_comes_at_once(
+    make: Callable[..., Archive], tmp_path: Path, how: dict[str, Any]
+) -> None:
+    assert fetched(make(*MANY, **how), tmp_path).films == 23
+
+
+def test_what_an_archive_finds_and_never_gives_is_told(
+    make: Callable[..., Archive], tmp_path: Path
+) -> None:
+    with pytest.raises(ArchiveError, match="more than the 7 that it gives; ask for less"):
+        fetched(make(*MANY, page=7, knows_offset=False), tmp_path)
+
+
+def test_which_films_are_wanted(make: Callable[..., Archive], tmp_path: Path) -> None:
+    archive = make(*HELD)
+    day = date(2026, 1, 5)
+    assert fetched(archive, tmp_path / "a", since=day, until=day).films == 1
+    assert fetched(archive, tmp_path / "b", until=date(2026, 1, 4)).films == 2
+    assert fetched(archive, tmp_path / "c", modalities=("DX",)).films == 1
+    assert fetched(archive, tmp_path / "d", studies=("1.1", "1.1")).studies == 1
+    assert fetched(archive, tmp_path / "e", most=1).films == 2
+    fetched(archive, tmp_path / "f", where={"AccessionNumber": "A 17"})
+    assert any("AccessionNumber=A+17" in path for path in archive.asked)
+
+
+def only(name: str, answer: tuple[int, str, bytes]) -> Callable[[str], Any]:
+    return lambda path: answer if path.endswith(name) else None
+
+
+MULTIPART = 'multipart/related; type="application/dicom"; boundary=b'
+FILM = b"\0" * 128 + b"DICM" + b"x"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ((404, "text/plain", b"no"), "it answers HTTP 404"),
+        ((406, "text/plain", b"no"), "it answers HTTP 406"),
+        ((200, "application/dicom", FILM), "not multipart"),
+        ((200, "multipart/related", part(FILM)), "not multipart"),
+        ((200, MULTIPART, b"nonsense"), "not the multipart that it says"),
+        ((200, MULTIPART, part(FILM, FILM)), "gives 2 instances for one"),
+        ((200, MULTIPART, part(b"<html>")), "no DICOM file"),
+        ((200, MULTIPART, part(b"\0" * 700_000)), "larger than the limit"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told_and_the_rest_goes_on(
+    make: Callable[..., Archive], tmp_path: Path, answer: tuple[int, str, bytes], why: str
+) -> None:
+    archive = make(*HELD)
+    archive.spoil = only("1.1.1.2", answer)
+    found = fetched(archive, tmp_path, most_bytes=500_000)
+    assert (found.films, len(found.failed)) == (2, 1)
+    (row,) = failures(tmp_path)
+    assert [row["study"], row["series"], row["instance"]] == ["1.1", "1.1.1", "1.1.1.2"]
+    assert why in row["reason"]
+    assert files(tmp_path) == [FILES[0], FILES[2], "failures.csv"]
+    archive.spoil = lambda path: None
+    assert fetched(archive, tmp_path).failed == []
+    assert files(tmp_path) == list(FILES)
+
+
+def test_a_study_that_cannot_be_looked_into_is_told(
+    make: Callable[..., Archive], tmp_path: Path
+) -> None:
+    archive = make(*HELD)
+    archive.spoil = lambda path: (400, "a", b"") if "studies/1.1/series?" in path else None
+    assert fetched(archive, tmp_path).films == 1
+    assert failures(tmp_path)[0]["study"] == "1.1"
+
+
+@pytest.mark.parametrize(
+    "answer", [(503, "a", b""), (429, "a", b""), (200, MULTIPART, part(FILM)[:-6])]
+)
+def test_a_service_that_is_busy_is_asked_again(
+    make: Callable[..., Archive], tmp_path: Path, answer: tuple[int, str, bytes]
+) -> None:
+    archive, times = make(*HELD), []
+
+    def busy_twice(path: str) -> tuple[int, str, bytes] | None:
+        times.append(path)
+        return answer if path.endswith("1.1.1.2") and times.count(path) < 3 else None
+
+    archive.spoil = busy_twice
+    found = fetched(archive, tmp_path)
+    assert (found.films, found.failed) == (3, [])
+
+
+def test_an_archive_that_goes_away_ends_it_and_what_was_fetched_stays(
+    make: Callable[..., Archive], tmp_path: Path
+) -> None:
+    archive = make(*HELD)
+    archive.spoil = only("1.2.1.1", (503, "a", b""))
+    with pytest.raises(ArchiveError, match=r"cannot answer now \(HTTP 503\).*goes on from there"):
+        fetched(archive, tmp_path, workers=1)
+    assert files(tmp_path) == [FILES[0], FILES[1]]
+    archive.spoil = lambda path: None
+    found = fetched(archive, tmp_path)
+    assert (found.films, found.there) == (1, 2)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_archive_that_lets_nobody_in_is_not_asked_for_each_film(
+    make: Callable[..., Archive], tmp_path: Path, status: int
+) -> None:
+    archive = make(*HELD)
+    archive.spoil = lambda path: (status, "a", b"") if "/instances/" in path else None
+    with pytest.raises(ArchiveError, match="see to the token"):
+        fetched(archive, tmp_path, workers=1)
+    assert sum("/instances/" in path for path in archive.asked) == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[7]", b"[" * 100_000])
+def test_an_answer_that_is_no_dicom_json_is_told(
+    make: Callable[..., Archive], tmp_path: Path, body: bytes
+) -> None:
+    archive = make(*HELD)
+    archive.spoil = lambda path: (200, "application/dicom+json", body)
+    with pytest.raises(ArchiveError, match="not DICOM JSON"):
+        fetched(archive, tmp_path)
+
+
+@pytest.mark.parametrize("uid", ["../../etc", "..", "1.2/3", "", "1" * 65, "1..2"])
+def test_uids_that_are_paths_are_passed_over(
+    make: Callable[..., Archive], tmp_path: Path, uid: str
+) -> None:
+    for held in (Held(uid, "1.1", "1.1.1"), Held("1", uid, "1.1.1"), Held("1", "1.1", uid)):
+        assert fetched(make(held), tmp_path / "films").films == 0
+    assert files(tmp_path) == []
+
+
+def test_one_at_a_time_writes_to_a_folder(make: Callable[..., Archive], tmp_path: Path) -> None:
+    held = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert lock(held)
+        with pytest.raises(ArchiveError, match="another pleura fetch"):
+            fetched(make(*HELD), tmp_path)
+    finally:
+        os.close(held)
+
+
+def test_nobody_is_there(tmp_path: Path) -> None:
+    archive = Archive()
+    archive.stop()
+    with pytest.raises(ArchiveError, match="does not answer"):
+        fetched(archive, tmp_path)
+
+
+def test_the_command(make: Callable[..., Archive], tmp_path: Path) -> None:
+    archive, token = make(*HELD), tmp_path / "token"
+    token.write_text("a-token-for-the-archive\n")
+    token.chmod(0o600)
+    out = tmp_path / "films"
+    command = ["fetch", archive.url + "/", "--out", str(out), "--token-file", str(token)]
+    done = CliRunner().invoke(app, [*command, "--since", "2026-01-01", "--where", "PatientSex=F"])
+    assert done.exit_code == 0, done.output
+    assert "3 films of 3 studies" in done.output
+    assert {h["authorization"] for h in archive.headers} == {"Bearer a-token-for-the-archive"}
+    assert any("PatientSex=F" in path and "StudyDate=20260101-" in path for path in archive.asked)
+    (out / FILES[0]).unlink()
+    archive.spoil = only("1.1.1.1", (404, "a", b""))
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1
+    assert "1 failed" in done.output
+    for wrong in (["--study", "../x"], ["--where", "x"], ["--cert", "x"]):
+        assert CliRunner().invoke(app, [*command, *wrong]).exit_code == 2
+
+
+def test_urls_and_where_a_token_may_go() -> None:
+    assert (
+        checked_url("https://pacs.example:8443/dicom-web/") == "https://pacs.example:8443/dicom-web"
+    )
+    for text in (
+        "pacs.example",
+        "ftp://x",
+        "https://",
+        "https://h:0",
+        "https://u:p@h",
+        "https://h?x",
+    ):
+        with pytest.raises(ArchiveError):
+            checked_url(text)
+    secret = Credentials("t" * 20)
+    secret.check(WebPeer("http://127.0.0.1:8042/x"))
+    secret.check(WebPeer("https://pacs.example"))
+    Credentials().check(WebPeer("http://pacs.example"))
+    with pytest.raises(ArchiveError, match="take https"):
+        secret.check(WebPeer("http://pacs.example"))
