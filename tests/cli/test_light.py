@@ -98,9 +98,22 @@ WORK = {
     "export-dataset": ["export-dataset", "coco", "--data", "data", "--out", "coco"],
 }
 
+TALK = {  # to archives, as far as that goes without one
+    "fetch": (["fetch", "pacs.example"], "is no URL"),
+    "send": (["send", "store", "--to", "https://pacs.example"], "holds no DICOM results"),
+}
+
 
 def test_every_verb_is_looked_at() -> None:
-    assert NEED.keys() | WORK.keys() == set(VERBS)
+    assert NEED.keys() | WORK.keys() | TALK.keys() == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", sorted(TALK))
+def test_a_verb_that_talks_to_archives_needs_none_of_them(verb: str, folder: Path) -> None:
+    command, why = TALK[verb]
+    done = light(*command, cwd=folder)
+    assert done.returncode == 1
+    assert why in done.stderr
 
 
 @pytest.mark.parametrize("verb", sorted(NEED))
