@@ -28,6 +28,7 @@ class Archive:
     def __init__(self, *held: Held, page: int = 1000, knows_offset: bool = True) -> None:
         self.held, self.page, self.knows_offset = list(held), page, knows_offset
         self.more = False  # than the last search gave
+        self.always_warns = False
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.spoil: Callable[[str], tuple[int, str, bytes] | None] = lambda path: None
@@ -42,7 +43,7 @@ class Archive:
                 status, kind, body = archive.spoil(self.path) or archive.answer(self.path)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
-                if archive.more:
+                if archive.more or archive.always_warns:
                     self.send_header("Warning", '299 - "there are more"')
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

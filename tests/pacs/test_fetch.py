@@ -1,21 +1,26 @@
 """Films of an archive to a folder: all of them, once, whole, and what fails is said."""
 
 import csv
+import errno
+import json
 import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from an_archive import CT, Archive, Held, part
+from an_archive import CT, Archive, Held, as_json, part
 from typer.testing import CliRunner
 
 from pleura.cli import app
 from pleura.errors import ArchiveError
 from pleura.files import lock
+from pleura.pacs import web
 from pleura.pacs.fetch import Fetched, Wanted, fetch
-from pleura.pacs.peers import Credentials, WebPeer, checked_url
+from pleura.pacs.peers import Credentials, Peer, WebPeer, checked_url
 from pleura.pacs.web import Client
 
 HELD = (
@@ -183,24 +188,49 @@ def test_an_archive_that_goes_away_ends_it_and_what_was_fetched_stays(
     make: Callable[..., Archive], tmp_path: Path
 ) -> None:
     archive = make(*HELD)
-    archive.spoil = only("1.2.1.1", (503, "a", b""))
-    with pytest.raises(ArchiveError, match=r"cannot answer now \(HTTP 503\).*goes on from there"):
-        fetched(archive, tmp_path, workers=1)
-    assert files(tmp_path) == [FILES[0], FILES[1]]
+    archive.spoil = only("1.1.1.2", (404, "a", b""))
+    fetched(archive, tmp_path, studies=("1.1",))
+    archive.spoil = lambda path: (200, "a", b"no json") if "1.2/series" in path else None
+    with pytest.raises(ArchiveError, match=r"not DICOM JSON.*goes\s+on from there"):
+        fetched(archive, tmp_path, studies=("1.2",))
+    assert files(tmp_path) == [FILES[0], "failures.csv"]  # of the call before, and true still
     archive.spoil = lambda path: None
     found = fetched(archive, tmp_path)
-    assert (found.films, found.there) == (1, 2)
+    assert (found.films, found.there) == (2, 1)
+    assert files(tmp_path) == list(FILES)
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_an_archive_that_lets_nobody_in_is_not_asked_for_each_film(
+    make: Callable[..., Archive], tmp_path: Path, workers: int
+) -> None:
+    archive = make(*MANY)
+    archive.spoil = lambda path: (401, "a", b"") if "/instances/" in path else None
+    with pytest.raises(ArchiveError, match="see to the token"):
+        fetched(archive, tmp_path, workers=workers)
+    assert sum("/instances/" in path for path in archive.asked) <= workers
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_one_film_that_an_archive_never_gives_ends_nothing(
     make: Callable[..., Archive], tmp_path: Path, status: int
 ) -> None:
-    archive = make(*HELD)
+    archive = make(*MANY)
+    archive.spoil = only("/1.7.1.1", (status, "a", b""))
+    found = fetched(archive, tmp_path)
+    assert (found.films, len(found.failed)) == (22, 1)
+    assert f"HTTP {status}" in failures(tmp_path)[0]["reason"]
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_an_archive_that_gives_nothing_any_more_ends_it(
+    make: Callable[..., Archive], tmp_path: Path, status: int
+) -> None:
+    archive = make(*MANY)
     archive.spoil = lambda path: (status, "a", b"") if "/instances/" in path else None
-    with pytest.raises(ArchiveError, match="see to the token"):
+    with pytest.raises(ArchiveError, match=f"HTTP {status}"):
         fetched(archive, tmp_path, workers=1)
-    assert sum("/instances/" in path for path in archive.asked) == 1
+    assert len({path for path in archive.asked if "/instances/" in path}) == 5
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[7]", b"[" * 100_000])
@@ -213,13 +243,110 @@ def test_an_answer_that_is_no_dicom_json_is_told(
         fetched(archive, tmp_path)
 
 
-@pytest.mark.parametrize("uid", ["../../etc", "..", "1.2/3", "", "1" * 65, "1..2"])
-def test_uids_that_are_paths_are_passed_over(
+@pytest.mark.parametrize("uid", ["../../etc", "..", "1.2/3", "", "1" * 65, "1..2", "1.2x"])
+def test_uids_that_are_none_are_told_and_no_paths(
     make: Callable[..., Archive], tmp_path: Path, uid: str
 ) -> None:
     for held in (Held(uid, "1.1", "1.1.1"), Held("1", uid, "1.1.1"), Held("1", "1.1", uid)):
-        assert fetched(make(held), tmp_path / "films").films == 0
+        found = fetched(make(held, Held("1.9", "1.9.1", "1.9.1.1")), tmp_path / "films")
+        assert len(found.failed) == 1
+        assert "a UID that is none" in found.failed[0].reason
+    assert files(tmp_path) == ["films/1.9/1.9.1/1.9.1.1.dcm", "films/failures.csv"]
+
+
+def test_uids_may_be_padded(make: Callable[..., Archive], tmp_path: Path) -> None:
+    archive = make(*HELD)
+    archive.spoil = lambda path: (
+        (200, "a", as_json(["0020000D"], [("1.1\0",)])) if "studies?" in path else None
+    )
+    assert fetched(archive, tmp_path).films == 2
+
+
+def test_a_series_is_looked_into_once_whatever_the_archive_passes_over(
+    make: Callable[..., Archive], tmp_path: Path
+) -> None:
+    archive = make(*HELD)
+    archive.spoil = lambda path: (
+        (200, "a", as_json(["0020000E"], [("1.1.1",)])) if "1.1/series?" in path else None
+    )
+    found = fetched(archive, tmp_path, studies=("1.1",))
+    assert (found.films, found.there) == (2, 0)
+
+
+def test_a_search_without_end_is_not_followed(make: Callable[..., Archive], tmp_path: Path) -> None:
+    """A service that knows no offset and signs each answer anew."""
+    archive, times = make(*HELD), []
+
+    def signed(path: str) -> tuple[int, str, bytes] | None:
+        times.append(path)
+        row = [{"0020000D": {"Value": ["1.1"]}, "00081190": {"Value": [f"x{len(times)}"]}}]
+        return (200, "a", json.dumps(row).encode()) if "studies?" in path else None
+
+    archive.spoil = signed
+    assert fetched(archive, tmp_path).films == 2
+    assert sum("studies?" in path for path in times) == 4
+
+
+@pytest.mark.parametrize("status", [400, 404, 200])
+def test_an_offset_that_is_refused_is_the_end(
+    make: Callable[..., Archive], tmp_path: Path, status: int
+) -> None:
+    archive = make(*HELD)
+    archive.spoil = lambda path: (status, "a", b"") if "offset" in path else None
+    assert fetched(archive, tmp_path).films == 3
+
+
+def test_a_warning_of_something_else_is_none_of_ours(
+    make: Callable[..., Archive], tmp_path: Path
+) -> None:
+    archive = make(*HELD)
+    archive.always_warns = True
+    assert fetched(archive, tmp_path).films == 3
+
+
+@pytest.mark.parametrize("before", [b"for people without MIME\r\n", b"\r\n", b""])
+def test_what_stands_before_the_first_part_is_passed_over(
+    make: Callable[..., Archive], tmp_path: Path, before: bytes
+) -> None:
+    archive = make(*HELD)
+    archive.spoil = only("1.1.1.2", (200, MULTIPART, before + part(FILM)))
+    assert fetched(archive, tmp_path).films == 3
+
+
+def test_odd_boundaries_and_names_are_told(make: Callable[..., Archive], tmp_path: Path) -> None:
+    archive = make(*HELD)
+    archive.spoil = only("1.1.1.2", (200, f"multipart/related; boundary={'b' * 300}", b"x"))
+    assert fetched(archive, tmp_path).failed[0].reason.startswith("what it gives is not")
+    with pytest.raises(ArchiveError, match="does not answer"):
+        fetch(lambda: Client("https://a..b/x"), Wanted(), tmp_path, waits=())
+
+
+def test_a_full_disk_is_not_the_archives_fault(
+    make: Callable[..., Archive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(web._Part, "_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetched(make(*HELD), tmp_path)
     assert files(tmp_path) == []
+
+
+def test_whoever_interrupts_it_waits_for_one_film_at_most(
+    make: Callable[..., Archive], tmp_path: Path
+) -> None:
+    archive = make(*(Held("1", "1.1", f"1.1.{n}") for n in range(50)))
+
+    def slow(path: str) -> None:
+        if "/instances/" in path:
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    archive.spoil = slow
+    with pytest.raises(KeyboardInterrupt):
+        fetched(archive, tmp_path, workers=1)
+    assert len(files(tmp_path)) <= 3
 
 
 def test_one_at_a_time_writes_to_a_folder(make: Callable[..., Archive], tmp_path: Path) -> None:
@@ -255,11 +382,18 @@ def test_the_command(make: Callable[..., Archive], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 1
     assert "1 failed" in done.output
-    for wrong in (["--study", "../x"], ["--where", "x"], ["--cert", "x"]):
+    wrongs = (["--study", "../x"], ["--where", "x"], ["--cert", "x"])
+    wrongs += (
+        ["--since", "2026-02-01", "--until", "2026-01-01"],
+        ["--study", "1.1", "--limit", "1"],
+    )
+    for wrong in wrongs:
         assert CliRunner().invoke(app, [*command, *wrong]).exit_code == 2
 
 
-def test_urls_and_where_a_token_may_go() -> None:
+def test_urls_and_where_a_token_may_go(
+    tmp_path: Path, make: Callable[..., Archive], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (
         checked_url("https://pacs.example:8443/dicom-web/") == "https://pacs.example:8443/dicom-web"
     )
@@ -273,7 +407,13 @@ def test_urls_and_where_a_token_may_go() -> None:
     ):
         with pytest.raises(ArchiveError):
             checked_url(text)
-    secret = Credentials("t" * 20)
+    file = tmp_path / "token"
+    file.write_text("t" * 20)
+    secret = Credentials(file)
+    with pytest.raises(ArchiveError, match="C-STORE knows no token"):
+        secret.check(Peer("PACS", "host", 104))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # a proxy is another machine
+    assert fetch(lambda: Client(make(*HELD).url, secret), Wanted(), tmp_path / "films").films == 3
     secret.check(WebPeer("http://127.0.0.1:8042/x"))
     secret.check(WebPeer("https://pacs.example"))
     Credentials().check(WebPeer("http://pacs.example"))

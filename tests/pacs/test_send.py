@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from pleura.cli import app
 from pleura.data.phantom.dicom import KINDS, dicom_bytes, uid
 from pleura.data.phantom.film import phantom
-from pleura.errors import ArchiveError
+from pleura.errors import ArchiveError, UnknownName
 from pleura.finding import PNEUMOTHORAX, Finding, ModelIdentity
 from pleura.outputs.dicom import dicom_files
 from pleura.pacs.lines import Away, Outcome
@@ -177,5 +177,62 @@ def test_the_command(out: Path, tmp_path: Path) -> None:
     finally:
         server.shutdown()
         server.server_close()
-    assert ask(app, ["send", str(out), "--to", url, "--kind", "pdf"]).exit_code != 0
-    assert ask(app, ["send", str(out), "--to", "nowhere"]).exit_code != 0
+    wrongs = ((["--to", url, "--kind", "pdf"], UnknownName), (["--to", "nowhere"], ArchiveError))
+    for wrong, error in wrongs:
+        assert isinstance(ask(app, ["send", str(out), *wrong]).exception, error)
+
+
+def test_c_store_takes_tls_by_the_authority_alone(out: Path, tmp_path: Path) -> None:
+    """Nothing goes out in the clear where somebody named whom to trust."""
+    no_certificate = tmp_path / "ca.pem"
+    no_certificate.write_text("none")
+    command = ["send", str(out), "--to", "PACS@127.0.0.1:9", "--ca", str(no_certificate)]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, ArchiveError)
+    assert "files of TLS" in str(done.exception)
+
+
+def test_results_that_were_cut_off_are_not_sent(out: Path) -> None:
+    for kind in ("sr", "sc"):
+        path = out / "dicom" / "film-1" / f"{kind}.dcm"
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2 if kind == "sc" else 1500])
+    line = Line()
+    found = sent(out, line)
+    assert line.got == ["SR", "OT"] * 2
+    assert len(found.strange) == 2
+
+
+def test_an_archive_that_is_busy_over_one_film_gets_the_others(out: Path) -> None:
+    line, plain = Line(), Line.send
+    calls: list[int] = []
+
+    def second_is_busy(results: Sequence[pydicom.Dataset]) -> Outcome:
+        calls.append(len(results))
+        outcome = plain(line, results)
+        if len(calls) == 2:
+            outcome = Outcome()
+            outcome.busy = "it takes nothing now (HTTP 500)"
+            for result in results:
+                outcome.refuse(result, "with HTTP 500")
+        return outcome
+
+    line.send = second_is_busy  # type: ignore[method-assign]
+    found = sent(out, line)
+    assert (found.sent, len(found.refused)) == (4, 2)
+    assert sent(out, Line()).sent == 2
+
+
+def test_an_archive_that_is_busy_over_all_is_away(out: Path) -> None:
+    line = Line()
+
+    def busy(results: Sequence[pydicom.Dataset]) -> Outcome:
+        outcome = Outcome()
+        outcome.busy = "it takes nothing now (HTTP 503)"
+        for result in results:
+            outcome.refuse(result, "with HTTP 503")
+        return outcome
+
+    line.send = busy  # type: ignore[method-assign]
+    with pytest.raises(ArchiveError, match="HTTP 503"):
+        sent(out, line)

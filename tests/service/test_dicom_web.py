@@ -25,10 +25,10 @@ from a_service import TOKEN, Served
 from pleura.errors import ArchiveError, ServiceError, UnknownName
 from pleura.finding import PNEUMOTHORAX, Finding, ModelIdentity
 from pleura.outputs.dicom import dicom_results, encoded
-from pleura.pacs.lines import Away
-from pleura.pacs.peers import Peer, WebPeer, peer_from
+from pleura.pacs.lines import Away, Outcome
+from pleura.pacs.peers import Peer, WebPeer, peer_from, read_token
 from pleura.pacs.stow import outcome_of
-from pleura.pacs.web import Stored, reasons_in
+from pleura.pacs.web import stored_in
 from pleura.read import read
 from pleura.service.node_settings import NodeSettings
 
@@ -70,6 +70,11 @@ def changed(data: bytes, **values: str) -> bytes:
     file = BytesIO()
     film.save_as(file)
     return file.getvalue()
+
+
+def named(one: pydicom.Dataset) -> dict[str, Any]:
+    """An instance in an answer, its UID padded as some services do."""
+    return {"00081155": {"vr": "UI", "Value": [f"{one.SOPInstanceUID}\0"]}}
 
 
 class WebArchive:
@@ -126,14 +131,11 @@ class WebArchive:
         if self.status == 200:
             failed = []
         self.got += [one for one in sent if one not in failed]
-        said = [
-            {
-                "00081155": {"vr": "UI", "Value": [str(one.SOPInstanceUID)]},
-                "00081197": {"vr": "US", "Value": [self.reason]},
-            }
-            for one in failed
-        ]
-        return self.status, json.dumps({FAILED: {"vr": "SQ", "Value": said}}).encode()
+        said = [named(one) | {"00081197": {"vr": "US", "Value": [self.reason]}} for one in failed]
+        kept = [named(one) for one in sent if one not in failed]
+        return self.status, json.dumps(
+            {STORED: {"vr": "SQ", "Value": kept}, FAILED: {"vr": "SQ", "Value": said}}
+        ).encode()
 
     def of(self, sop_class: str) -> list[pydicom.Dataset]:
         return [one for one in self.got if one.SOPClassUID == sop_class]
@@ -364,43 +366,72 @@ def result(number: int) -> pydicom.Dataset:
     return made
 
 
-@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 408, 429, 500, 503])
+RESULTS = [result(number) for number in range(3)]
+KIND = "application/dicom+json"
+
+
+def items(*uids: str, **more: Any) -> dict[str, Any]:
+    return {"Value": [{"00081155": {"Value": [uid]}, **more} for uid in uids]}
+
+
+def told(status: int, content: Any, kind: str = KIND) -> Outcome:
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return outcome_of(RESULTS, stored_in(status, kind, data))
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 415])
 def test_statuses_that_are_of_the_archive_and_not_of_a_result(status: int) -> None:
     with pytest.raises(Away, match=f"HTTP {status}"):
-        outcome_of([result(0)], Stored(status, reasons_in(b"")))
+        told(status, b"")
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 507])
+def test_an_archive_that_is_busy_keeps_nothing(status: int) -> None:
+    outcome = told(status, b"<html>")
+    assert outcome.busy == f"it takes nothing now (HTTP {status})"
+    assert (outcome.kept, len(outcome.refused)) == (0, 3)
 
 
 @pytest.mark.parametrize(
     "content",
     [
         b"",
-        b"no json",
-        b"[" * 100_000,
-        b"[]",
-        b"7",
-        b'{"00081198": 7}',
-        b'{"00081198": {"Value": [7]}}',
+        {STORED: items("1.2.0", "1.2.1", "1.2.2\0")},
+        [{STORED: items("1.2.0", "1.2.1 ", "1.2.2")}],
+        {"00081190": {"vr": "UR"}},
     ],
 )
-def test_answers_that_say_nothing(content: bytes) -> None:
-    assert outcome_of([result(0)], Stored(200, reasons_in(content))).kept == 1
-    refused = outcome_of([result(0)], Stored(409, reasons_in(content)))
-    assert (refused.kept, refused.refused) == (0, ["SEG with status 0x0110"])
+def test_answers_by_which_all_are_kept(content: Any) -> None:
+    outcome = told(200, content)
+    assert (outcome.kept, outcome.left, outcome.refused, outcome.busy) == (3, [], [], None)
+    assert told(200, b"<NativeDicomModel/>", "application/dicom+xml").kept == 3
 
 
-def test_answers_that_name_what_failed() -> None:
-    results = [result(0), result(1), result(2)]
-    failed = [
-        {"00081155": {"Value": ["1.2.0"]}, "00081197": {"Value": [0x0122]}},
-        {"00081155": {"Value": ["1.2.1"]}, "00081197": {"Value": ["no number"]}},
-    ]
-    for status in (200, 202, 409):
-        for said in ({FAILED: {"Value": failed}}, [{FAILED: {"Value": failed}}]):
-            outcome = outcome_of(results, Stored(status, reasons_in(json.dumps(said).encode())))
-            assert (outcome.kept, outcome.left) == (1, ["SEG"])
-            assert outcome.refused == ["SR with status 0x0110"]
-    assert outcome_of(results, Stored(415, reasons_in(b""))).left == ["SEG", "SR", "OT"]
-    assert outcome_of(results, Stored(413, reasons_in(b""))).refused[0] == "SEG with HTTP 413"
+@pytest.mark.parametrize(
+    "content", [b"<html>sign in</html>", b"[" * 100_000, b"[]", b"7", b'{"a": "' + b"x" * (1 << 20)]
+)
+def test_an_answer_that_is_no_dicom_json_keeps_nothing(content: bytes) -> None:
+    with pytest.raises(Away, match="not DICOM JSON"):
+        told(200, content)
+    assert told(202, content).kept == told(409, content).kept == 0
+
+
+@pytest.mark.parametrize("status", [200, 202, 400, 409])
+def test_what_an_answer_does_not_name_is_not_kept(status: int) -> None:
+    """Two of three are named, or one in Other Failures, which names none."""
+    why = {"00081197": {"Value": [0x0122]}}
+    both = told(status, {STORED: items("1.2.0"), FAILED: items("1.2.1", **why)})
+    assert (both.kept, both.left, both.refused) == (1, ["SR"], [f"OT with HTTP {status}"])
+    other = told(status, {OTHERS: {"Value": [{"00081197": {"Value": [0xC000]}}]}})
+    assert (other.kept, len(other.refused)) == (0, 3)
+    odd = told(status, {FAILED: items("1.2.1", **{"00081197": {"Value": ["no number"]}})})
+    assert odd.kept == 0
+    assert "SR with status 0x0110" in odd.refused
+    if status != 200:
+        for content in (b"", {FAILED: 7}, {FAILED: {"Value": [7]}}):
+            assert told(status, content).refused == [
+                f"{name} with HTTP {status}" for name in ("SEG", "SR", "OT")
+            ]
 
 
 def test_where_results_go_is_told_by_a_title_or_a_url() -> None:
@@ -416,17 +447,77 @@ def test_where_results_go_is_told_by_a_title_or_a_url() -> None:
             peer_from(text)
 
 
-def test_a_token_is_sent_to_whom_it_is_for_and_not_in_the_clear() -> None:
+def test_a_token_is_sent_to_whom_it_is_for_and_not_in_the_clear(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t" * 20)
     web, local = WebPeer("http://pacs.example/dicom-web"), WebPeer("http://127.0.0.1:80/x")
     with pytest.raises(ArchiveError, match="could be read on its way"):
-        NodeSettings(None, peers=(web,), web_token="t" * 20)
-    with pytest.raises(ServiceError, match="there is none"):
-        NodeSettings(0, peers=(Peer("PACS", "host", 104),), web_token="t" * 20)
-    assert "t" * 20 not in repr(NodeSettings(None, peers=(local,), web_token="t" * 20))
+        NodeSettings(None, peers=(web,), web_token_file=token)
+    for peers in ((Peer("PACS", "host", 104),), (local, WebPeer("https://other.example"))):
+        with pytest.raises(ServiceError, match="for one service"):
+            NodeSettings(0, peers=peers, web_token_file=token)
+    NodeSettings(None, peers=(local, Peer("PACS", "host", 104)), web_token_file=token)
     with pytest.raises(UnknownName, match="kind of result"):
         NodeSettings(None, kinds=("pdf",))
     with pytest.raises(ServiceError, match="give --dicom-port"):
         NodeSettings(None, callers=(("A", "127.0.0.1"),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b" \n", b"two words", b"two\nlines", "„quoted“".encode(), b"x" * 16385]
+)
+def test_a_file_that_holds_no_token_is_told_without_it(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    with pytest.raises(ArchiveError, match="holds no token: one word") as caught:
+        read_token(file)
+    assert not content.strip() or content.decode()[:20] not in str(caught.value)
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        read_token(tmp_path / "none")
+    file.write_bytes(b"x" * 16384 + b"\n")
+    assert len(read_token(file)) == 16384
+
+
+def test_a_film_that_begins_like_a_zip_is_a_film(served: Served, films: list[bytes]) -> None:
+    """The preamble is anybody's: it is neither unpacked nor lost, and stored is what is kept."""
+    data = b"PK\x03\x04" + changed(films[2], SOPInstanceUID="1.2.8.8")[4:]
+    before = len(served.json("/v1/films")["films"])
+    answer = store(served, data)
+    assert (answer.status_code, uids(answer, STORED)) == (200, ["1.2.8.8"])
+    assert len(served.json("/v1/films")["films"]) == before + 1
+
+
+def test_types_are_read_in_any_case(served: Served, films: list[bytes]) -> None:
+    for kind in (
+        'Multipart/Related; type="Application/DICOM"; boundary=b',
+        "multipart/related; boundary=b",
+    ):
+        request = related(films[0]) | {"headers": {"Content-Type": kind}}
+        assert served.ask("POST", "/dicom-web/studies", **request).status_code == 200
+
+
+def test_one_film_over_which_an_archive_fails_holds_up_no_other(
+    serve: Callable[..., Served], archive: WebArchive, films: list[bytes]
+) -> None:
+    archive.start()
+    bad = str(pydicom.dcmread(BytesIO(films[0])).StudyInstanceUID)
+    plain = archive.take
+
+    def take(path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        return (500, b"") if bad.encode() in body else plain(path, headers, body)
+
+    archive.take = take  # type: ignore[method-assign]
+    served = serve("--dicom-results", archive.url)
+    store(served, *films)
+
+    def states() -> dict[str, Any]:
+        listed = served.json("/v1/films")["films"]
+        films = [served.json(f"/v1/films/{film['id']}") for film in listed]
+        return {f["sop_instance_uid"]: f["deliveries"][0] for f in films}
+
+    until(lambda: sum(d["state"] == "sent" for d in states().values()) == 3)
+    one = states()[str(pydicom.dcmread(BytesIO(films[0])).SOPInstanceUID)]
+    assert (one["state"], one["said"]) == ("waiting", "it takes nothing now (HTTP 500)")
 
 
 def test_other_classes_of_x_ray_films_are_taken(served: Served, films: list[bytes]) -> None:

@@ -12,7 +12,7 @@ import torch
 from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split, make_split
-from pleura.errors import DatasetError, RecipeError, UnknownName
+from pleura.errors import DatasetError, RecipeError, TrainingError, UnknownName
 from pleura.inference.preprocess import InputSpec, squeeze
 from pleura.networks import Output
 from pleura.training.check import check_recipe
@@ -160,9 +160,36 @@ def test_what_cannot_be_learnt_softly_is_said_before_training() -> None:
     check_recipe(RECIPE)
     with pytest.raises(RecipeError, match="soft_presence is for losses on presence"):
         check_recipe(replace(RECIPE, loss=(LossTerm("bce"),)))
+    for term in (
+        LossTerm("focal", on="presence"),
+        LossTerm("bce", options={"positive_weight": 2}, on="presence"),
+    ):
+        with pytest.raises(RecipeError, match="does not learn a probability"):
+            check_recipe(replace(RECIPE, loss=(LossTerm("bce"), term)))
     rcnn = read_plan(known_recipes()["mask-rcnn"])
     assert isinstance(rcnn, Recipe)
     with pytest.raises(RecipeError, match="leave out soft_presence"):
         check_recipe(replace(rcnn, soft_presence="p"))
     with pytest.raises(ValueError, match="nothing of half a film"):
         replace(RECIPE, hemithorax_cutmix=0.5)
+
+
+def test_other_probabilities_are_another_run(doubtful: Dataset, tmp_path: Path) -> None:
+    split = split_of(doubtful)
+    train(RECIPE, doubtful, split, tmp_path / "run", fit=False)
+    films = tuple(
+        replace(f, facts={"p": "0.3"}) if f.film_id == SILVER else f for f in doubtful.films
+    )
+    with pytest.raises(TrainingError, match="soft_presence_sha256 differ"):
+        train(RECIPE, replace(doubtful, films=films), split, tmp_path / "run", fit=False)
+
+
+def test_probabilities_of_experts_films_alone_change_nothing_and_are_told(
+    doubtful: Dataset, tmp_path: Path
+) -> None:
+    films = tuple(
+        replace(f, facts={}) if f.film_id in (SILVER, UNLABELLED) else f for f in doubtful.films
+    )
+    dataset = replace(doubtful, films=films)
+    with pytest.raises(TrainingError, match="no film that is trained on has p"):
+        train(RECIPE, dataset, split_of(dataset), tmp_path / "run", fit=False)

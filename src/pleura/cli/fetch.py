@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from pleura.cli.options import token_in
 from pleura.cli.progress import Bar, console
 from pleura.errors import MissingExtra
 
@@ -84,13 +83,17 @@ def fetch(
     from pleura.pacs.peers import Credentials, WebPeer, checked_url
 
     address = checked_url(url)
-    credentials = Credentials(token_in(token_file), cert, key, ca)
+    credentials = Credentials(token_file, cert, key, ca)
     credentials.check(WebPeer(address))
     if (cert is None) != (key is None):
         raise typer.BadParameter("--cert and --key go together")
     for uid in study or ():
         if not is_uid(uid):
             raise typer.BadParameter(f"{uid!r} is no Study Instance UID")
+    if since and until and since > until:
+        raise typer.BadParameter("--since is after --until")
+    if study and (since or until or where or limit):
+        raise typer.BadParameter("--study names the studies: leave out what else finds them")
     wanted = Wanted(
         modalities=tuple(modality or ("CR", "DX")),
         since=since and since.date(),

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from pleura.cli.options import token_in
 from pleura.cli.progress import Bar, console
 from pleura.errors import MissingExtra, UnknownName
 
@@ -64,7 +63,7 @@ def send(
     if (cert is None) != (key is None):
         raise typer.BadParameter("--cert and --key go together")
     peer = peer_from(to)
-    credentials = Credentials(token_in(token_file), cert, key, ca)
+    credentials = Credentials(token_file, cert, key, ca)
     credentials.check(peer)
     with Bar("Sending", "films") as bar:
         found = send_results(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pleura.cli.options import Device, token_in
+from pleura.cli.options import Device
 from pleura.cli.progress import console
 from pleura.errors import MissingExtra, ServiceError
 
@@ -170,7 +170,7 @@ def serve(
             callers=tuple(map(caller_from, dicom_caller or ())),
             peers=tuple(map(peer_from, dicom_results or ())),
             kinds=tuple(dict.fromkeys(dicom_kind or KINDS)),
-            web_token=token_in(dicom_web_token_file),
+            web_token_file=dicom_web_token_file,
             geometry=dicom_geometry,
             certificate=dicom_cert,
             key=dicom_key,
@@ -276,7 +276,9 @@ def _check_audit(store: Path) -> None:
 def _token(file: Path | None) -> str | None:
     if file is None:
         return os.environ.get(TOKEN_VARIABLE) or None
-    return token_in(file)
+    from pleura.pacs.peers import read_token
+
+    return read_token(file)
 
 
 def _need_dicom() -> None:

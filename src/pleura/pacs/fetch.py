@@ -2,7 +2,6 @@
 
 import csv
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,20 +9,21 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
-from threading import Event, local
-from typing import Any, NamedTuple, TypeVar
+from threading import Event, Lock, local
+from typing import NamedTuple, TypeVar
 
 from pleura.errors import ArchiveError
 from pleura.files import lock, remove_partial, whole
-from pleura.pacs.web import Client, Refusal, Unanswered, first, is_uid
+from pleura.pacs.web import Client, Refusal, Unanswered, is_uid
 from pleura.read.dicom import FOR_DISPLAY
 
 FAILURES = "failures.csv"
+
 WAITS = (1.0, 4.0, 16.0)
 """Seconds until a service that does not answer is asked again; after the last it is given up."""
 
 _STUDY, _SERIES, _INSTANCE, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
-_NO_DICOM = "what it gives is no DICOM file"
+_MOST_TROUBLES = 5  # one after another: it is not the films, then
 _Given = TypeVar("_Given")
 
 
@@ -108,12 +108,12 @@ def fetch(
         waits: as `WAITS`.
 
     Raises:
-        ArchiveError: the archive does not answer, or lets nobody in, or another call writes to the folder;
-            what was fetched stays.
+        ArchiveError: the archive does not answer, lets nobody in or fails over one film after another; or
+            another call writes to the folder. What was fetched stays.
     """
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):
-        return _fetched(connect, wanted, out, most_bytes, workers, progress, waits)
+        return _Fetching(connect, wanted, out, most_bytes, waits).run(workers, progress)
 
 
 @contextmanager
@@ -127,153 +127,192 @@ def _alone(out: Path) -> Iterator[None]:
         os.close(held)
 
 
-def _fetched(
-    connect: Callable[[], Client],
-    wanted: Wanted,
-    out: Path,
-    most_bytes: int,
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-    waits: Sequence[float],
-) -> Fetched:
-    made, stop, total = local(), Event(), Fetched()
-    clients: list[Client] = []
+class _Stopped(Exception):
+    """Somebody wants it to end."""
 
-    def mine() -> Client:
-        if not hasattr(made, "client"):
-            made.client = connect()
-            clients.append(made.client)
-        client: Client = made.client
+
+class _Fetching:
+    """One call of `fetch`."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        wanted: Wanted,
+        out: Path,
+        most_bytes: int,
+        waits: Sequence[float],
+    ) -> None:
+        self._connect, self._wanted, self._out = connect, wanted, out
+        self._most_bytes, self._waits = most_bytes, waits
+        self._own, self._stop = local(), Event()
+        self._clients: list[Client] = []
+        self._troubles, self._counting = 0, Lock()
+
+    def run(self, workers: int, progress: Callable[[int, int], None] | None) -> Fetched:
+        total, complete = Fetched(), False
+        pool = ThreadPoolExecutor(workers)
+        try:
+            studies = self._studies(total)
+            for done, found in enumerate(pool.map(self._study, studies), start=1):
+                total.add(found)
+                if progress:
+                    progress(done, len(studies))
+            complete = True
+        except (Unanswered, Refusal) as error:
+            raise ArchiveError(
+                f"{self._client().url}: {error}. What was fetched is in {self._out}; the same command goes "
+                "on from there"
+            ) from None
+        finally:
+            self._stop.set()
+            pool.shutdown(cancel_futures=True)
+            for client in self._clients:
+                client.close()
+            _write_failures(self._out / FAILURES, total.failed, complete=complete)
+        return total
+
+    def _client(self) -> Client:
+        """This thread's."""
+        if not hasattr(self._own, "client"):
+            self._own.client = self._connect()
+            self._clients.append(self._own.client)
+        client: Client = self._own.client
         return client
 
-    def one(study: str) -> Fetched:
-        return Fetched() if stop.is_set() else _study(mine(), study, wanted, out, most_bytes, waits)
-
-    pool = ThreadPoolExecutor(workers)
-    try:
-        studies = _studies(mine(), wanted, waits)
-        for done, found in enumerate(pool.map(one, studies), start=1):
-            total.add(found)
-            if progress:
-                progress(done, len(studies))
-    except (Unanswered, Refusal) as error:
-        raise ArchiveError(
-            f"{mine().url}: {error}. What was fetched is in {out}; the same command goes on from there"
-        ) from None
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-        for client in clients:
-            client.close()
-        _write_failures(out / FAILURES, total.failed)
-    return total
-
-
-def _studies(client: Client, wanted: Wanted, waits: Sequence[float]) -> list[str]:
-    """The studies to look into, each once."""
-    if wanted.studies:
-        return list(dict.fromkeys(wanted.studies))[: wanted.most]
-    query = list(wanted.where.items())
-    if wanted.since or wanted.until:
-        days = [day.strftime("%Y%m%d") if day else "" for day in (wanted.since, wanted.until)]
-        query.append(("StudyDate", "-".join(days)))
-    found: dict[str, None] = {}
-    for modality in wanted.modalities:
-        asked = [*query, ("ModalitiesInStudy", modality)]
-        for item in _insisting(partial(client.search, "studies", asked), waits):
-            if is_uid(uid := first(item, _STUDY)):
-                found[uid] = None
-    return list(found)[: wanted.most]
-
-
-def _study(
-    client: Client, study: str, wanted: Wanted, out: Path, most_bytes: int, waits: Sequence[float]
-) -> Fetched:
-    """Fetches the films of one study."""
-    total = Fetched(studies=1)
-    path = f"studies/{study}/series"
-    try:
+    def _studies(self, total: Fetched) -> list[str]:
+        """The studies to look into, each once."""
+        wanted = self._wanted
+        if wanted.studies:
+            return list(dict.fromkeys(wanted.studies))
+        query = list(wanted.where.items())
+        if wanted.since or wanted.until:
+            days = [day.strftime("%Y%m%d") if day else "" for day in (wanted.since, wanted.until)]
+            query.append(("StudyDate", "-".join(days)))
+        found: dict[str, None] = {}
         for modality in wanted.modalities:
-            of_it = partial(client.search, path, [("Modality", modality)])
-            for item in _insisting(of_it, waits):
-                if is_uid(series := first(item, _SERIES)):
-                    total.add(_series(client, study, series, out, most_bytes, waits))
-    except Refusal as error:
-        _pass_on(error)
-        total.failed.append(Failure(study, "", "", str(error)))
-    return total
+            asked = [*query, ("ModalitiesInStudy", modality)]
+            for (uid,) in self._found("studies", (_STUDY,), asked):
+                found[uid] = None
+        named = [uid for uid in found if is_uid(uid)]
+        total.failed += [Failure(_shown(u), "", "", _NO_UID) for u in found if not is_uid(u)]
+        return named[: wanted.most]
 
-
-def _series(
-    client: Client, study: str, series: str, out: Path, most_bytes: int, waits: Sequence[float]
-) -> Fetched:
-    """Fetches the films of one series."""
-    total, folder = Fetched(), out / study / series
-    path = f"studies/{study}/series/{series}/instances"
-    for item in _insisting(partial(client.search, path), waits):
-        instance = first(item, _INSTANCE)
-        if not is_uid(instance):
-            continue
-        file = folder / f"{instance}.dcm"
-        if first(item, _CLASS) not in (*FOR_DISPLAY, None):
-            total.others += 1
-        elif file.exists():
-            total.there += 1
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            remove_partial(folder)
-            try:
-                _insist(partial(_retrieve, client, file, most_bytes), waits)
-                total.films += 1
-            except Refusal as error:
-                _pass_on(error)
-                total.failed.append(Failure(study, series, instance, str(error)))
-    return total
-
-
-def _retrieve(client: Client, file: Path, most_bytes: int) -> None:
-    series, study = file.parent, file.parent.parent
-    with whole(file) as temporary:
-        with temporary.open("wb") as opened:
-            client.retrieve(study.name, series.name, file.stem, opened, most_bytes)
-        with temporary.open("rb") as opened:
-            if opened.read(132)[128:] != b"DICM":
-                raise Refusal(200, _NO_DICOM)
-
-
-def _pass_on(error: Refusal) -> None:
-    """A service that lets nobody in refuses everything else, too."""
-    if error.status in (401, 403, 407):
-        raise error
-
-
-def _insist(ask: Callable[[], _Given], waits: Sequence[float]) -> _Given:
-    """What is asked for, of a service that need not answer at once.
-
-    Raises:
-        Unanswered: it did not, however long one waits.
-    """
-    for seconds in waits:
+    def _study(self, study: str) -> Fetched:
+        """Fetches the films of one study."""
+        total, seen = Fetched(studies=1), set[str]()
         try:
-            return ask()
-        except Unanswered:
-            time.sleep(seconds)
-    return ask()
+            for modality in self._wanted.modalities:
+                query = [("Modality", modality)]
+                for (series,) in self._found(f"studies/{study}/series", (_SERIES,), query):
+                    if series in seen:  # of a service that passes over what it does not know
+                        continue
+                    seen.add(series)
+                    if is_uid(series):
+                        total.add(self._series(study, series))
+                    else:
+                        total.failed.append(Failure(study, _shown(series), "", _NO_UID))
+        except _Stopped:
+            return total
+        except (Refusal, Unanswered) as error:
+            total.failed.append(Failure(study, "", "", self._excused(error)))
+        return total
+
+    def _series(self, study: str, series: str) -> Fetched:
+        """Fetches the films of one series."""
+        total, folder = Fetched(), self._out / study / series
+        path = f"studies/{study}/series/{series}/instances"
+        for instance, sop_class in self._found(path, (_INSTANCE, _CLASS), ()):
+            file = folder / f"{instance}.dcm"
+            if not is_uid(instance):
+                total.failed.append(Failure(study, series, _shown(instance), _NO_UID))
+            elif sop_class not in (*FOR_DISPLAY, ""):
+                total.others += 1
+            elif file.exists():
+                total.there += 1
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                remove_partial(folder)
+                try:
+                    self._insist(partial(self._retrieve, file))
+                    total.films += 1
+                    self._fine()
+                except (Refusal, Unanswered) as error:
+                    total.failed.append(Failure(study, series, instance, self._excused(error)))
+        return total
+
+    def _retrieve(self, file: Path) -> None:
+        series, study = file.parent, file.parent.parent
+        with whole(file) as temporary:
+            with temporary.open("wb") as opened:
+                names = (study.name, series.name, file.stem)
+                self._client().retrieve(*names, opened, self._most_bytes)
+            with temporary.open("rb") as opened:
+                if opened.read(132)[128:] != b"DICM":
+                    raise Refusal(200, "what it gives is no DICOM file")
+
+    def _found(
+        self, path: str, tags: Sequence[str], query: Sequence[tuple[str, str]]
+    ) -> list[tuple[str, ...]]:
+        """All that a search finds."""
+        return self._insist(lambda: list(self._client().search(path, tags, query)))
+
+    def _insist(self, ask: Callable[[], _Given]) -> _Given:
+        """What is asked for, of a service that need not answer at once.
+
+        Raises:
+            Unanswered: it did not, however long one waits.
+        """
+        for seconds in (*self._waits, None):
+            if self._stop.is_set():
+                raise _Stopped
+            try:
+                return ask()
+            except Unanswered:
+                if seconds is None:
+                    raise
+                self._stop.wait(seconds)
+        raise AssertionError
+
+    def _excused(self, error: Refusal | Unanswered) -> str:
+        """Why something failed; the error itself where it is not of that thing.
+
+        A service that lets nobody in, is gone, or fails again and again refuses everything else, too.
+        """
+        if error.status in (None, 401, 407):
+            raise error
+        if error.status in (403, 408, 429) or error.status >= 500:
+            with self._counting:
+                self._troubles += 1
+                if self._troubles >= _MOST_TROUBLES:
+                    raise error
+        return str(error)
+
+    def _fine(self) -> None:
+        with self._counting:
+            self._troubles = 0
 
 
-def _insisting(
-    search: Callable[[], Iterator[Mapping[str, Any]]], waits: Sequence[float]
-) -> list[Mapping[str, Any]]:
-    """All that a search finds."""
-    return _insist(lambda: list(search()), waits)
+_NO_UID = "the archive gives it a UID that is none, and it cannot be asked for"
 
 
-def _write_failures(path: Path, failed: Sequence[Failure]) -> None:
-    """The failures as a table; none where nothing failed."""
-    if not failed:
+def _shown(text: str) -> str:
+    """A strange UID as a table can hold it."""
+    return repr(text[:80])
+
+
+def _write_failures(path: Path, failed: Sequence[Failure], *, complete: bool) -> None:
+    """The failures as a table, of a call that was not complete with those of the one before."""
+    rows: dict[tuple[str, ...], Failure] = {}
+    if not complete and path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = {
+                tuple(row[:3]): Failure(*row) for row in list(csv.reader(file))[1:] if len(row) == 4
+            }
+    rows |= {tuple(one[:3]): one for one in failed}
+    if not rows:
         path.unlink(missing_ok=True)
         return
     with whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(Failure._fields)
-        writer.writerows(failed)
+        writer.writerows(rows.values())

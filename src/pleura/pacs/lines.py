@@ -9,6 +9,10 @@ _IS_THERE = 0x0111  # duplicate SOP instance
 _TAKES_NOT = (0x0122, 0x0124)  # SOP class not supported, not authorised
 
 
+MOST_BUSY = 3
+"""Films after one another over which an archive may be busy until it counts as away: it is not they, then."""
+
+
 class Away(Exception):
     """An archive that cannot be reached, and why."""
 
@@ -31,10 +35,12 @@ class Outcome:
 
     Attributes:
         told: of each.
+        busy: why the archive takes nothing now, where it said that of the whole; None where it did not.
     """
 
     def __init__(self) -> None:
         self.told: list[Told] = []
+        self.busy: str | None = None
 
     def add(self, result: pydicom.Dataset, status: int) -> None:
         """Notes a result by the status that the archive answered (PS3.4 B.2.3, PS3.18 I.2.2)."""

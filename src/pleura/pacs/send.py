@@ -14,7 +14,7 @@ from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage, Se
 
 from pleura.errors import ArchiveError
 from pleura.files import lock
-from pleura.pacs.lines import Away, Line
+from pleura.pacs.lines import MOST_BUSY, Away, Line
 from pleura.pacs.peers import Destination
 from pleura.read.dicom import RESULTS_OF
 from pleura.read.quiet import quiet
@@ -40,7 +40,8 @@ class Delivered:
         there: that it was sent before.
         left: that it never takes.
         refused: that it did not take now; another call tries them again.
-        strange: files that are no results of pleura, or cannot be read.
+        strange: files that are no results of pleura, or damaged.
+        busy: films after one another that it was busy over.
     """
 
     sent: int = 0
@@ -48,6 +49,7 @@ class Delivered:
     left: int = 0
     refused: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
+    busy: int = 0
 
 
 def send(
@@ -119,7 +121,7 @@ def _results(film: Path, kinds: Sequence[str], strange: list[str]) -> list[pydic
         try:
             with quiet():
                 result = pydicom.dcmread(path)
-                ours = result.get("Manufacturer") == RESULTS_OF and "SOPInstanceUID" in result
+                ours = result.get("Manufacturer") == RESULTS_OF and _is_whole(result)
                 kind = result.get("SOPClassUID")
         except Exception:  # whatever a library makes of a damaged file
             ours, kind = False, None
@@ -129,6 +131,17 @@ def _results(film: Path, kinds: Sequence[str], strange: list[str]) -> list[pydic
             found.append(result)
     order = list(_CLASSES.values())
     return sorted(found, key=lambda result: order.index(result.SOPClassUID))
+
+
+def _is_whole(result: pydicom.Dataset) -> bool:
+    """Whether a result has all that its header promises; a file that was cut off is read without a word."""
+    if "SOPInstanceUID" not in result:
+        return False
+    if result.SOPClassUID == ComprehensiveSRStorage:
+        return "ContentSequence" in result
+    pixels = result.Rows * result.Columns * int(result.get("NumberOfFrames", 1) or 1)
+    bits = pixels * result.SamplesPerPixel * result.BitsAllocated
+    return bool(len(result.PixelData) >= (bits + 7) // 8)
 
 
 def _send(
@@ -149,6 +162,9 @@ def _send(
         try:
             line = line or open_line(peer)
             outcome = line.send(results)
+            total.busy = 0 if outcome.busy is None else total.busy + 1
+            if outcome.busy is not None and total.busy >= MOST_BUSY:
+                raise Away(outcome.busy)
             break
         except Away:
             if line is not None:

@@ -5,11 +5,10 @@ from io import BytesIO
 
 import pydicom
 
+from pleura.errors import ArchiveError
 from pleura.pacs.lines import Away, Outcome
 from pleura.pacs.peers import Credentials, WebPeer
-from pleura.pacs.web import Client, Stored, Unanswered
-
-_PROCESSING_FAILURE = 0x0110
+from pleura.pacs.web import BUSY, Client, Stored, Unanswered
 
 
 class Web:
@@ -18,10 +17,16 @@ class Web:
     Args:
         peer: where it is.
         credentials: what to show it.
+
+    Raises:
+        Away: the file of the token holds none.
     """
 
     def __init__(self, peer: WebPeer, credentials: Credentials) -> None:
-        self._client = Client(peer.url, credentials)
+        try:
+            self._client = Client(peer.url, credentials)
+        except ArchiveError as error:  # of a token's file that is being written anew, for one
+            raise Away(str(error)) from None
 
     def send(self, results: Sequence[pydicom.Dataset]) -> Outcome:
         """As `Line.send`."""
@@ -44,24 +49,29 @@ def _file(result: pydicom.Dataset) -> bytes:
 def outcome_of(results: Sequence[pydicom.Dataset], stored: Stored) -> Outcome:
     """What an answer says of each result (PS3.18 10.5.3).
 
+    Kept is only what the answer says is: of what it passes over in silence, nothing is known.
+
     Raises:
-        Away: it is none of a service that takes results now.
+        Away: it is none of a service that takes results.
     """
     status = stored.status
     if status in (401, 403, 407):
         raise Away(f"it does not let us in (HTTP {status}); see to the token, or the certificate")
-    if status in (404, 405) or 300 <= status < 400:
+    if status in (404, 405, 415) or 300 <= status < 400:
         raise Away(f"no DICOMweb service takes results there (HTTP {status}); see to the URL")
-    if status in (408, 429) or status >= 500:
-        raise Away(f"it takes nothing now (HTTP {status})")
+    if status == 200 and not stored.is_told:
+        raise Away("its answer is not DICOM JSON; see to the URL")
     outcome = Outcome()
+    if status in BUSY or status >= 500:
+        outcome.busy = f"it takes nothing now (HTTP {status})"
     for result in results:
-        if status == 415:
-            outcome.leave(result)
-        elif status in (200, 202) or stored.reasons:
-            outcome.add(result, stored.reasons.get(str(result.SOPInstanceUID), 0))
-        elif status == 409:  # all failed, it does not say why
-            outcome.add(result, _PROCESSING_FAILURE)
+        uid = str(result.SOPInstanceUID)
+        if stored.stored is not None and uid in stored.stored:
+            outcome.add(result, 0)
+        elif stored.failed and uid in stored.failed:
+            outcome.add(result, stored.failed[uid])
+        elif status == 200 and stored.stored is None and not stored.failed:
+            outcome.add(result, 0)
         else:
             outcome.refuse(result, f"with HTTP {status}")
     return outcome

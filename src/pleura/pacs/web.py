@@ -1,6 +1,7 @@
 """A DICOMweb service, asked: search (QIDO-RS), retrieve (WADO-RS) and store (STOW-RS), PS3.18 10."""
 
 import json
+import logging
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,59 +9,75 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from pleura.pacs.peers import Credentials
+from pleura.pacs.peers import LOOPBACK, Credentials
 
 JSON = "application/dicom+json"
 DICOM = 'multipart/related; type="application/dicom"'
-FAILED_SOPS, SOP_INSTANCE, FAILURE_REASON = "00081198", "00081155", "00081197"
+BUSY = (408, 429, 502, 503, 504)
+"""HTTP statuses of a service that may answer later."""
 
+_STORED, _FAILED, _OTHERS = "00081199", "00081198", "0008119A"
+_SOP_INSTANCE, _REASON = "00081155", "00081197"
 _CONNECT_SECONDS, _SECONDS = 10.0, 60.0
-_MOST_JSON = 64 << 20
+_MOST_FOUND_BYTES, _MOST_SAID_BYTES = 16 << 20, 1 << 20
+_MOST_FOUND = 2_000_000
+_MOST_PREAMBLE = 1 << 16
 _CHUNK = 1 << 16
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _PROCESSING_FAILURE = 0x0110
-_BUSY = (408, 429)
+_BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
+
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a line for each odd body
 
 
 class Unanswered(Exception):
-    """A service that did not answer, or cannot now, and why; later it may."""
+    """A service that did not answer, or cannot now, and why; later it may.
 
+    Args:
+        why: in words.
+        status: of HTTP; None where there was no answer.
+    """
 
-class Refusal(Exception):
-    """An answer of a service that is no: its HTTP status, and why."""
-
-    def __init__(self, status: int, why: str) -> None:
+    def __init__(self, why: str, status: int | None = None) -> None:
         super().__init__(why)
         self.status = status
 
 
+class Refusal(Exception):
+    """An answer of a service that is no, or no use: its HTTP status, and why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status: int = status
+
+
 @dataclass(frozen=True)
 class Stored:
-    """What a service answered to instances that it was to store.
+    """What a service answered to instances that it was to store (PS3.18 10.5.3 and I.2).
 
     Attributes:
         status: of HTTP: 200 all are stored, 202 some, 409 none; others are errors of the request.
-        reasons: why instances were not stored (PS3.18 I.2.2), by SOP Instance UID, where it says so.
+        stored: SOP Instance UIDs that it says are; None where it names none.
+        failed: why others are not, by UID, where it says so.
+        is_told: whether the answer is DICOM JSON, or empty.
     """
 
     status: int
-    reasons: Mapping[str, int]
+    stored: frozenset[str] | None = None
+    failed: Mapping[str, int] | None = None
+    is_told: bool = True
 
 
 def is_uid(text: object) -> bool:
     """Whether it is a UID: digits and dots, 64 at most, and so no path."""
     return isinstance(text, str) and len(text) <= 64 and _UID.fullmatch(text) is not None
-
-
-def first(item: Mapping[str, Any], tag: str) -> Any:
-    """The first value of an element of DICOM JSON (PS3.18 F); None without one."""
-    values = _values(item, tag)
-    return values[0] if values else None
 
 
 class Client:
@@ -69,66 +86,87 @@ class Client:
     Args:
         url: as `pleura.pacs.peers.checked_url` gives it.
         credentials: what proves to it who we are.
+
+    Raises:
+        ArchiveError: the file of the token holds none.
     """
 
-    def __init__(self, url: str, credentials: Credentials = Credentials()) -> None:  # noqa: B008
+    def __init__(self, url: str, credentials: Credentials | None = None) -> None:
+        credentials = credentials or Credentials()
         self.url = url
         self._session = requests.Session()
+        parts = urlsplit(url)
+        if parts.scheme == "http" and parts.hostname in LOOPBACK:
+            self._session.trust_env = False  # a proxy is not this machine
         # Said with each request: what the session says, the machine's REQUESTS_CA_BUNDLE would replace.
         authorities = credentials.authorities
         self._verify = None if authorities is None else str(authorities)
         if credentials.certificate is not None and credentials.key is not None:
             self._session.cert = (str(credentials.certificate), str(credentials.key))
-        if credentials.token is not None:
-            self._session.auth = _Bearer(credentials.token)
+        if (token := credentials.token()) is not None:
+            self._session.auth = _Bearer(token)
 
     def search(
-        self, path: str, query: Sequence[tuple[str, str]] = ()
-    ) -> Iterator[Mapping[str, Any]]:
-        """What a search finds, as DICOM JSON (QIDO-RS, PS3.18 10.6).
+        self, path: str, tags: Sequence[str], query: Sequence[tuple[str, str]] = ()
+    ) -> Iterator[tuple[str, ...]]:
+        """What a search finds (QIDO-RS, PS3.18 10.6), each once.
 
         All is asked for at once, and then what comes after what was given, until nothing does: services give
         as much as they like, and some (Orthanc's plugin 1.7) lose matches where a limit is said.
 
         Args:
             path: under the service's URL, such as `studies`.
+            tags: of the attributes that are wanted of each, the first of which names it.
             query: names and values.
+
+        Yields:
+            The first value of each attribute, without padding; empty where there is none.
 
         Raises:
             Unanswered: the service did not answer, or not as the standard has it.
             Refusal: it says no, or that there is more, which it does not give.
         """
-        begun: set[str] = set()
-        offset, more = 0, False
+        seen: set[str] = set()
+        given, more = 0, False
         while True:
-            after = [("offset", str(offset))] if offset else []
-            found, says_more = self._page(path, [*query, *after])
-            mark = json.dumps(found[:1])
-            if not found or mark in begun:  # which knows no offset, and begins anew
+            found, says_more = self._page(path, query, given)
+            if not found:
+                return
+            rows = [tuple(_text(item, tag) for tag in tags) for item in found]
+            new: dict[str, tuple[str, ...]] = {}
+            for row in rows:
+                if row[0] not in seen:
+                    new.setdefault(row[0], row)
+            if not new:  # it knows no offset, and begins anew
                 break
-            begun.add(mark)
-            offset, more = offset + len(found), says_more
-            yield from found
+            seen |= new.keys()
+            given, more = given + len(found), says_more
+            if len(seen) > _MOST_FOUND:
+                raise Refusal(200, f"it finds more than {_MOST_FOUND:,}; ask for less")
+            yield from new.values()
         if more:
             raise Refusal(
                 200,
-                f"it finds more than the {offset} that it gives; ask for less, such as fewer days",
+                f"it finds more than the {given} that it gives; ask for less, such as fewer days",
             )
 
     def _page(
-        self, path: str, query: list[tuple[str, str]]
+        self, path: str, query: Sequence[tuple[str, str]], given: int
     ) -> tuple[list[Mapping[str, Any]], bool]:
-        """What is found, and whether the service says that there is more (PS3.18 8.3.4.4)."""
-        with self._asked("GET", path, params=query, headers={"Accept": JSON}) as answer:
-            if answer.status_code == 204:
+        """What is found after what was given, and whether it says that there is more (PS3.18 8.3.4.4)."""
+        asked = [*query, *([("offset", str(given))] if given else [])]
+        with self._asked("GET", path, params=asked, headers={"Accept": JSON}) as answer:
+            if answer.status_code == 204 or (given and answer.status_code in (400, 404)):
                 return [], False
             _refuse(answer.status_code)
-            content = _content(answer, _MOST_JSON)
+            content = _content(answer, _MOST_FOUND_BYTES)
             more = answer.headers.get("Warning", "").startswith("299")
-        if len(content) > _MOST_JSON:
+        if not content.strip():
+            return [], False
+        if len(content) > _MOST_FOUND_BYTES:
             raise Refusal(
                 200,
-                f"what it finds is more than {_MOST_JSON >> 20} MiB; ask for less, such as fewer days",
+                f"what it finds is more than {_MOST_FOUND_BYTES >> 20} MiB; ask for less, such as fewer days",
             )
         try:
             found = json.loads(content)
@@ -167,7 +205,8 @@ class Client:
         body = b"".join(head + data + b"\r\n" for data in files) + f"--{boundary}--\r\n".encode()
         headers = {"Content-Type": f"{DICOM}; boundary={boundary}", "Accept": JSON}
         with self._asked("POST", "studies", data=body, headers=headers) as answer:
-            return Stored(answer.status_code, reasons_in(_content(answer, _MOST_JSON)))
+            kind = answer.headers.get("Content-Type", "")
+            return stored_in(answer.status_code, kind, _content(answer, _MOST_SAID_BYTES))
 
     def close(self) -> None:
         """Ends the connection."""
@@ -177,7 +216,7 @@ class Client:
     def _asked(self, method: str, path: str, **how: Any) -> Iterator[requests.Response]:
         """The answer to a request; whatever breaks the connection while it is read is `Unanswered`."""
         try:
-            with self._session.request(
+            answer = self._session.request(
                 method,
                 f"{self.url}/{path}",
                 timeout=(_CONNECT_SECONDS, _SECONDS),
@@ -185,12 +224,16 @@ class Client:
                 allow_redirects=False,  # what is posted would be asked for instead
                 stream=True,
                 **how,
-            ) as answer:
-                yield answer
+            )
         except requests.exceptions.SSLError:
             raise Unanswered("its certificate is not one to be trusted") from None
-        except requests.exceptions.RequestException as error:
+        except (*_BROKEN, OSError, UnicodeError) as error:  # no such file, no name of a host
             raise Unanswered(f"it does not answer ({type(error).__name__})") from None
+        with answer:
+            try:
+                yield answer
+            except _BROKEN as error:
+                raise Unanswered(f"its answer broke off ({type(error).__name__})") from None
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -209,24 +252,40 @@ class _Part:
 
     def __init__(self, content_type: str, into: BinaryIO, most_bytes: int) -> None:
         kind, options = parse_options_header(content_type)
-        if not kind.lower().startswith(b"multipart/") or not options.get(b"boundary"):
+        boundary = options.get(b"boundary")
+        if not kind.lower().startswith(b"multipart/") or not boundary:
             raise Refusal(200, "what it gives is not multipart, as an instance should be")
         self._into, self._left = into, most_bytes
         self._parts, self._whole = 0, False
-        self._parser = MultipartParser(
-            options[b"boundary"],
-            {"on_part_begin": self._begin, "on_part_data": self._write, "on_end": self._end},
-        )
+        self._delimiter, self._before = b"--" + boundary, b""
+        self._begun = False
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {"on_part_begin": self._begin, "on_part_data": self._write, "on_end": self._end},
+            )
+        except FormParserError:
+            raise Refusal(200, _NO_MULTIPART) from None
 
     def feed(self, data: bytes) -> None:
+        if (
+            not self._begun
+        ):  # what stands before the first part is to be passed over (RFC 2046, 5.1.1)
+            self._before += data
+            at = self._before.find(self._delimiter)
+            if at < 0 and len(self._before) < _MOST_PREAMBLE:
+                return
+            self._begun, data = True, self._before[max(at, 0) :]
         try:
             self._parser.write(data)
         except FormParserError:
-            raise Refusal(200, "what it gives is not the multipart that it says") from None
+            raise Refusal(200, _NO_MULTIPART) from None
 
     def end(self) -> None:
+        if not self._begun and self._before:
+            raise Refusal(200, _NO_MULTIPART)
         if not self._whole:
-            raise Unanswered("its answer ends too early")
+            raise Unanswered("its answer ends too early", 200)
         if self._parts != 1:
             raise Refusal(200, f"it gives {self._parts} instances for one")
 
@@ -243,20 +302,35 @@ class _Part:
         self._whole = True
 
 
-def reasons_in(content: bytes) -> dict[str, int]:
-    """Why instances were not stored, by their UIDs, where an answer is DICOM JSON and says so."""
+_NO_MULTIPART = "what it gives is not the multipart that it says"
+
+
+def stored_in(status: int, kind: str, content: bytes) -> Stored:
+    """What an answer to STOW-RS says.
+
+    Args:
+        status, kind: of HTTP, and the content's type.
+        content: DICOM JSON, or something else.
+    """
+    if not content.strip():
+        return Stored(status)
+    if kind.partition(";")[0].strip().lower() in ("application/dicom+xml", "application/xml"):
+        return Stored(status)  # of a service that speaks no JSON, as it should: its status must do
     try:
-        said = json.loads(content)
+        said = json.loads(content) if len(content) <= _MOST_SAID_BYTES else None
     except (ValueError, RecursionError):
-        return {}
+        said = None
     one = said[0] if isinstance(said, list) and said else said
-    reasons: dict[str, int] = {}
-    for item in _values(one, FAILED_SOPS):
-        uid, reason = first(item, SOP_INSTANCE), first(item, FAILURE_REASON)
-        if is_uid(uid):
-            known = isinstance(reason, int) and 0 < reason <= 0xFFFF
-            reasons[uid] = reason if known else _PROCESSING_FAILURE
-    return reasons
+    if not isinstance(one, dict):
+        return Stored(status, is_told=False)
+    named = _items(one, _STORED)
+    stored = frozenset(_text(item, _SOP_INSTANCE) for item in named) if named else None
+    failed = {}
+    for item in (*_items(one, _FAILED), *_items(one, _OTHERS)):
+        reason = _first(item, _REASON)
+        known = isinstance(reason, int) and 0 < reason <= 0xFFFF
+        failed[_text(item, _SOP_INSTANCE)] = reason if known else _PROCESSING_FAILURE
+    return Stored(status, stored, failed)
 
 
 def _refuse(status: int) -> None:
@@ -264,14 +338,14 @@ def _refuse(status: int) -> None:
         raise Refusal(
             status, f"it does not let us in (HTTP {status}); see to the token, or the certificate"
         )
-    if status in _BUSY or status >= 500:
-        raise Unanswered(f"it cannot answer now (HTTP {status})")
+    if status in BUSY:
+        raise Unanswered(f"it cannot answer now (HTTP {status})", status)
     if status != 200:
         raise Refusal(status, f"it answers HTTP {status}")
 
 
 def _content(answer: requests.Response, most: int) -> bytes:
-    """An answer, or as much of it as may be."""
+    """An answer, or a little more of it than may be."""
     content = BytesIO()
     for piece in answer.iter_content(_CHUNK):
         content.write(piece)
@@ -280,7 +354,19 @@ def _content(answer: requests.Response, most: int) -> bytes:
     return content.getvalue()
 
 
-def _values(item: Any, tag: str) -> list[Any]:
-    element = item.get(tag) if isinstance(item, Mapping) else None
+def _items(item: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:
+    element = item.get(tag)
     values = element.get("Value") if isinstance(element, Mapping) else None
-    return values if isinstance(values, list) else []
+    return [one for one in values if isinstance(one, Mapping)] if isinstance(values, list) else []
+
+
+def _first(item: Mapping[str, Any], tag: str) -> Any:
+    """The first value of an element of DICOM JSON (PS3.18 F); None without one."""
+    element = item.get(tag)
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    return values[0] if isinstance(values, list) and values else None
+
+
+def _text(item: Mapping[str, Any], tag: str) -> str:
+    value = _first(item, tag)
+    return value.strip(" \0") if isinstance(value, str) else ""

@@ -16,7 +16,7 @@ from typing import Any
 import pydicom
 
 from pleura.errors import ReadError, UnsupportedFilm
-from pleura.pacs.lines import Away, Line
+from pleura.pacs.lines import MOST_BUSY, Away, Line
 from pleura.pacs.network import SECONDS
 from pleura.pacs.open import open_line
 from pleura.pacs.peers import Destination
@@ -124,6 +124,7 @@ class Deliveries:
         if not due:
             return 0
         line: Line | None = None
+        busy = 0
         try:
             for row in due:
                 if self._stopping.is_set():
@@ -131,7 +132,10 @@ class Deliveries:
                 results = self._made(row)
                 if results:
                     line = line or self._open(peer)
-                    self._send(line, row, results)
+                    why = self._send(line, row, results)
+                    busy = 0 if why is None else busy + 1
+                    if why is not None and busy >= MOST_BUSY:
+                        raise Away(why)
         except Away as error:
             for row in due:
                 self._store.outbox.tried(row, "waiting", row["due"], str(error))
@@ -176,18 +180,21 @@ class Deliveries:
                 self._later(row, f"its results could not be made: {error}")
         return []
 
-    def _send(self, line: Line, row: Any, results: Sequence[pydicom.Dataset]) -> None:
-        """Sends a film's results, and notes what became of them.
+    def _send(self, line: Line, row: Any, results: Sequence[pydicom.Dataset]) -> str | None:
+        """Sends a film's results, and notes what became of them; gives why the archive takes nothing now.
 
         Raises:
             Away: the connection broke.
         """
         outcome = line.send(results)
         said = f"it takes no {', '.join(outcome.left)}" if outcome.left else ""
-        if outcome.refused:
+        if outcome.busy is not None:
+            self._later(row, outcome.busy)
+        elif outcome.refused:
             self._later(row, f"it refused {', '.join(outcome.refused)}")
         else:
             self._settle(row, "sent" if outcome.kept else "dropped", said)
+        return outcome.busy
 
     def _settle(self, row: Any, state: str, said: str) -> None:
         self._store.outbox.tried(row, state, row["due"], said)

@@ -7,7 +7,7 @@ success: a sender that was not answered sends again, and nothing is judged twice
 import logging
 import re
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from threading import Thread
 from typing import Any
@@ -43,7 +43,7 @@ _HEAD_BYTES = 1 << 14
 _OVERHEAD_BYTES = 1 << 20  # of a message, beside the film
 _STOP_SECONDS = 5.0
 
-Receive = Callable[[Sequence[Sent]], tuple[str, dict[str, list[str]]]]
+Receive = Callable[..., tuple[str, dict[str, list[str]]]]
 
 
 class Node:
@@ -162,7 +162,7 @@ class Node:
         if (why := self._unready()) is not None:
             return OUT_OF_RESOURCES, why
         name = f"{event.request.AffectedSOPInstanceUID}.dcm"
-        job, tasks = self._receive([Sent(name, BytesIO(data))])
+        job, tasks = self._receive([Sent(name, BytesIO(data))], unpack=False)
         title = event.assoc.requestor.ae_title.strip()
         self._audit.note(f"dicom:{title}", "sent", job, durable=True)
         self._keep_going(job, tasks)

@@ -99,7 +99,8 @@ async def _store(running: Running, request: Request, study: str | None) -> Respo
     if running.unready():
         raise Refused(503, f"no film can be taken: {running.unready()}", retry_seconds=5)
     kind, options = parse_options_header(request.headers.get("Content-Type", ""))
-    if kind.lower() != b"multipart/related" or options.get(b"type") != b"application/dicom":
+    part = options.get(b"type", b"application/dicom").lower()
+    if kind.lower() != b"multipart/related" or part != b"application/dicom":
         raise Refused(415, 'instances come as multipart/related; type="application/dicom"')
 
     def keep(files: Sequence[Sent]) -> _Answers:
@@ -146,10 +147,11 @@ def _kept(running: Running, files: Sequence[Sent], study: str | None) -> _Answer
     strange: set[int] = set()
     try:
         sent = [sent for sent, _ in films.values()]
-        answers.job, answers.tasks = running.uploads.receive(sent, strange)
+        answers.job, answers.tasks = running.uploads.receive(sent, strange, unpack=False)
     except Refused as error:
-        if error.status != 422:  # which says that none of them is a film
+        if error.status != 422:
             raise
+        strange = set(range(len(films)))  # none of them is a film
     for number, (uid, (_, kind)) in enumerate(films.items()):
         if number in strange:
             answers.failed.append((kind, uid, NO_FILM))

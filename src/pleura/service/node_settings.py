@@ -1,16 +1,15 @@
 """What is told of the traffic with archives: where the DICOM node listens, who may send, where results go."""
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from pleura.errors import ServiceError, UnknownName
 from pleura.outputs.dicom import KINDS
-from pleura.pacs.peers import Credentials, Destination, WebPeer, check_title
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from pleura.pacs.peers import LOOPBACK, Credentials, Destination, WebPeer, check_title
 
 
 class Caller(NamedTuple):
@@ -31,7 +30,7 @@ class NodeSettings:
         callers: who may send; empty on loopback only, where anybody may.
         peers: where the results of films that archives sent, by C-STORE or STOW-RS, go.
         kinds: which results, of `pleura.outputs.dicom.KINDS`.
-        web_token: the bearer's, for DICOMweb services among the peers; None: they want none.
+        web_token_file: with the bearer's token, for the DICOMweb service among the peers; None: none.
         geometry: of their segmentations, as `pleura.outputs.dicom.dicom_results` has it.
         certificate, key: PEM files, for TLS both ways; None: none. DICOMweb services are shown them, too.
         authorities: a PEM file of those who signed the certificates of callers and peers, which TLS demands.
@@ -49,7 +48,7 @@ class NodeSettings:
     callers: tuple[Caller, ...] = ()
     peers: tuple[Destination, ...] = ()
     kinds: tuple[str, ...] = KINDS
-    web_token: str | None = field(default=None, repr=False)
+    web_token_file: Path | None = None
     geometry: bool = False
     certificate: Path | None = None
     key: Path | None = None
@@ -57,7 +56,7 @@ class NodeSettings:
 
     def __post_init__(self) -> None:
         check_title(self.title)
-        if self.port is not None and self.host not in _LOOPBACK and not self.callers:
+        if self.port is not None and self.host not in LOOPBACK and not self.callers:
             raise ServiceError(
                 f"a DICOM node on {self.host} can be reached from other machines, and DICOM knows no "
                 "password: say who may send, with --dicom-caller TITLE@ADDRESS, or listen on 127.0.0.1"
@@ -73,9 +72,10 @@ class NodeSettings:
             if kind not in KINDS:
                 raise UnknownName.among("kind of result", kind, KINDS)
         web = [peer for peer in self.peers if isinstance(peer, WebPeer)]
-        if self.web_token is not None and not web:
+        if self.web_token_file is not None and len({urlsplit(peer.url)[:2] for peer in web}) != 1:
             raise ServiceError(
-                "a token for DICOMweb is for a --dicom-results that is a URL; there is none"
+                "a token for DICOMweb is for one service, a --dicom-results that is a URL; there is none, or "
+                "are several, of which each would see the other's"
             )
         for peer in web:
             self.credentials.check(peer)
@@ -83,7 +83,7 @@ class NodeSettings:
     @property
     def credentials(self) -> Credentials:
         """What proves to peers who we are."""
-        return Credentials(self.web_token, self.certificate, self.key, self.authorities)
+        return Credentials(self.web_token_file, self.certificate, self.key, self.authorities)
 
     def contexts(self) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
         """TLS as a server and as a client, each side showing its certificate; None without TLS.

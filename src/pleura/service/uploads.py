@@ -48,13 +48,14 @@ class Uploads:
         self._store, self._decoders, self._metrics = store, decoders, metrics
 
     def receive(
-        self, files: Iterable[Sent], strange: set[int] | None = None
+        self, files: Iterable[Sent], strange: set[int] | None = None, *, unpack: bool = True
     ) -> tuple[str, dict[str, list[str]]]:
         """Keeps the films among the files of an upload.
 
         Args:
             files: of the upload.
-            strange: is given the numbers, from 0, of the files that are no films or hold some that are none.
+            strange: is given the numbers, from 0, of the files that are no films.
+            unpack: whether the films in zips are meant; archives send single films.
 
         Returns:
             The job's id, and the tasks that are to judge its new films.
@@ -71,7 +72,7 @@ class Uploads:
             full_disk_refused(),
         ):
             strange = set() if strange is None else strange
-            for file in self._films(files, place, refused, strange):
+            for file in self._films(files, place, refused, strange, unpack=unpack):
                 arrived.append(self._arrival(file))
                 if len(arrived) > self._bounds.files_per_upload:
                     raise Refused(
@@ -104,6 +105,8 @@ class Uploads:
         place: Path,
         refused: list[dict[str, str]],
         strange: set[int],
+        *,
+        unpack: bool,
     ) -> Iterator[_Spooled]:
         """The films of the upload, one by one, those inside zips too; the rest goes to `refused`."""
         unpacked = 0
@@ -116,7 +119,7 @@ class Uploads:
                     shutil.copyfileobj(sent.content, file, _CHUNK)
             spooled = _Spooled(self._name(sent.name, number), path)
             members = [spooled]
-            if _starts(path, MAGIC):
+            if unpack and _starts(path, MAGIC):
                 self.check_room(0)
                 members = self._members(spooled, refused, self._bounds.upload_bytes - unpacked)
                 unpacked += sum(member.path.stat().st_size for member in members)
@@ -126,7 +129,7 @@ class Uploads:
                     f"more than {self._bounds.files_per_upload} files that are no films; send films alone",
                 )
             for member in members:
-                reason = self._refuse(member)
+                reason = self._refuse(member, unpack=unpack)
                 if reason is None:
                     yield member
                 else:
@@ -167,7 +170,7 @@ class Uploads:
                 found.append(_Spooled(name, into / str(int(member["path"]))))
         return found
 
-    def _refuse(self, file: _Spooled) -> str | None:
+    def _refuse(self, file: _Spooled, *, unpack: bool) -> str | None:
         """Why a file is no film, None for one; takes out what tells whose it is, where that is wanted."""
         size = file.path.stat().st_size
         if not size:
@@ -176,7 +179,7 @@ class Uploads:
             return f"is larger than the limit of {self._bounds.film.max_bytes:,} bytes"
         with file.path.open("rb") as opened:
             head = opened.read(132)
-        if head.startswith(MAGIC):
+        if unpack and head.startswith(MAGIC):
             return "is a zip inside a zip; unpack it first"
         if not is_dicom(head) and format_of(head[:16]) is None:
             return NO_FILM

@@ -40,11 +40,8 @@ def check_recipe(recipe: Recipe) -> None:
     phases = [recipe.phase(number) for number in range(max(len(recipe.phases), 1))]
     for phase in phases:
         check_loss(phase.loss, recipe.network.name)
-        if recipe.soft_presence is not None and not any(t.on == "presence" for t in phase.loss):
-            raise RecipeError(
-                "soft_presence is for losses on presence: add {name: bce, on: presence} to each loss, or "
-                "leave soft_presence out"
-            )
+        if recipe.soft_presence is not None:
+            _check_soft(phase)
     if recipe.augmentation not in AUGMENTATIONS:
         raise UnknownName.among("augmentation set", recipe.augmentation, AUGMENTATIONS)
     with torch.device("meta"):
@@ -54,6 +51,21 @@ def check_recipe(recipe: Recipe) -> None:
         if not hasattr(network, "losses"):  # such a network's shapes hang on what it sees
             for number, phase in enumerate(phases):
                 _check_phase(network, phase, _named(recipe, number))
+
+
+def _check_soft(phase: Recipe) -> None:
+    terms = [term for term in phase.loss if term.on == "presence"]
+    if not terms:
+        raise RecipeError(
+            "soft_presence is for losses on presence: add {name: bce, on: presence} to each loss, or leave "
+            "soft_presence out"
+        )
+    for term in terms:  # others are least at 0 or 1, or beside the probability
+        if term.name != "bce" or term.options.get("positive_weight", 1.0) != 1.0:
+            raise RecipeError(
+                f"loss {term.name} on presence does not learn a probability; with soft_presence take bce, "
+                "without positive_weight"
+            )
 
 
 def _check_phase(network: nn.Module, phase: Recipe, named: str) -> None:

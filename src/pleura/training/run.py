@@ -48,6 +48,7 @@ class Identity:
         device: the kind of device, `cpu` or `cuda`.
         precision: what `auto` came to.
         anatomy_sha256: of the weights that found the lungs, where the network sees those alone.
+        soft_presence_sha256: of the probabilities that presence is learnt from, where it is.
     """
 
     recipe: Recipe
@@ -58,6 +59,7 @@ class Identity:
     device: str
     precision: str
     anatomy_sha256: str | None = None
+    soft_presence_sha256: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As `run.json` holds it."""

@@ -1,5 +1,7 @@
 """Soft labels of presence: another model's probability in the place of a label that no expert gave."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 
 from pleura.data.manifest import Dataset, Film
@@ -30,6 +32,13 @@ def soft_presence(
         raise UnknownName.among("fact of this dataset (the recipe's soft_presence)", fact, known)
     asked = (dataset.by_id[film_id] for film_id in film_ids)
     return {film.film_id: _probability(film, fact) for film in asked if _is_soft(film, fact)}
+
+
+def soft_presence_sha256(soft: Mapping[str, float]) -> str | None:
+    """A hash over what is learnt from (hex): other probabilities are another run; None without any."""
+    if not soft:
+        return None
+    return hashlib.sha256(json.dumps(sorted(soft.items())).encode()).hexdigest()
 
 
 def _is_soft(film: Film, fact: str) -> bool:

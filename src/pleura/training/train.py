@@ -34,7 +34,7 @@ from pleura.training.memory import keep_freed_memory
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.recipe import Recipe
 from pleura.training.run import Identity, RunFolder
-from pleura.training.soft_presence import soft_presence
+from pleura.training.soft_presence import soft_presence, soft_presence_sha256
 from pleura.training.start import build, card_hashes, check_unseen, shown_before, start
 from pleura.training.state import State
 
@@ -112,6 +112,12 @@ def train(
     keep_freed_memory()
     torch.manual_seed(recipe.seed)
     folder = RunFolder(out)
+    soft = soft_presence(recipe.soft_presence, dataset, trained_on(recipe, dataset, split, fold))
+    if recipe.soft_presence is not None and not soft:
+        raise TrainingError(
+            f"no film that is trained on has {recipe.soft_presence} and no expert's label, so that it would "
+            "change nothing; leave soft_presence out of the recipe"
+        )
     fabric = choose_fabric(recipe, device, folder.precision)
     identity = Identity(
         recipe=recipe,
@@ -122,6 +128,7 @@ def train(
         device=fabric.device.type,
         precision=str(fabric._precision.precision),
         anatomy_sha256=anatomy.sha256 if anatomy else None,
+        soft_presence_sha256=soft_presence_sha256(soft),
     )
     resumed = folder.holds(identity)
     shown = card_hashes(dataset, trained_on(recipe, dataset, split, fold))
