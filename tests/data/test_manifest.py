@@ -11,6 +11,7 @@ import pytest
 from synthetic import dataset, film, write_dataset, write_png
 
 from pleura.data.manifest import Dataset, mask_sha256, write_manifest
+from pleura.data.split.linked import thumbnail_is_whole
 from pleura.errors import DatasetError
 
 
@@ -103,6 +104,15 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for text in (whole.rstrip() + ",more\n", whole.rstrip().rpartition(",")[0] + "\n"):
         path.write_text(text)
         with pytest.raises(DatasetError, match="line 2: there are more or fewer cells"):
+            Dataset.open(tmp_path)
+    header, row = whole.splitlines()
+    cells = dict(zip(header.split(","), row.split(","), strict=True))
+    path.write_text(f"{header}\n{','.join((cells | {'thumbnail': ''}).values())}\n")
+    (kept,) = Dataset.open(tmp_path).films
+    assert not thumbnail_is_whole(kept)
+    for name in ("patient_id", "pixel_sha256", "rows"):
+        path.write_text(f"{header}\n{','.join((cells | {name: ''}).values())}\n")
+        with pytest.raises(DatasetError, match=f"line 2: {name} is empty"):
             Dataset.open(tmp_path)
     path.write_bytes(whole.encode() + b"\xff")
     with pytest.raises(DatasetError, match=r"manifest\.csv cannot be read"):

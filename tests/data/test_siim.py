@@ -97,6 +97,9 @@ def test_hidden_files_and_loops_of_links_are_passed_over(tmp_path: Path) -> None
     (tmp_path / "._a.dcm").write_bytes(b"resource fork")
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     assert list(by_key(CorpusSpec(tmp_path))) == ["a"]
+    ((source, reason),) = find_cases(CorpusSpec(tmp_path))[1]  # but not in silence
+    assert source.endswith(":loop")
+    assert "links are not followed" in reason
 
 
 def test_dicom_with_a_table_of_labels_is_no_siim(tmp_path: Path) -> None:

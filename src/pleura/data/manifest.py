@@ -116,6 +116,7 @@ _CHOICES = {
     "side_basis": get_args(SideBasis),
 }
 _COLUMNS = [f.name for f in fields(Film) if f.name != "facts"]
+_REQUIRED = {f.name for f in fields(Film) if f.type in (str, int)} - {"thumbnail"}
 
 
 def write_manifest(path: Path, films: Iterable[Film]) -> None:
@@ -167,6 +168,8 @@ def _film(row: dict[str, str]) -> Film:
     values: dict[str, Any] = {}
     for name in _COLUMNS:
         cell = row[name]
+        if not cell and name in _REQUIRED:
+            raise ValueError(f"{name} is empty")
         if name == "also_in":
             values[name] = tuple(cell.split("|")) if cell else ()
         elif name in _INTEGERS:
@@ -177,6 +180,7 @@ def _film(row: dict[str, str]) -> Film:
             if name in _CHOICES and cell not in _CHOICES[name]:
                 raise ValueError(f"{name} is {cell!r}, not one of {', '.join(_CHOICES[name])}")
             values[name] = cell or None
+    values["thumbnail"] = values["thumbnail"] or ""  # one that cannot be compared
     facts = {
         k.removeprefix(FACT_PREFIX): v for k, v in row.items() if k.startswith(FACT_PREFIX) and v
     }

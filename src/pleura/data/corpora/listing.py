@@ -1,5 +1,6 @@
 """The files of a folder, in a fixed order, and what each is."""
 
+import errno
 import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -40,7 +41,8 @@ def kinds(root: Path, unread: Callable[[OSError], None]) -> Iterator[tuple[Path,
 
     Args:
         root: the folder.
-        unread: called with the error of each folder that cannot be read; its files are left out.
+        unread: called with the error of each folder that cannot be read, or is a link; its files are left
+            out.
     """
     for path, relative in _walk(root, unread):
         yield path, relative, _kind(path)
@@ -52,6 +54,9 @@ def _walk(root: Path, unread: Callable[[OSError], None]) -> Iterator[tuple[Path,
             below.clear()  # what `pleura prepare` wrote here is no corpus
             continue
         below[:] = sorted(name for name in below if not name.startswith("."))
+        for link in (Path(folder, name) for name in below):
+            if link.is_symlink():
+                unread(OSError(errno.ELOOP, "it is a link, and links are not followed", str(link)))
         for name in sorted(names):
             if not name.startswith("."):
                 path = Path(folder, name)
@@ -59,7 +64,7 @@ def _walk(root: Path, unread: Callable[[OSError], None]) -> Iterator[tuple[Path,
 
 
 def _refuse(error: OSError) -> None:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP:
         return
     raise CorpusError(
         f"{error.filename} cannot be read: {error.strerror or error}; see to its rights"
