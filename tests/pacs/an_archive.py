@@ -29,6 +29,7 @@ class Archive:
         self.held, self.page, self.knows_offset = list(held), page, knows_offset
         self.more = False  # than the last search gave
         self.always_warns = False
+        self.cut: Callable[[str], bool] = lambda path: False  # whether the answer breaks off
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.spoil: Callable[[str], tuple[int, str, bytes] | None] = lambda path: None
@@ -45,9 +46,11 @@ class Archive:
                 self.send_header("Content-Type", kind)
                 if archive.more or archive.always_warns:
                     self.send_header("Warning", '299 - "there are more"')
-                self.send_header("Content-Length", str(len(body)))
+                more = 100 if archive.cut(self.path) else 0
+                self.send_header("Content-Length", str(len(body) + more))
                 self.end_headers()
                 self.wfile.write(body)
+                self.close_connection = bool(more)
 
             def log_message(self, *_: Any) -> None: ...
 

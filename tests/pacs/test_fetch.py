@@ -190,8 +190,8 @@ def test_an_archive_that_goes_away_ends_it_and_what_was_fetched_stays(
     archive = make(*HELD)
     archive.spoil = only("1.1.1.2", (404, "a", b""))
     fetched(archive, tmp_path, studies=("1.1",))
-    archive.spoil = lambda path: (200, "a", b"no json") if "1.2/series" in path else None
-    with pytest.raises(ArchiveError, match=r"not DICOM JSON.*goes\s+on from there"):
+    archive.spoil = lambda path: (401, "a", b"") if "1.2/series" in path else None
+    with pytest.raises(ArchiveError, match=r"let us in.*goes on from there"):
         fetched(archive, tmp_path, studies=("1.2",))
     assert files(tmp_path) == [FILES[0], "failures.csv"]  # of the call before, and true still
     archive.spoil = lambda path: None
@@ -220,6 +220,34 @@ def test_one_film_that_an_archive_never_gives_ends_nothing(
     found = fetched(archive, tmp_path)
     assert (found.films, len(found.failed)) == (22, 1)
     assert f"HTTP {status}" in failures(tmp_path)[0]["reason"]
+
+
+@pytest.mark.parametrize("where", ["/1.7.1.1", "1.7/series?"])
+def test_one_answer_that_breaks_off_or_is_nonsense_ends_nothing(
+    make: Callable[..., Archive], tmp_path: Path, where: str
+) -> None:
+    archive = make(*MANY)
+    archive.cut = lambda path: where in path
+    archive.spoil = lambda path: (200, "a", b"[no json") if where in path else None
+    found = fetched(archive, tmp_path)
+    assert (found.films, len(found.failed)) == (22, 1)
+    assert failures(tmp_path)[0]["study"] == "1.7"
+    again = fetched(archive, tmp_path, studies=("1.3",))  # which says nothing of that one
+    assert again.failed == []
+    assert len(failures(tmp_path)) == 1
+
+
+def test_films_that_failed_before_do_not_end_it_before_new_ones(
+    make: Callable[..., Archive], tmp_path: Path
+) -> None:
+    bad = tuple(f"/1.{n}.1.1" for n in (2, 5, 8, 11, 14, 17))
+    archive = make(*MANY[:18])
+    archive.spoil = lambda path: (500, "a", b"") if path.endswith(bad) else None
+    found = fetched(archive, tmp_path, workers=1)
+    assert (found.films, len(found.failed)) == (12, 6)
+    archive.held += MANY[18:]
+    found = fetched(archive, tmp_path, workers=1)
+    assert (found.films, found.there, len(found.failed)) == (5, 12, 6)
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
@@ -285,6 +313,16 @@ def test_a_search_without_end_is_not_followed(make: Callable[..., Archive], tmp_
     archive.spoil = signed
     assert fetched(archive, tmp_path).films == 2
     assert sum("studies?" in path for path in times) == 4
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_an_offset_that_is_refused_where_there_is_more_is_told(
+    make: Callable[..., Archive], tmp_path: Path, status: int
+) -> None:
+    archive = make(*MANY, page=7)
+    archive.spoil = lambda path: (status, "a", b"") if "offset" in path else None
+    with pytest.raises(ArchiveError, match="more than the 7 that it gives"):
+        fetched(archive, tmp_path)
 
 
 @pytest.mark.parametrize("status", [400, 404, 200])
@@ -386,6 +424,7 @@ def test_the_command(make: Callable[..., Archive], tmp_path: Path) -> None:
     wrongs += (
         ["--since", "2026-02-01", "--until", "2026-01-01"],
         ["--study", "1.1", "--limit", "1"],
+        ["--where", "A=1", "--where", "A=2"],
     )
     for wrong in wrongs:
         assert CliRunner().invoke(app, [*command, *wrong]).exit_code == 2

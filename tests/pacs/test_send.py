@@ -18,7 +18,7 @@ from pleura.data.phantom.film import phantom
 from pleura.errors import ArchiveError, UnknownName
 from pleura.finding import PNEUMOTHORAX, Finding, ModelIdentity
 from pleura.outputs.dicom import dicom_files
-from pleura.pacs.lines import Away, Outcome
+from pleura.pacs.lines import Away, Broken, Outcome
 from pleura.pacs.peers import WebPeer
 from pleura.pacs.send import Delivered, send
 from pleura.read import read
@@ -193,14 +193,53 @@ def test_c_store_takes_tls_by_the_authority_alone(out: Path, tmp_path: Path) -> 
 
 
 def test_results_that_were_cut_off_are_not_sent(out: Path) -> None:
-    for kind in ("sr", "sc"):
-        path = out / "dicom" / "film-1" / f"{kind}.dcm"
-        data = path.read_bytes()
-        path.write_bytes(data[: len(data) // 2 if kind == "sc" else 1500])
+    whole = {kind: out / "dicom" / "film-1" / f"{kind}.dcm" for kind in ("sr", "sc")}
+    data = {kind: path.read_bytes() for kind, path in whole.items()}
+    for share in (0.3, 0.5, 0.7, 0.9, 0.99, 0.999):
+        for kind, path in whole.items():
+            path.write_bytes(data[kind][: int(len(data[kind]) * share)])
+        line = Line()
+        found = send(out, WebPeer(f"https://a.example/{share}"), lambda peer: line, waits=())  # noqa: B023
+        assert line.got == ["SR", "OT"] * 2
+        assert len(found.strange) == 2
+
+
+def test_a_film_over_which_the_line_breaks_holds_up_no_other(out: Path) -> None:
+    first = sorted((out / "dicom").iterdir())[0]
+    uid = str(pydicom.dcmread(first / "sr.dcm").SOPInstanceUID)
     line = Line()
+    plain = line.send
+
+    def breaks(results: Sequence[pydicom.Dataset]) -> Outcome:
+        if results[0].SOPInstanceUID == uid:
+            raise Broken("the association broke")
+        return plain(results)
+
+    line.send = breaks  # type: ignore[method-assign]
     found = sent(out, line)
-    assert line.got == ["SR", "OT"] * 2
-    assert len(found.strange) == 2
+    assert (found.sent, len(found.refused)) == (4, 2)
+    assert line.closed == 2
+    assert sent(out, Line()).sent == 2
+
+
+def test_what_was_refused_comes_last(out: Path) -> None:
+    """So that films over which an archive fails for good hold up none that come after them."""
+    first = sorted((out / "dicom").iterdir())[0]
+    uid = str(pydicom.dcmread(first / "sr.dcm").SOPInstanceUID)
+    (out / "sent.csv").write_text(
+        f"destination,sop_instance_uid,modality,state,why\n{PEER},{uid},SR,refused,x\n"
+    )
+    order: list[str] = []
+    line = Line()
+    plain = line.send
+
+    def noted(results: Sequence[pydicom.Dataset]) -> Outcome:
+        order.append(str(results[0].SOPInstanceUID))
+        return plain(results)
+
+    line.send = noted  # type: ignore[method-assign]
+    assert sent(out, line).sent == 6
+    assert order[-1] == uid
 
 
 def test_an_archive_that_is_busy_over_one_film_gets_the_others(out: Path) -> None:

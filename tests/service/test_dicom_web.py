@@ -1,7 +1,10 @@
 """DICOMweb: films in by STOW-RS, results back by it, what is wrong said of each instance."""
 
 import json
+import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +34,9 @@ from pleura.pacs.stow import outcome_of
 from pleura.pacs.web import stored_in
 from pleura.read import read
 from pleura.service.node_settings import NodeSettings
+from pleura.service.running import Running
+from pleura.service.settings import Settings
+from pleura.service.store import Arrival
 
 STORED, FAILED, OTHERS = "00081199", "00081198", "0008119A"
 
@@ -405,10 +411,23 @@ def test_answers_by_which_all_are_kept(content: Any) -> None:
     outcome = told(200, content)
     assert (outcome.kept, outcome.left, outcome.refused, outcome.busy) == (3, [], [], None)
     assert told(200, b"<NativeDicomModel/>", "application/dicom+xml").kept == 3
+    for content, kind in ((b"<error/>", "application/xml"), (b"", "text/html")):
+        with pytest.raises(Away, match="not DICOM JSON"):
+            told(200, content, kind)
+    failed = {FAILED: items("1.2.0", **{"00081197": {"Value": [0xB000]}})}
+    assert told(409, failed).refused[0] == "SEG with status 0xB000"
 
 
 @pytest.mark.parametrize(
-    "content", [b"<html>sign in</html>", b"[" * 100_000, b"[]", b"7", b'{"a": "' + b"x" * (1 << 20)]
+    "content",
+    [
+        b"<html>sign in</html>",
+        b"[" * 100_000,
+        b"[]",
+        b"7",
+        b'{"error": "not stored"}',
+        b'{"00081190": "' + b"x" * (1 << 20),
+    ],
 )
 def test_an_answer_that_is_no_dicom_json_keeps_nothing(content: bytes) -> None:
     with pytest.raises(Away, match="not DICOM JSON"):
@@ -525,3 +544,57 @@ def test_other_classes_of_x_ray_films_are_taken(served: Served, films: list[byte
         films[3], SOPClassUID=DigitalXRayImageStorageForPresentation, SOPInstanceUID="1.2.7.7"
     )
     assert uids(store(served, data), STORED) == ["1.2.7.7"]
+
+
+def test_a_film_over_which_the_connection_breaks_holds_up_no_other(
+    serve: Callable[..., Served], archive: WebArchive, films: list[bytes]
+) -> None:
+    archive.start()
+    bad = str(pydicom.dcmread(BytesIO(films[0])).StudyInstanceUID)
+    plain = archive.take
+
+    def take(path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        if bad.encode() in body:
+            raise ConnectionResetError  # the handler ends without an answer
+        return plain(path, headers, body)
+
+    archive.take = take  # type: ignore[method-assign]
+    served = serve("--dicom-results", archive.url)
+    store(served, *films)
+
+    def sent() -> int:
+        listed = served.json("/v1/films")["films"]
+        known = [served.json(f"/v1/films/{film['id']}") for film in listed]
+        return sum(film["deliveries"][0]["state"] == "sent" for film in known)
+
+    until(lambda: sent() == 3)
+
+
+def test_a_service_that_cannot_start_ends(bundle: Path, tmp_path: Path) -> None:
+    """With its processes, which would keep it alive."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [
+            sys.executable, "-m", "pleura.cli", "serve", "--bundle", str(bundle),
+            "--store", str(tmp_path / "s"), "--port", "0", "--runtime", "onnxruntime",
+            "--dicom-port", str(taken.getsockname()[1]),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "cannot listen" in done.stderr
+
+
+def test_results_of_every_film_of_a_large_body_are_sent(tmp_path: Path, bundle: Path) -> None:
+    peer = WebPeer("http://127.0.0.1:9/x")
+    settings = Settings(
+        tmp_path / "s", bundle, runtime="onnxruntime", node=NodeSettings(None, peers=(peer,))
+    )
+    running = Running(settings)
+    arrivals = [Arrival(f"{n:032x}", f"{n:064x}", 1, "film") for n in range(1500)]
+    with running.store.arriving:
+        job, _ = running.store.receive(arrivals, [])
+    running.sent(job, {})
+    assert running.store.outbox.waiting() == 1500
+    running.audit.close()
+    running.store.close()

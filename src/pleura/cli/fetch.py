@@ -82,14 +82,19 @@ def fetch(
         raise MissingExtra.needing("pleura fetch", "dicom", error) from None
     from pleura.pacs.peers import Credentials, WebPeer, checked_url
 
+    if (cert is None) != (key is None):
+        raise typer.BadParameter("--cert and --key go together")
     address = checked_url(url)
     credentials = Credentials(token_file, cert, key, ca)
     credentials.check(WebPeer(address))
-    if (cert is None) != (key is None):
-        raise typer.BadParameter("--cert and --key go together")
     for uid in study or ():
         if not is_uid(uid):
             raise typer.BadParameter(f"{uid!r} is no Study Instance UID")
+    pairs = [_pair(one) for one in where or ()]
+    if len(dict(pairs)) < len(pairs):
+        raise typer.BadParameter(
+            "--where names one keyword twice; an archive is asked for one value"
+        )
     if since and until and since > until:
         raise typer.BadParameter("--since is after --until")
     if study and (since or until or where or limit):
@@ -99,7 +104,7 @@ def fetch(
         since=since and since.date(),
         until=until and until.date(),
         studies=tuple(study or ()),
-        where=dict(map(_pair, where or ())),
+        where=dict(pairs),
         most=limit,
     )
 

@@ -168,7 +168,7 @@ def serve(
             dicom_title,
             dicom_host,
             callers=tuple(map(caller_from, dicom_caller or ())),
-            peers=tuple(map(peer_from, dicom_results or ())),
+            peers=tuple(dict.fromkeys(map(peer_from, dicom_results or ()))),
             kinds=tuple(dict.fromkeys(dicom_kind or KINDS)),
             web_token_file=dicom_web_token_file,
             geometry=dicom_geometry,

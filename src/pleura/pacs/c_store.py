@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 
-from pleura.pacs.lines import Away, Outcome
+from pleura.pacs.lines import Away, Broken, Outcome
 from pleura.pacs.network import SECONDS, guard
 from pleura.pacs.peers import Peer
 from pleura.read.quiet import quiet
@@ -81,7 +81,7 @@ class Association:
             try:
                 status = self._made.send_c_store(result).get("Status")
             except (RuntimeError, ValueError, AttributeError, OSError) as error:
-                raise Away(f"the association broke ({type(error).__name__})") from None
+                raise Broken(f"the association broke ({type(error).__name__})") from None
         if status is None:
-            raise Away("it went away, or did not answer in time")
+            raise Broken("it went away, or did not answer in time")
         return int(status)

@@ -147,17 +147,21 @@ class _Fetching:
         self._own, self._stop = local(), Event()
         self._clients: list[Client] = []
         self._troubles, self._counting = 0, Lock()
+        self._failed: list[Failure] = []
+        self._looked_into: set[str] = set()
+        self._before = _read_failures(out / FAILURES)
 
     def run(self, workers: int, progress: Callable[[int, int], None] | None) -> Fetched:
         total, complete = Fetched(), False
         pool = ThreadPoolExecutor(workers)
         try:
-            studies = self._studies(total)
+            studies = self._studies()
             for done, found in enumerate(pool.map(self._study, studies), start=1):
                 total.add(found)
                 if progress:
                     progress(done, len(studies))
             complete = True
+            total.failed = self._failed
         except (Unanswered, Refusal) as error:
             raise ArchiveError(
                 f"{self._client().url}: {error}. What was fetched is in {self._out}; the same command goes "
@@ -168,7 +172,7 @@ class _Fetching:
             pool.shutdown(cancel_futures=True)
             for client in self._clients:
                 client.close()
-            _write_failures(self._out / FAILURES, total.failed, complete=complete)
+            self._write_failures(complete=complete)
         return total
 
     def _client(self) -> Client:
@@ -179,7 +183,7 @@ class _Fetching:
         client: Client = self._own.client
         return client
 
-    def _studies(self, total: Fetched) -> list[str]:
+    def _studies(self) -> list[str]:
         """The studies to look into, each once."""
         wanted = self._wanted
         if wanted.studies:
@@ -194,7 +198,9 @@ class _Fetching:
             for (uid,) in self._found("studies", (_STUDY,), asked):
                 found[uid] = None
         named = [uid for uid in found if is_uid(uid)]
-        total.failed += [Failure(_shown(u), "", "", _NO_UID) for u in found if not is_uid(u)]
+        for uid in found:
+            if not is_uid(uid):
+                self._fail(_shown(uid), "", "", _NO_UID)
         return named[: wanted.most]
 
     def _study(self, study: str) -> Fetched:
@@ -210,11 +216,13 @@ class _Fetching:
                     if is_uid(series):
                         total.add(self._series(study, series))
                     else:
-                        total.failed.append(Failure(study, _shown(series), "", _NO_UID))
+                        self._fail(study, _shown(series), "", _NO_UID)
+            with self._counting:
+                self._looked_into.add(study)
         except _Stopped:
-            return total
+            pass
         except (Refusal, Unanswered) as error:
-            total.failed.append(Failure(study, "", "", self._excused(error)))
+            self._excuse(error, study, "", "")
         return total
 
     def _series(self, study: str, series: str) -> Fetched:
@@ -224,11 +232,12 @@ class _Fetching:
         for instance, sop_class in self._found(path, (_INSTANCE, _CLASS), ()):
             file = folder / f"{instance}.dcm"
             if not is_uid(instance):
-                total.failed.append(Failure(study, series, _shown(instance), _NO_UID))
+                self._fail(study, series, _shown(instance), _NO_UID)
             elif sop_class not in (*FOR_DISPLAY, ""):
                 total.others += 1
             elif file.exists():
                 total.there += 1
+                self._fine()
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 remove_partial(folder)
@@ -237,7 +246,7 @@ class _Fetching:
                     total.films += 1
                     self._fine()
                 except (Refusal, Unanswered) as error:
-                    total.failed.append(Failure(study, series, instance, self._excused(error)))
+                    self._excuse(error, study, series, instance)
         return total
 
     def _retrieve(self, file: Path) -> None:
@@ -273,19 +282,49 @@ class _Fetching:
                 self._stop.wait(seconds)
         raise AssertionError
 
-    def _excused(self, error: Refusal | Unanswered) -> str:
-        """Why something failed; the error itself where it is not of that thing.
+    def _excuse(self, error: Refusal | Unanswered, study: str, series: str, instance: str) -> None:
+        """Takes down a failure; raises the error itself where it is not of that thing alone.
 
-        A service that lets nobody in, is gone, or fails again and again refuses everything else, too.
+        A service that lets nobody in, is gone, or fails over one thing after another refuses everything else,
+        too. Over what it failed before, it may fail again.
         """
-        if error.status in (None, 401, 407):
+        if error.status in (401, 407) or (isinstance(error, Unanswered) and not error.reached):
             raise error
-        if error.status in (403, 408, 429) or error.status >= 500:
+        self._fail(study, series, instance, str(error))
+        is_trouble = isinstance(error, Unanswered) or error.status == 403 or error.status >= 500
+        if is_trouble and (study, series, instance) not in self._before:
             with self._counting:
                 self._troubles += 1
                 if self._troubles >= _MOST_TROUBLES:
                     raise error
-        return str(error)
+
+    def _fail(self, study: str, series: str, instance: str, why: str) -> None:
+        with self._counting:
+            self._failed.append(Failure(study, series, instance, why))
+
+    def _write_failures(self, *, complete: bool) -> None:
+        """The failures as a table, with those of earlier calls that this one says nothing of."""
+        done = self._looked_into if complete else ()
+        kept = {
+            key: one
+            for key, one in self._before.items()
+            if one.study not in done and self._lacks(one)
+        }
+        rows = kept | {tuple(one[:3]): one for one in self._failed}
+        path = self._out / FAILURES
+        if not rows:
+            path.unlink(missing_ok=True)
+            return
+        with whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(Failure._fields)
+            writer.writerows(rows.values())
+
+    def _lacks(self, failure: Failure) -> bool:
+        """Whether what failed before is not there by now."""
+        study, series, instance, _ = failure
+        named = all(map(is_uid, (study, series, instance)))
+        return not named or not (self._out / study / series / f"{instance}.dcm").exists()
 
     def _fine(self) -> None:
         with self._counting:
@@ -300,19 +339,12 @@ def _shown(text: str) -> str:
     return repr(text[:80])
 
 
-def _write_failures(path: Path, failed: Sequence[Failure], *, complete: bool) -> None:
-    """The failures as a table, of a call that was not complete with those of the one before."""
-    rows: dict[tuple[str, ...], Failure] = {}
-    if not complete and path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = {
-                tuple(row[:3]): Failure(*row) for row in list(csv.reader(file))[1:] if len(row) == 4
-            }
-    rows |= {tuple(one[:3]): one for one in failed}
-    if not rows:
-        path.unlink(missing_ok=True)
-        return
-    with whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(Failure._fields)
-        writer.writerows(rows.values())
+def _read_failures(path: Path) -> dict[tuple[str, ...], Failure]:
+    """The failures of earlier calls, by what failed."""
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [
+            Failure(*row) for row in list(csv.reader(file))[1:] if len(row) == len(Failure._fields)
+        ]
+    return {tuple(one[:3]): one for one in rows}

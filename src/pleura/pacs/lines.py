@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 import pydicom
 
 _IS_THERE = 0x0111  # duplicate SOP instance
+_WARNINGS = (0x0107, 0x0116)  # attribute list error, attribute value out of range (PS3.7 C)
 _TAKES_NOT = (0x0122, 0x0124)  # SOP class not supported, not authorised
 
 
@@ -15,6 +16,10 @@ MOST_BUSY = 3
 
 class Away(Exception):
     """An archive that cannot be reached, and why."""
+
+
+class Broken(Away):
+    """A line that broke over what was sent: that may be what broke it, and another line may hold."""
 
 
 State = Literal["kept", "left", "refused"]
@@ -44,7 +49,9 @@ class Outcome:
 
     def add(self, result: pydicom.Dataset, status: int) -> None:
         """Notes a result by the status that the archive answered (PS3.4 B.2.3, PS3.18 I.2.2)."""
-        if status in (0, _IS_THERE) or 0xB000 <= status <= 0xBFFF:  # warnings: it has been kept
+        if (
+            status in (0, _IS_THERE, *_WARNINGS) or 0xB000 <= status <= 0xBFFF
+        ):  # warnings: it has been kept
             self._add(result, "kept")
         elif status in _TAKES_NOT or status >> 8 == 0xA9 or status >> 12 == 0xC:
             self.leave(result)
@@ -85,7 +92,8 @@ class Line(Protocol):
         """Sends a film's results, each whatever becomes of the others.
 
         Raises:
-            Away: the connection broke.
+            Away: nobody is there.
+            Broken: the connection broke.
         """
 
     def close(self) -> None:

@@ -67,9 +67,12 @@ class Credentials:
         """Refuses to send the token where it could be read on its way, or where nobody asks for one.
 
         Raises:
-            ArchiveError: the peer speaks DIMSE, the URL is of another machine and not encrypted, or the file
-                holds no token.
+            ArchiveError: the peer speaks DIMSE, the URL is of another machine and not encrypted, the file
+                holds no token, or another file is not there.
         """
+        for file in (self.certificate, self.key, self.authorities):
+            if file is not None and not file.is_file():
+                raise ArchiveError(f"{file} is no file; give a certificate or key in PEM")
         if self.token() is None:
             return
         if isinstance(peer, Peer):

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from pleura.errors import ArchiveError
 from pleura.files import lock
-from pleura.pacs.lines import MOST_BUSY, Away, Line
+from pleura.pacs.lines import MOST_BUSY, Away, Broken, Line, Outcome
 from pleura.pacs.peers import Destination
 from pleura.read.dicom import RESULTS_OF
 from pleura.read.quiet import quiet
@@ -28,6 +29,8 @@ _CLASSES: Mapping[str, str] = {
     "sr": ComprehensiveSRStorage,
     "sc": SecondaryCaptureImageStorage,
 }
+_ENDS = ("kept", "left")
+_UNDEFINED = 0xFFFFFFFF
 _COLUMNS = ("destination", "sop_instance_uid", "modality", "state", "why")
 
 
@@ -80,19 +83,21 @@ def send(
     """
     films = _films(folder / RESULTS)
     total = Delivered()
-    with _journal(folder / JOURNAL) as (done, file):
+    with _journal(folder / JOURNAL, str(peer)) as (states, file):
         writer = csv.writer(file)
         line: Line | None = None
+        done = 0
         try:
-            for number, film in enumerate(films, start=1):
+            for film in _refused_last(films, states):
                 results = _results(film, kinds, total.strange)
-                new = [one for one in results if (str(peer), str(one.SOPInstanceUID)) not in done]
+                new = [one for one in results if states.get(one.SOPInstanceUID) not in _ENDS]
                 total.there += len(results) - len(new)
                 if new:
                     line = _send(new, peer, line, open_line, waits, total, writer)
                     file.flush()
+                done += 1
                 if progress:
-                    progress(number, len(films))
+                    progress(done, len(films))
         except Away as error:
             raise ArchiveError(
                 f"{peer}: {error}. {total.sent} results were sent; the same command goes on from there"
@@ -111,6 +116,21 @@ def _films(folder: Path) -> list[Path]:
             f"{folder} holds no DICOM results; give the OUT of a pleura predict --dicom that was run"
         )
     return found
+
+
+def _refused_last(films: Sequence[Path], states: Mapping[str, str]) -> Iterator[Path]:
+    """The films, those with a result that was refused before after all others, which they hold up no more."""
+    if "refused" not in states.values():
+        yield from films
+        return
+    late = []
+    for film in films:
+        results = _results(film, tuple(_CLASSES), [])
+        if any(states.get(one.SOPInstanceUID) == "refused" for one in results):
+            late.append(film)
+        else:
+            yield film
+    yield from late
 
 
 def _results(film: Path, kinds: Sequence[str], strange: list[str]) -> list[pydicom.Dataset]:
@@ -137,6 +157,11 @@ def _is_whole(result: pydicom.Dataset) -> bool:
     """Whether a result has all that its header promises; a file that was cut off is read without a word."""
     if "SOPInstanceUID" not in result:
         return False
+    for tag in list(result.keys()):
+        raw: Any = result.get_item(tag)  # as it was read
+        is_raw = isinstance(raw, RawDataElement)
+        if is_raw and raw.length not in (len(raw.value or b""), _UNDEFINED):
+            return False
     if result.SOPClassUID == ComprehensiveSRStorage:
         return "ContentSequence" in result
     pixels = result.Rows * result.Columns * int(result.get("NumberOfFrames", 1) or 1)
@@ -152,19 +177,25 @@ def _send(
     waits: Sequence[float],
     total: Delivered,
     writer: Any,
-) -> Line:
-    """Sends a film's results over a line, a new one where that is away; gives the line.
+) -> Line | None:
+    """Sends a film's results over a line, a new one where that is away; gives the line, if it holds.
 
     Raises:
-        Away: the archive is, however long one waits.
+        Away: the archive is, however long one waits, or busy over one film after another.
     """
     for seconds in (*waits, None):
         try:
             line = line or open_line(peer)
             outcome = line.send(results)
-            total.busy = 0 if outcome.busy is None else total.busy + 1
-            if outcome.busy is not None and total.busy >= MOST_BUSY:
-                raise Away(outcome.busy)
+            break
+        except Broken as error:  # perhaps over this film
+            if line is not None:
+                line.close()
+            line = None
+            outcome = Outcome()
+            outcome.busy = str(error)
+            for result in results:
+                outcome.refuse(result, str(error))
             break
         except Away:
             if line is not None:
@@ -173,18 +204,20 @@ def _send(
             if seconds is None:
                 raise
             time.sleep(seconds)
-    assert line is not None
     for one in outcome.told:
         writer.writerow([str(peer), one.uid, one.modality, one.state, one.why])
     total.sent += outcome.kept
     total.left += len(outcome.left)
     total.refused += outcome.refused
+    total.busy = 0 if outcome.busy is None else total.busy + 1
+    if outcome.busy is not None and total.busy >= MOST_BUSY:
+        raise Away(outcome.busy)
     return line
 
 
 @contextmanager
-def _journal(path: Path) -> Iterator[tuple[set[tuple[str, str]], TextIO]]:
-    """What has arrived or never will, by destination and UID; and the file, to go on with."""
+def _journal(path: Path, destination: str) -> Iterator[tuple[dict[str, str], TextIO]]:
+    """What became last of each result at the destination, by its UID; and the file, to go on with."""
     with closing(path.open("a+", newline="", encoding="utf-8")) as file:
         if not lock(file.fileno()):
             raise ArchiveError(f"another pleura send works on {path.parent}; wait for it")
@@ -195,7 +228,7 @@ def _journal(path: Path) -> Iterator[tuple[set[tuple[str, str]], TextIO]]:
             csv.writer(file).writerow(_COLUMNS)
         elif not _ends_whole(path):
             file.write("\r\n")  # after a line that was cut off
-        yield {(row[0], row[1]) for row in rows if row[3] in ("kept", "left")}, file
+        yield {row[1]: row[3] for row in rows if row[0] == destination}, file
 
 
 def _ends_whole(path: Path) -> bool:

@@ -6,7 +6,7 @@ from io import BytesIO
 import pydicom
 
 from pleura.errors import ArchiveError
-from pleura.pacs.lines import Away, Outcome
+from pleura.pacs.lines import Away, Broken, Outcome
 from pleura.pacs.peers import Credentials, WebPeer
 from pleura.pacs.web import BUSY, Client, Stored, Unanswered
 
@@ -33,7 +33,7 @@ class Web:
         try:
             return outcome_of(results, self._client.store([_file(one) for one in results]))
         except Unanswered as error:
-            raise Away(str(error)) from None
+            raise (Broken if error.reached else Away)(str(error)) from None
 
     def close(self) -> None:
         """As `Line.close`."""
@@ -69,7 +69,11 @@ def outcome_of(results: Sequence[pydicom.Dataset], stored: Stored) -> Outcome:
         if stored.stored is not None and uid in stored.stored:
             outcome.add(result, 0)
         elif stored.failed and uid in stored.failed:
-            outcome.add(result, stored.failed[uid])
+            reason = stored.failed[uid]
+            if 0xB000 <= reason <= 0xBFFF:  # a warning of what is stored, but here it has failed
+                outcome.refuse(result, f"with status 0x{reason:04X}")
+            else:
+                outcome.add(result, reason)
         elif status == 200 and stored.stored is None and not stored.failed:
             outcome.add(result, 0)
         else:

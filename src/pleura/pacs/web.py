@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import re
+import ssl
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +33,7 @@ _MOST_FOUND = 2_000_000
 _MOST_PREAMBLE = 1 << 16
 _CHUNK = 1 << 16
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _PROCESSING_FAILURE = 0x0110
 _BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
 
@@ -42,12 +45,13 @@ class Unanswered(Exception):
 
     Args:
         why: in words.
-        status: of HTTP; None where there was no answer.
+        status: of HTTP, as far as there was an answer.
+        reached: whether there was a connection, so that what was asked may be to blame.
     """
 
-    def __init__(self, why: str, status: int | None = None) -> None:
+    def __init__(self, why: str, status: int | None = None, *, reached: bool = True) -> None:
         super().__init__(why)
-        self.status = status
+        self.status, self.reached = status, reached
 
 
 class Refusal(Exception):
@@ -66,13 +70,19 @@ class Stored:
         status: of HTTP: 200 all are stored, 202 some, 409 none; others are errors of the request.
         stored: SOP Instance UIDs that it says are; None where it names none.
         failed: why others are not, by UID, where it says so.
-        is_told: whether the answer is DICOM JSON, or empty.
+        is_told: whether the answer is one to STOW-RS at all.
     """
 
     status: int
     stored: frozenset[str] | None = None
     failed: Mapping[str, int] | None = None
     is_told: bool = True
+
+
+def _trusted() -> str | None:
+    """The certificates of those whom the machine trusts; None: those that come with requests."""
+    said = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    return said or ssl.get_default_verify_paths().cafile
 
 
 def is_uid(text: object) -> bool:
@@ -100,7 +110,7 @@ class Client:
             self._session.trust_env = False  # a proxy is not this machine
         # Said with each request: what the session says, the machine's REQUESTS_CA_BUNDLE would replace.
         authorities = credentials.authorities
-        self._verify = None if authorities is None else str(authorities)
+        self._verify = _trusted() if authorities is None else str(authorities)
         if credentials.certificate is not None and credentials.key is not None:
             self._session.cert = (str(credentials.certificate), str(credentials.key))
         if (token := credentials.token()) is not None:
@@ -130,6 +140,8 @@ class Client:
         given, more = 0, False
         while True:
             found, says_more = self._page(path, query, given)
+            if found is None:  # it refuses the offset
+                break
             if not found:
                 return
             rows = [tuple(_text(item, tag) for tag in tags) for item in found]
@@ -152,12 +164,17 @@ class Client:
 
     def _page(
         self, path: str, query: Sequence[tuple[str, str]], given: int
-    ) -> tuple[list[Mapping[str, Any]], bool]:
-        """What is found after what was given, and whether it says that there is more (PS3.18 8.3.4.4)."""
+    ) -> tuple[list[Mapping[str, Any]] | None, bool]:
+        """What is found after what was given, and whether it says that there is more (PS3.18 8.3.4.4).
+
+        None where it does not say what comes after something.
+        """
         asked = [*query, *([("offset", str(given))] if given else [])]
         with self._asked("GET", path, params=asked, headers={"Accept": JSON}) as answer:
-            if answer.status_code == 204 or (given and answer.status_code in (400, 404)):
+            if answer.status_code == 204:
                 return [], False
+            if given and answer.status_code in (400, 404):
+                return None, False
             _refuse(answer.status_code)
             content = _content(answer, _MOST_FOUND_BYTES)
             more = answer.headers.get("Warning", "").startswith("299")
@@ -226,14 +243,30 @@ class Client:
                 **how,
             )
         except requests.exceptions.SSLError:
-            raise Unanswered("its certificate is not one to be trusted") from None
+            raise Unanswered("its certificate is not one to be trusted", reached=False) from None
         except (*_BROKEN, OSError, UnicodeError) as error:  # no such file, no name of a host
-            raise Unanswered(f"it does not answer ({type(error).__name__})") from None
+            why, reached = (
+                f"it does not answer ({type(error).__name__})",
+                not _is_of_connecting(error),
+            )
+            raise Unanswered(why, reached=reached) from None
         with answer:
             try:
                 yield answer
             except _BROKEN as error:
                 raise Unanswered(f"its answer broke off ({type(error).__name__})") from None
+
+
+def _is_of_connecting(error: Exception) -> bool:
+    """Whether there was no connection in the first place."""
+    if not isinstance(error, requests.exceptions.RequestException):
+        return True
+    cause = error.args[0] if error.args else None
+    cause = getattr(cause, "reason", cause)  # of urllib3's error of too many tries
+    never = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
+    wrong = (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)
+    odd = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
+    return isinstance(error, (*wrong, *odd)) or isinstance(cause, never)
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -312,16 +345,22 @@ def stored_in(status: int, kind: str, content: bytes) -> Stored:
         status, kind: of HTTP, and the content's type.
         content: DICOM JSON, or something else.
     """
+    kind = kind.partition(";")[0].strip().lower()
     if not content.strip():
-        return Stored(status)
-    if kind.partition(";")[0].strip().lower() in ("application/dicom+xml", "application/xml"):
-        return Stored(status)  # of a service that speaks no JSON, as it should: its status must do
+        return Stored(status, is_told=kind != "text/html")
+    if kind in (
+        "application/dicom+xml",
+        "application/xml",
+    ):  # of one that speaks no JSON, as it should
+        return Stored(
+            status, is_told=b"NativeDicomModel" in content and _FAILED.encode() not in content
+        )
     try:
         said = json.loads(content) if len(content) <= _MOST_SAID_BYTES else None
     except (ValueError, RecursionError):
         said = None
     one = said[0] if isinstance(said, list) and said else said
-    if not isinstance(one, dict):
+    if not isinstance(one, dict) or not all(map(_TAG.fullmatch, one)):
         return Stored(status, is_told=False)
     named = _items(one, _STORED)
     stored = frozenset(_text(item, _SOP_INSTANCE) for item in named) if named else None

@@ -27,6 +27,10 @@ _START_SECONDS = 120.0
 Answer = tuple[dict[str, Any], list[bytes]]
 
 
+class DecoderBroke(DecodeError):
+    """A file that hung or broke the process that opened it: whether it is a film, nobody can say."""
+
+
 class _Broken(Exception):
     """A worker that hung or died."""
 
@@ -136,7 +140,7 @@ class Decoders:
             worker = None
             self._broke(str(error))
             log.warning("a process that opens files %s; it is replaced", error)
-            raise DecodeError(
+            raise DecoderBroke(
                 f"opening it {error}: the file is damaged, or made to do harm; export it again"
             ) from None
         except BaseException:

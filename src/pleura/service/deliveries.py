@@ -16,7 +16,7 @@ from typing import Any
 import pydicom
 
 from pleura.errors import ReadError, UnsupportedFilm
-from pleura.pacs.lines import MOST_BUSY, Away, Line
+from pleura.pacs.lines import MOST_BUSY, Away, Broken, Line
 from pleura.pacs.network import SECONDS
 from pleura.pacs.open import open_line
 from pleura.pacs.peers import Destination
@@ -64,6 +64,7 @@ class Deliveries:
         self._settings, self._store, self._decoders = settings, store, decoders
         self._limits, self._metrics, self._audit = limits, metrics, audit
         self._stopping = threading.Event()
+        self._unmade: dict[str, int] = {}  # how often in vain, by film
         self._threads = [_Thread(self, peer) for peer in settings.peers]
 
     def expect(self, films: Iterable[str]) -> None:
@@ -132,7 +133,12 @@ class Deliveries:
                 results = self._made(row)
                 if results:
                     line = line or self._open(peer)
-                    why = self._send(line, row, results)
+                    try:
+                        why = self._send(line, row, results)
+                    except Broken as error:  # perhaps over this film: the others go on
+                        line.close()
+                        line, why = None, str(error)
+                        self._later(row, why)
                     busy = 0 if why is None else busy + 1
                     if why is not None and busy >= MOST_BUSY:
                         raise Away(why)
@@ -174,7 +180,9 @@ class Deliveries:
         except UnsupportedFilm as error:
             self._settle(row, "dropped", str(error))
         except (ReadError, OSError) as error:  # of a process that was killed, or a full disk
-            if row["tries"] + 1 >= _MOST_TRIES_TO_MAKE:
+            self._unmade[film] = self._unmade.get(film, 0) + 1
+            if self._unmade[film] >= _MOST_TRIES_TO_MAKE:
+                del self._unmade[film]
                 self._settle(row, "dropped", f"its results could not be made: {error}")
             else:
                 self._later(row, f"its results could not be made: {error}")

@@ -14,6 +14,7 @@ from pleura.errors import ReadError
 from pleura.read.dicom import FOR_DISPLAY
 from pleura.service import schemas
 from pleura.service.archives import CLASS_NOT_TAKEN, FAILED, NO_FILM
+from pleura.service.decoding import DecoderBroke
 from pleura.service.films import received
 from pleura.service.parts import dicom_file
 from pleura.service.problems import Refused
@@ -54,11 +55,17 @@ _DICOM_JSON: dict[int | str, dict[str, Any]] = {
 
 @dataclass
 class _Answers:
-    """What became of each instance: its SOP class, its UID and, of those not stored, why not (PS3.18 I.2)."""
+    """What became of each instance: its SOP class, its UID and, of those not stored, why not (PS3.18 I.2).
+
+    Attributes:
+        stored, failed: those that say what they are.
+        unknown: of those that do not, why not.
+        job, tasks: as of `Uploads.receive`; None where no film was among them.
+    """
 
     stored: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str, int]] = field(default_factory=list)
-    unknown: int = 0
+    unknown: list[int] = field(default_factory=list)
     job: str | None = None
     tasks: dict[str, list[str]] = field(default_factory=dict)
 
@@ -72,7 +79,7 @@ class _Answers:
                 _item(kind, uid) | _reason(reason) for kind, uid, reason in self.failed
             )
         if self.unknown:
-            content[_OTHERS] = _sequence(_reason(NO_FILM) for _ in range(self.unknown))
+            content[_OTHERS] = _sequence(map(_reason, self.unknown))
         whole = not self.failed and not self.unknown
         status = 200 if whole else 202 if self.stored else 409
         return JSONResponse(content, status, media_type=MEDIA_TYPE)
@@ -128,8 +135,9 @@ def _kept(running: Running, files: Sequence[Sent], study: str | None) -> _Answer
         try:
             request = {"do": "instance", "path": str(file.content), "limits": limits}
             told, _ = running.decoders.ask(request)
-        except ReadError:
-            answers.unknown += 1
+        except ReadError as error:
+            broke = isinstance(error, DecoderBroke)
+            answers.unknown.append(FAILED if broke else NO_FILM)
             continue
         kind, uid = str(told["SOPClassUID"]), str(told["SOPInstanceUID"])
         if told["ours"]:

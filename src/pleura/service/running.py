@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pleura.inference.bundle import Bundle
@@ -112,8 +112,19 @@ class Running:
         """Makes everything ready, and goes on with what an earlier run left undone.
 
         Raises:
-            PleuraError: something of it cannot start.
+            PleuraError: something of it cannot start; then none of it runs.
         """
+        begun: list[Callable[[], None]] = [self.store.close, self.audit.close]
+        try:
+            self._start(begun)
+        except BaseException:
+            for stop in reversed(begun):
+                with suppress(Exception):  # the first error says more
+                    stop()
+            raise
+
+    def _start(self, begun: list[Callable[[], None]]) -> None:
+        begun.append(self.decoders.stop)
         self.decoders.start()
         self.detector.warm_up()
         peers = self.settings.node.peers if self.settings.node is not None else ()
@@ -127,6 +138,7 @@ class Running:
             done=self.store.done,
             workers=self.settings.workers,
         )
+        begun.append(jobs.stop)
         jobs.start(self.store.tasks())
         self.housekeeping = Housekeeping(
             self.store,
@@ -136,11 +148,13 @@ class Running:
             reserve=self.settings.bounds.free_bytes,
         )
         self.housekeeping.start()
-        self.jobs = jobs
+        begun.append(self.housekeeping.stop)
         if self.deliveries is not None:
             self.deliveries.start()
+            begun.append(self.deliveries.stop)
         if self.node is not None:
             self.node_port = self.node.start()
+        self.jobs = jobs
         self.audit.note("service", "started", self.bundle.identity.sha256, durable=True)
 
     def hush(self) -> None:
@@ -179,7 +193,7 @@ class Running:
     def sent(self, job: str, tasks: Mapping[str, Sequence[str]]) -> None:
         """What is done with films that an archive sent, before it is told that they are safe."""
         if self.deliveries is not None:
-            found = self.store.job(job)
+            found = self.store.job(job, most=self.settings.bounds.files_per_upload)
             self.deliveries.expect(found["film_ids"] if found else [])
         self.submit(tasks)
 
