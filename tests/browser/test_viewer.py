@@ -283,7 +283,7 @@ def test_a_threshold_is_tried_on_the_whole_list(page: Any, address: str) -> None
     page.locator("#stage").focus()
     page.keyboard.press("p")
     page.get_by_text("Nothing tried here is kept.").wait_for()
-    page.wait_for_function("document.activeElement.id === 'presence'")  # a frame later
+    page.locator("#presence:focus").wait_for()  # a frame later
     page.keyboard.press("End")
     page.get_by_text("0 of 2 films would be suspected, now 2 (2 fewer).").wait_for()
     assert page.locator(".would").all_text_contents() == ["not suspected"] * 2

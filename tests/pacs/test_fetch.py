@@ -375,6 +375,7 @@ def test_whoever_interrupts_it_waits_for_one_film_at_most(
     make: Callable[..., Archive], tmp_path: Path
 ) -> None:
     archive = make(*(Held("1", "1.1", f"1.1.{n}") for n in range(50)))
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have it ignored
 
     def slow(path: str) -> None:
         if "/instances/" in path:
@@ -382,8 +383,11 @@ def test_whoever_interrupts_it_waits_for_one_film_at_most(
             os.kill(os.getpid(), signal.SIGINT)
 
     archive.spoil = slow
-    with pytest.raises(KeyboardInterrupt):
-        fetched(archive, tmp_path, workers=1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fetched(archive, tmp_path, workers=1)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert len(files(tmp_path)) <= 3
 
 
