@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from pleura.cli import app
 from pleura.errors import ArchiveError
 from pleura.files import lock
-from pleura.pacs import web
+from pleura.pacs import answers
 from pleura.pacs.fetch import Fetched, Wanted, fetch
 from pleura.pacs.peers import Credentials, Peer, WebPeer, checked_url
 from pleura.pacs.web import Client
@@ -364,7 +364,7 @@ def test_a_full_disk_is_not_the_archives_fault(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(web._Part, "_write", full)
+    monkeypatch.setattr(answers.Part, "_write", full)
     with pytest.raises(OSError, match="No space left"):
         fetched(make(*HELD), tmp_path)
     assert files(tmp_path) == []

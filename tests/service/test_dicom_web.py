@@ -22,16 +22,16 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
-from test_dicom_node import free_port, self_signed, settled, until
+from test_dicom_node import all_films, free_port, self_signed, settled, until
 
 from a_service import TOKEN, Served
 from pleura.errors import ArchiveError, ServiceError, UnknownName
 from pleura.finding import PNEUMOTHORAX, Finding, ModelIdentity
 from pleura.outputs.dicom import dicom_results, encoded
+from pleura.pacs.answers import stored_in
 from pleura.pacs.lines import Away, Outcome
 from pleura.pacs.peers import Peer, WebPeer, peer_from, read_token
 from pleura.pacs.stow import outcome_of
-from pleura.pacs.web import stored_in
 from pleura.read import read
 from pleura.service.node_settings import NodeSettings
 from pleura.service.running import Running
@@ -360,6 +360,11 @@ def test_a_certificate_that_nobody_trusts_gets_nothing(
     assert not archive.got
 
 
+def by_instance(served: Served) -> dict[str, Any]:
+    """The first delivery of each film, by its SOP Instance UID."""
+    return {film["sop_instance_uid"]: film["deliveries"][0] for film in all_films(served)}
+
+
 def delivery(served: Served) -> dict[str, Any]:
     (film,) = served.json("/v1/films")["films"]
     (found,) = served.json(f"/v1/films/{film['id']}")["deliveries"]
@@ -529,13 +534,8 @@ def test_one_film_over_which_an_archive_fails_holds_up_no_other(
     served = serve("--dicom-results", archive.url)
     store(served, *films)
 
-    def states() -> dict[str, Any]:
-        listed = served.json("/v1/films")["films"]
-        films = [served.json(f"/v1/films/{film['id']}") for film in listed]
-        return {f["sop_instance_uid"]: f["deliveries"][0] for f in films}
-
-    until(lambda: sum(d["state"] == "sent" for d in states().values()) == 3)
-    one = states()[str(pydicom.dcmread(BytesIO(films[0])).SOPInstanceUID)]
+    until(lambda: sum(d["state"] == "sent" for d in by_instance(served).values()) == 3)
+    one = by_instance(served)[str(pydicom.dcmread(BytesIO(films[0])).SOPInstanceUID)]
     assert (one["state"], one["said"]) == ("waiting", "it takes nothing now (HTTP 500)")
 
 
@@ -562,12 +562,7 @@ def test_a_film_over_which_the_connection_breaks_holds_up_no_other(
     served = serve("--dicom-results", archive.url)
     store(served, *films)
 
-    def sent() -> int:
-        listed = served.json("/v1/films")["films"]
-        known = [served.json(f"/v1/films/{film['id']}") for film in listed]
-        return sum(film["deliveries"][0]["state"] == "sent" for film in known)
-
-    until(lambda: sent() == 3)
+    until(lambda: sum(d["state"] == "sent" for d in by_instance(served).values()) == 3)
 
 
 def test_a_service_that_cannot_start_ends(bundle: Path, tmp_path: Path) -> None:

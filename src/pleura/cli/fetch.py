@@ -75,9 +75,10 @@ def fetch(
     does not answer.
     """
     try:
+        from pleura.pacs.answers import is_uid
         from pleura.pacs.fetch import Wanted
         from pleura.pacs.fetch import fetch as fetch_films
-        from pleura.pacs.web import Client, is_uid
+        from pleura.pacs.web import Client
     except ImportError as error:
         raise MissingExtra.needing("pleura fetch", "dicom", error) from None
     from pleura.pacs.peers import Credentials, WebPeer, checked_url

@@ -7,20 +7,15 @@ from typing import Any
 
 import pydicom
 from pydicom.uid import (
-    ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
 )
 from pynetdicom import AE, evt
 
-from pleura.pacs.lines import Away, Broken, Outcome
+from pleura.pacs.lines import CLASSES, Away, Broken, Outcome
 from pleura.pacs.network import SECONDS, guard
 from pleura.pacs.peers import Peer
 from pleura.read.quiet import quiet
-
-_CLASSES = (SegmentationStorage, ComprehensiveSRStorage, SecondaryCaptureImageStorage)
 
 
 class Association:
@@ -42,7 +37,7 @@ class Association:
         entity = AE(title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
         entity.connection_timeout = 10.0
-        for kind in _CLASSES:
+        for kind in CLASSES.values():
             entity.add_requested_context(kind, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
         handlers: Any = [(evt.EVT_CONN_OPEN, guard)]
         try:

@@ -14,13 +14,12 @@ from typing import NamedTuple, TypeVar
 
 from pleura.errors import ArchiveError
 from pleura.files import lock, remove_partial, whole
-from pleura.pacs.web import Client, Refusal, Unanswered, is_uid
+from pleura.pacs.answers import Refusal, Unanswered, is_uid
+from pleura.pacs.lines import WAITS
+from pleura.pacs.web import Client
 from pleura.read.dicom import FOR_DISPLAY
 
 FAILURES = "failures.csv"
-
-WAITS = (1.0, 4.0, 16.0)
-"""Seconds until a service that does not answer is asked again; after the last it is given up."""
 
 _STUDY, _SERIES, _INSTANCE, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
 _MOST_TROUBLES = 5  # one after another: it is not the films, then

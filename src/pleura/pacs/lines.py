@@ -1,14 +1,25 @@
 """What the ways of sending results have in common: what became of each, and that an archive is away."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import pydicom
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 _IS_THERE = 0x0111  # duplicate SOP instance
 _WARNINGS = (0x0107, 0x0116)  # attribute list error, attribute value out of range (PS3.7 C)
 _TAKES_NOT = (0x0122, 0x0124)  # SOP class not supported, not authorised
 
+
+CLASSES: Mapping[str, str] = {
+    "seg": SegmentationStorage,
+    "sr": ComprehensiveSRStorage,
+    "sc": SecondaryCaptureImageStorage,
+}
+"""The SOP classes of results, by kind, as they are sent: a report refers to the outline."""
+
+WAITS = (1.0, 4.0, 16.0)
+"""Seconds until an archive that does not answer is asked again; after the last it is given up."""
 
 MOST_BUSY = 3
 """Films after one another over which an archive may be busy until it counts as away: it is not they, then."""

@@ -11,24 +11,15 @@ from typing import Any, TextIO
 
 import pydicom
 from pydicom.dataelem import RawDataElement
-from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from pleura.errors import ArchiveError
 from pleura.files import lock
-from pleura.pacs.lines import MOST_BUSY, Away, Broken, Line, Outcome
+from pleura.pacs.lines import CLASSES, MOST_BUSY, WAITS, Away, Broken, Line, Outcome
 from pleura.pacs.peers import Destination
 from pleura.read.dicom import RESULTS_OF
 from pleura.read.quiet import quiet
 
 RESULTS, JOURNAL = "dicom", "sent.csv"
-WAITS = (1.0, 4.0, 16.0)
-"""Seconds until an archive that is away is tried again; after the last it is given up."""
-
-_CLASSES: Mapping[str, str] = {
-    "seg": SegmentationStorage,
-    "sr": ComprehensiveSRStorage,
-    "sc": SecondaryCaptureImageStorage,
-}
 _ENDS = ("kept", "left")
 _UNDEFINED = 0xFFFFFFFF
 _COLUMNS = ("destination", "sop_instance_uid", "modality", "state", "why")
@@ -60,7 +51,7 @@ def send(
     peer: Destination,
     open_line: Callable[[Destination], Line],
     *,
-    kinds: Sequence[str] = tuple(_CLASSES),
+    kinds: Sequence[str] = tuple(CLASSES),
     progress: Callable[[int, int], None] | None = None,
     waits: Sequence[float] = WAITS,
 ) -> Delivered:
@@ -125,7 +116,7 @@ def _refused_last(films: Sequence[Path], states: Mapping[str, str]) -> Iterator[
         return
     late = []
     for film in films:
-        results = _results(film, tuple(_CLASSES), [])
+        results = _results(film, tuple(CLASSES), [])
         if any(states.get(one.SOPInstanceUID) == "refused" for one in results):
             late.append(film)
         else:
@@ -135,7 +126,7 @@ def _refused_last(films: Sequence[Path], states: Mapping[str, str]) -> Iterator[
 
 def _results(film: Path, kinds: Sequence[str], strange: list[str]) -> list[pydicom.Dataset]:
     """A film's results of these kinds, in their order: a report refers to the outline."""
-    wanted = [_CLASSES[kind] for kind in kinds]
+    wanted = [CLASSES[kind] for kind in kinds]
     found = []
     for path in sorted(film.glob("*.dcm")):
         try:
@@ -145,11 +136,11 @@ def _results(film: Path, kinds: Sequence[str], strange: list[str]) -> list[pydic
                 kind = result.get("SOPClassUID")
         except Exception:  # whatever a library makes of a damaged file
             ours, kind = False, None
-        if not ours or kind not in _CLASSES.values():
+        if not ours or kind not in CLASSES.values():
             strange.append(str(path))
         elif kind in wanted:
             found.append(result)
-    order = list(_CLASSES.values())
+    order = list(CLASSES.values())
     return sorted(found, key=lambda result: order.index(result.SOPClassUID))
 
 
@@ -162,7 +153,7 @@ def _is_whole(result: pydicom.Dataset) -> bool:
         is_raw = isinstance(raw, RawDataElement)
         if is_raw and raw.length not in (len(raw.value or b""), _UNDEFINED):
             return False
-    if result.SOPClassUID == ComprehensiveSRStorage:
+    if result.SOPClassUID == CLASSES["sr"]:
         return "ContentSequence" in result
     pixels = result.Rows * result.Columns * int(result.get("NumberOfFrames", 1) or 1)
     bits = pixels * result.SamplesPerPixel * result.BitsAllocated

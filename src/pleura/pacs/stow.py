@@ -6,9 +6,10 @@ from io import BytesIO
 import pydicom
 
 from pleura.errors import ArchiveError
+from pleura.pacs.answers import Stored, Unanswered
 from pleura.pacs.lines import Away, Broken, Outcome
 from pleura.pacs.peers import Credentials, WebPeer
-from pleura.pacs.web import BUSY, Client, Stored, Unanswered
+from pleura.pacs.web import BUSY, Client
 
 
 class Web:

@@ -1,23 +1,27 @@
 """A DICOMweb service, asked: search (QIDO-RS), retrieve (WADO-RS) and store (STOW-RS), PS3.18 10."""
 
 import json
-import logging
 import os
-import re
 import ssl
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
 
+from pleura.pacs.answers import (
+    MOST_SAID_BYTES,
+    Part,
+    Refusal,
+    Stored,
+    Unanswered,
+    stored_in,
+    text_of,
+)
 from pleura.pacs.peers import LOOPBACK, Credentials
 
 JSON = "application/dicom+json"
@@ -25,69 +29,17 @@ DICOM = 'multipart/related; type="application/dicom"'
 BUSY = (408, 429, 502, 503, 504)
 """HTTP statuses of a service that may answer later."""
 
-_STORED, _FAILED, _OTHERS = "00081199", "00081198", "0008119A"
-_SOP_INSTANCE, _REASON = "00081155", "00081197"
 _CONNECT_SECONDS, _SECONDS = 10.0, 60.0
-_MOST_FOUND_BYTES, _MOST_SAID_BYTES = 16 << 20, 1 << 20
+_MOST_FOUND_BYTES = 16 << 20
 _MOST_FOUND = 2_000_000
-_MOST_PREAMBLE = 1 << 16
 _CHUNK = 1 << 16
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-_TAG = re.compile(r"[0-9A-Fa-f]{8}")
-_PROCESSING_FAILURE = 0x0110
 _BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
-
-logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a line for each odd body
-
-
-class Unanswered(Exception):
-    """A service that did not answer, or cannot now, and why; later it may.
-
-    Args:
-        why: in words.
-        status: of HTTP, as far as there was an answer.
-        reached: whether there was a connection, so that what was asked may be to blame.
-    """
-
-    def __init__(self, why: str, status: int | None = None, *, reached: bool = True) -> None:
-        super().__init__(why)
-        self.status, self.reached = status, reached
-
-
-class Refusal(Exception):
-    """An answer of a service that is no, or no use: its HTTP status, and why."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status: int = status
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What a service answered to instances that it was to store (PS3.18 10.5.3 and I.2).
-
-    Attributes:
-        status: of HTTP: 200 all are stored, 202 some, 409 none; others are errors of the request.
-        stored: SOP Instance UIDs that it says are; None where it names none.
-        failed: why others are not, by UID, where it says so.
-        is_told: whether the answer is one to STOW-RS at all.
-    """
-
-    status: int
-    stored: frozenset[str] | None = None
-    failed: Mapping[str, int] | None = None
-    is_told: bool = True
 
 
 def _trusted() -> str | None:
     """The certificates of those whom the machine trusts; None: those that come with requests."""
     said = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     return said or ssl.get_default_verify_paths().cafile
-
-
-def is_uid(text: object) -> bool:
-    """Whether it is a UID: digits and dots, 64 at most, and so no path."""
-    return isinstance(text, str) and len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 class Client:
@@ -144,7 +96,7 @@ class Client:
                 break
             if not found:
                 return
-            rows = [tuple(_text(item, tag) for tag in tags) for item in found]
+            rows = [tuple(text_of(item, tag) for tag in tags) for item in found]
             new: dict[str, tuple[str, ...]] = {}
             for row in rows:
                 if row[0] not in seen:
@@ -206,7 +158,7 @@ class Client:
         accept = {"Accept": f"{DICOM}; transfer-syntax=*"}
         with self._asked("GET", path, headers=accept) as answer:
             _refuse(answer.status_code)
-            part = _Part(answer.headers.get("Content-Type", ""), into, most_bytes)
+            part = Part(answer.headers.get("Content-Type", ""), into, most_bytes)
             for piece in answer.iter_content(_CHUNK):
                 part.feed(piece)
         part.end()
@@ -223,7 +175,7 @@ class Client:
         headers = {"Content-Type": f"{DICOM}; boundary={boundary}", "Accept": JSON}
         with self._asked("POST", "studies", data=body, headers=headers) as answer:
             kind = answer.headers.get("Content-Type", "")
-            return stored_in(answer.status_code, kind, _content(answer, _MOST_SAID_BYTES))
+            return stored_in(answer.status_code, kind, _content(answer, MOST_SAID_BYTES))
 
     def close(self) -> None:
         """Ends the connection."""
@@ -280,98 +232,6 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-class _Part:
-    """The one part of an answer, written as it comes."""
-
-    def __init__(self, content_type: str, into: BinaryIO, most_bytes: int) -> None:
-        kind, options = parse_options_header(content_type)
-        boundary = options.get(b"boundary")
-        if not kind.lower().startswith(b"multipart/") or not boundary:
-            raise Refusal(200, "what it gives is not multipart, as an instance should be")
-        self._into, self._left = into, most_bytes
-        self._parts, self._whole = 0, False
-        self._delimiter, self._before = b"--" + boundary, b""
-        self._begun = False
-        try:
-            self._parser = MultipartParser(
-                boundary,
-                {"on_part_begin": self._begin, "on_part_data": self._write, "on_end": self._end},
-            )
-        except FormParserError:
-            raise Refusal(200, _NO_MULTIPART) from None
-
-    def feed(self, data: bytes) -> None:
-        if (
-            not self._begun
-        ):  # what stands before the first part is to be passed over (RFC 2046, 5.1.1)
-            self._before += data
-            at = self._before.find(self._delimiter)
-            if at < 0 and len(self._before) < _MOST_PREAMBLE:
-                return
-            self._begun, data = True, self._before[max(at, 0) :]
-        try:
-            self._parser.write(data)
-        except FormParserError:
-            raise Refusal(200, _NO_MULTIPART) from None
-
-    def end(self) -> None:
-        if not self._begun and self._before:
-            raise Refusal(200, _NO_MULTIPART)
-        if not self._whole:
-            raise Unanswered("its answer ends too early", 200)
-        if self._parts != 1:
-            raise Refusal(200, f"it gives {self._parts} instances for one")
-
-    def _begin(self) -> None:
-        self._parts += 1
-
-    def _write(self, data: bytes, start: int, end: int) -> None:
-        self._left -= end - start
-        if self._left < 0:
-            raise Refusal(200, "it is larger than the limit of a film (--film-limit)")
-        self._into.write(data[start:end])
-
-    def _end(self) -> None:
-        self._whole = True
-
-
-_NO_MULTIPART = "what it gives is not the multipart that it says"
-
-
-def stored_in(status: int, kind: str, content: bytes) -> Stored:
-    """What an answer to STOW-RS says.
-
-    Args:
-        status, kind: of HTTP, and the content's type.
-        content: DICOM JSON, or something else.
-    """
-    kind = kind.partition(";")[0].strip().lower()
-    if not content.strip():
-        return Stored(status, is_told=kind != "text/html")
-    if kind in (
-        "application/dicom+xml",
-        "application/xml",
-    ):  # of one that speaks no JSON, as it should
-        return Stored(
-            status, is_told=b"NativeDicomModel" in content and _FAILED.encode() not in content
-        )
-    try:
-        said = json.loads(content) if len(content) <= _MOST_SAID_BYTES else None
-    except (ValueError, RecursionError):
-        said = None
-    one = said[0] if isinstance(said, list) and said else said
-    if not isinstance(one, dict) or not all(map(_TAG.fullmatch, one)):
-        return Stored(status, is_told=False)
-    named = _items(one, _STORED)
-    stored = frozenset(_text(item, _SOP_INSTANCE) for item in named) if named else None
-    failed = {}
-    for item in (*_items(one, _FAILED), *_items(one, _OTHERS)):
-        reason = _first(item, _REASON)
-        known = isinstance(reason, int) and 0 < reason <= 0xFFFF
-        failed[_text(item, _SOP_INSTANCE)] = reason if known else _PROCESSING_FAILURE
-    return Stored(status, stored, failed)
-
-
 def _refuse(status: int) -> None:
     if status in (401, 403, 407):
         raise Refusal(
@@ -391,21 +251,3 @@ def _content(answer: requests.Response, most: int) -> bytes:
         if content.tell() > most:
             break
     return content.getvalue()
-
-
-def _items(item: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:
-    element = item.get(tag)
-    values = element.get("Value") if isinstance(element, Mapping) else None
-    return [one for one in values if isinstance(one, Mapping)] if isinstance(values, list) else []
-
-
-def _first(item: Mapping[str, Any], tag: str) -> Any:
-    """The first value of an element of DICOM JSON (PS3.18 F); None without one."""
-    element = item.get(tag)
-    values = element.get("Value") if isinstance(element, Mapping) else None
-    return values[0] if isinstance(values, list) and values else None
-
-
-def _text(item: Mapping[str, Any], tag: str) -> str:
-    value = _first(item, tag)
-    return value.strip(" \0") if isinstance(value, str) else ""
