@@ -14,7 +14,7 @@ from pleura.errors import EvaluationError, TrainingError
 from pleura.evaluation.comparison import read_entrants
 from pleura.evaluation.run import count_openings
 from pleura.inference.bundle import open_bundle
-from pleura.training.cross_validate import cross_validate, export_folds, split_of
+from pleura.training.cross_validate import cross_validate, export_folds, split_of, train_fold
 from pleura.training.out_of_fold import PART
 from pleura.training.recipe import find_recipe, read_recipe
 from pleura.training.train import train
@@ -37,10 +37,17 @@ def test_every_film_is_judged_by_the_model_that_never_saw_it(
     recipe = read_recipe(find_recipe("light"), TINY)
     began: list[int] = []
     opened = count_openings(blocks.root)
+    train_fold(
+        recipe, blocks, split, tmp_path / "cv", 1, device="cpu"
+    )  # by itself, before the others
+    trained = (tmp_path / "cv" / "fold-1" / "best.safetensors").stat().st_mtime_ns
+    with pytest.raises(TrainingError, match="no fold 2 to train: the split has 2"):
+        train_fold(recipe, blocks, split, tmp_path / "cv", 2, device="cpu")
     found = cross_validate(
         recipe, blocks, split, tmp_path / "cv", device="cpu", fold_begins=began.append
     )
     assert began == [0, 1]
+    assert (tmp_path / "cv" / "fold-1" / "best.safetensors").stat().st_mtime_ns == trained
     development = sorted(i for fold in split.folds for i in fold)
     assert sorted(score.film_id for score in found.together.scores) == development
     assert [n.films for n in found.folds] == [len(fold) for fold in split.folds]

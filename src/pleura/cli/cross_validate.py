@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pleura.cli.options import Device, Overrides, PreparedDataset, RecipeName
+from pleura.cli.options import Device, Devices, Overrides, PreparedDataset, RecipeName
 from pleura.cli.progress import Bar, console, note
 
 
@@ -24,22 +24,35 @@ def cross_validate(
         Path | None,
         typer.Option(help="The split file, with folds.", show_default="DATA/split.json"),
     ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option(help="Train only this one, to be scored later.", show_default="all"),
+    ] = None,
     device: Device = "auto",
+    devices: Devices = None,
 ) -> None:
     """Train every fold and score each film by the model that never saw it; resumes where it stopped.
 
     Each fold trains to its last epoch, and its films are called at an operating point fitted on the other
-    folds. Test films are not touched. `pleura export OUT` makes one bundle of all folds.
+    folds. Test films are not touched. `pleura export OUT` makes one bundle of all folds. With --fold, each
+    may be trained on a device or a machine of its own; the command without it then scores them.
     """
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.evaluation.numbers import METRICS
     from pleura.evaluation.report import REPORT_FILE
     from pleura.training.cross_validate import cross_validate as run
+    from pleura.training.cross_validate import train_fold
     from pleura.training.out_of_fold import PART
+    from pleura.training.processes import Processes, follows
     from pleura.training.recipe import find_recipe, read_plan
     from pleura.training.train import Report
 
+    if Processes.wanted(devices).all > 1 and fold is None:
+        raise typer.BadParameter("several devices go with --fold: they train one fold at a time")
+    console.quiet = follows()  # one of several processes tells
+    plan = read_plan(find_recipe(recipe), overrides or ())
+    dataset, folds = Dataset.open(data), Split.load(split or data / SPLIT_FILE)
     with (
         Bar("Finding lungs") as lungs,
         Bar("Reading films") as cache,
@@ -47,15 +60,22 @@ def cross_validate(
         Bar("Fitting operating points") as points,
         Bar("Scoring") as scoring,
     ):
+        report = Report(lungs, cache, films, points, note=note)
         try:
+            if fold is not None:
+                train_fold(
+                    plan, dataset, folds, out, fold, device=device, devices=devices, report=report
+                )
+                console.print(f"Fold {fold} is trained. Without --fold, all are scored.")
+                return
             found = run(
-                read_plan(find_recipe(recipe), overrides or ()),
-                Dataset.open(data),
-                Split.load(split or data / SPLIT_FILE),
+                plan,
+                dataset,
+                folds,
                 out,
                 device=device,
                 command=shlex.join(["pleura", *sys.argv[1:]]),
-                report=Report(lungs, cache, films, points, note=note),
+                report=report,
                 fold_begins=lambda fold: console.print(f"fold {fold}"),
                 sweeping=points,
                 scoring=scoring,

@@ -16,3 +16,11 @@ Overrides = Annotated[
 ]
 PreparedDataset = Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        help="How many GPUs, or processes on a CPU, train together.",
+        show_default="1, or torchrun's",
+        min=1,
+    ),
+]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pleura.cli.options import Device, Overrides, PreparedDataset, RecipeName
+from pleura.cli.options import Device, Devices, Overrides, PreparedDataset, RecipeName
 from pleura.cli.progress import Bar, console, note
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def train(
         ),
     ] = None,
     device: Device = "auto",
+    devices: Devices = None,
     finish: Annotated[
         bool,
         typer.Option("--finish", help="Train no further: make the best weights so far exportable."),
@@ -48,9 +49,11 @@ def train(
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.training.cascade import train_plan
+    from pleura.training.processes import follows
     from pleura.training.recipe import Cascade, find_recipe, read_plan
     from pleura.training.train import Report
 
+    console.quiet = follows()  # one of several processes tells
     plan = read_plan(find_recipe(recipe), overrides or ())
     if init and isinstance(plan, Cascade):
         raise typer.BadParameter(
@@ -75,6 +78,7 @@ def train(
                 folder,
                 fold=fold,
                 device=device,
+                devices=devices,
                 finish=finish,
                 report=report,
                 part_begins=lambda role, part: console.print(f"{role}: {part.name}"),

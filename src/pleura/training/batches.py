@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from pleura.data.dataset import FilmSet
 from pleura.data.instances import padded
 from pleura.inference.preprocess import normalise
+from pleura.training.processes import processes_here, share
 from pleura.training.recipe import Recipe
 from pleura.training.sampling import other_half
 
@@ -21,18 +22,27 @@ Sample = tuple[Tensor, NDArray[np.uint8], int]
 
 
 class _Epoch(torch.utils.data.Dataset[Sample]):
-    """One epoch's films, augmented; each film's randomness comes from the seed, the epoch and itself."""
+    """One process's share of an epoch's films, augmented.
+
+    Each film's randomness comes from the seed, the epoch and itself, whichever process sees it.
+    """
 
     def __init__(
-        self, films: FilmSet, recipe: Recipe, epoch: int, order: NDArray[np.int64]
+        self,
+        films: FilmSet,
+        recipe: Recipe,
+        epoch: int,
+        order: NDArray[np.int64],
+        shared: Sequence[int],
     ) -> None:
         self.films, self.recipe, self.epoch, self.order = films, recipe, epoch, order
+        self.shared = shared
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.shared)
 
     def __getitem__(self, position: int) -> Sample:
-        index = int(self.order[position])
+        index = int(self.order[self.shared[position]])
         seeds = (self.recipe.seed, self.epoch)
         other = other_half(index, self.order, self.recipe.hemithorax_cutmix, seeds)
         image, planes = self.films.augmented_planes(index, self.recipe.augmentation, seeds, other)
@@ -50,16 +60,18 @@ def batches(
 ) -> DataLoader[tuple[Tensor, Tensor, int]]:
     """Batches of films in `order`: inputs (N, channels, S, S), masks (N, K, S, S) of 0 or 1, indices (N,).
 
-    K is 1, but where films are learnt from by instance.
+    K is 1, but where films are learnt from by instance. Where several processes train together, each has its
+    part of every batch.
     """
     on_gpu = fabric.device.type == "cuda"
+    cores = (os.cpu_count() or 1) // processes_here(fabric)
     loader: DataLoader[Any] = DataLoader(
-        _Epoch(films, recipe, epoch, order),
-        batch_size=recipe.batch_size,
+        _Epoch(films, recipe, epoch, order, share(len(order), fabric, recipe.batch_size)),
+        batch_size=recipe.batch_size // fabric.world_size,
         collate_fn=_together,
-        # A rest of a batch would weigh more than its films deserve; it comes again next epoch.
-        drop_last=len(order) > recipe.batch_size,
-        num_workers=min(8, os.cpu_count() or 1) if on_gpu else 0,
+        num_workers=max(1, min(8, cores)) if on_gpu else 0,
         pin_memory=on_gpu,
     )
-    return fabric.setup_dataloaders(loader)  # type: ignore[return-value]
+    return fabric.setup_dataloaders(  # type: ignore[return-value]
+        loader, use_distributed_sampler=False
+    )

@@ -29,6 +29,7 @@ def train_plan(
     *,
     fold: int | None = None,
     device: str = "auto",
+    devices: int | None = None,
     finish: bool = False,
     fit: bool = True,
     report: Report | None = None,
@@ -38,7 +39,7 @@ def train_plan(
 
     Args:
         plan: what to train.
-        dataset, split, out, fold, device, finish, fit, report: as `train` has them.
+        dataset, split, out, fold, device, devices, finish, fit, report: as `train` has them.
         part_begins: called with the role and the recipe of each part of a cascade that training turns to.
 
     Raises:
@@ -53,6 +54,7 @@ def train_plan(
             folder,
             fold=fold,
             device=device,
+            devices=devices,
             finish=finish,
             fit=fit,
             report=report,

@@ -67,17 +67,12 @@ def cross_validate(
         TrainingError: the split has no folds, or as `train` says.
         EvaluationError: no film of the other folds has a mask to fit an operating point on.
     """
-    if len(split.folds) < 2:
-        raise TrainingError(
-            "this split has no folds to validate across; make one with `pleura split --folds 5`"
-        )
-    plan = plan.to_the_end()
+    _check_folds(split)
     sweeps = []
     for fold, film_ids in enumerate(split.folds):
         if fold_begins:
             fold_begins(fold)
-        run = run_of_fold(out, fold)
-        train_plan(plan, dataset, split, run, fold=fold, device=device, fit=False, report=report)
+        run = train_fold(plan, dataset, split, out, fold, device=device, report=report)
         detector = undecided(runs_of(plan, run), dataset.target, device)
         relative = plan.decision == "relative"
         sweeps.append(
@@ -96,6 +91,57 @@ def cross_validate(
         command=command,
         scoring=scoring,
     )
+
+
+def train_fold(
+    plan: Plan,
+    dataset: Dataset,
+    split: Split,
+    out: Path,
+    fold: int,
+    *,
+    device: str = "auto",
+    devices: int | None = None,
+    report: Report | None = None,
+) -> Path:
+    """Trains one fold of a cross-validation to its last epoch, or goes on with it; gives its run's folder.
+
+    Folds may be trained each by itself, on devices or machines of their own, before `cross_validate` is
+    called, which then only scores.
+
+    Args:
+        plan, dataset, split, out, device, report: as `cross_validate` has them.
+        fold: which, from 0.
+        devices: as `train` has them.
+
+    Raises:
+        TrainingError: the split has no folds, or not this one, or as `train` says.
+    """
+    _check_folds(split)
+    if fold not in range(len(split.folds)):
+        raise TrainingError(
+            f"there is no fold {fold} to train: the split has {len(split.folds)}, counted from 0"
+        )
+    run = run_of_fold(out, fold)
+    train_plan(
+        plan.to_the_end(),
+        dataset,
+        split,
+        run,
+        fold=fold,
+        device=device,
+        devices=devices,
+        fit=False,
+        report=report,
+    )
+    return run
+
+
+def _check_folds(split: Split) -> None:
+    if len(split.folds) < 2:
+        raise TrainingError(
+            "this split has no folds to validate across; make one with `pleura split --folds 5`"
+        )
 
 
 def export_folds(

@@ -11,18 +11,36 @@ from torch import nn
 
 from pleura.inference.runtimes.pytorch import choose_device
 from pleura.training.depthwise import quicken
+from pleura.training.processes import Processes
 from pleura.training.recipe import Recipe
 
 BF16: Final = "bf16-mixed"
 F32: Final = "32-true"
 
 
-def choose_fabric(recipe: Recipe, device: str, began: str | None = None) -> Fabric:
-    """Device and precision for a recipe, as `fabric_for` has it."""
-    return fabric_for(recipe.precision, device, began)
+def choose_fabric(
+    recipe: Recipe, device: str, began: str | None = None, devices: int | None = None
+) -> Fabric:
+    """Device and precision for a recipe, as `fabric_for` has it, on one or several devices.
+
+    Args:
+        recipe, device, began: as there.
+        devices: how many of this machine; None: as many as torchrun started processes, or else one.
+
+    Raises:
+        UnknownName, DeviceUnavailable: there is no such device, or not here, or not as many.
+        TrainingError: the recipe's batches cannot be divided among them.
+    """
+    processes = Processes.wanted(devices)
+    phases = [recipe.phase(number) for number in range(max(len(recipe.phases), 1))]
+    for batch_size in {phase.batch_size for phase in phases}:
+        processes.check(choose_device(device), batch_size)
+    return fabric_for(recipe.precision, device, began, processes)
 
 
-def fabric_for(precision: str, device: str, began: str | None = None) -> Fabric:
+def fabric_for(
+    precision: str, device: str, began: str | None = None, processes: Processes | None = None
+) -> Fabric:
     """Device and precision for `auto` (bf16 where the machine is quicker in it), `bf16` or `32`.
 
     Args:
@@ -30,16 +48,21 @@ def fabric_for(precision: str, device: str, began: str | None = None) -> Fabric:
         device: asked for.
         began: the precision of a run that goes on, in Fabric's words: where quickness has to be measured,
             `auto` stays with it.
+        processes: which compute together; None: this one alone. Several measure nothing, since each
+            might find otherwise.
 
     Raises:
         UnknownName, DeviceUnavailable: there is no such device, or not here.
     """
+    processes = processes or Processes()
+    if processes.all > 1:
+        began = began or F32
     device = choose_device(device)
     bf16 = precision == "bf16" or (precision == "auto" and _is_quicker_in_bf16(device, began))
     torch.backends.cudnn.deterministic = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Fabric's advice on GPUs that are not used
-        return Fabric(accelerator=device, devices=1, precision=BF16 if bf16 else F32)
+        return Fabric(accelerator=device, precision=BF16 if bf16 else F32, **processes.options())
 
 
 def _is_quicker_in_bf16(device: str, began: str | None) -> bool:

@@ -1,8 +1,12 @@
-"""The training loop, on Lightning Fabric: plain, resumable, and the same again from the same seed."""
+"""The training loop, on Lightning Fabric: plain, resumable, and the same again from the same seed.
+
+Several processes that train together (`processes`) all go through it, and all keep the same state.
+"""
 
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,7 @@ from pleura.training.depthwise import quicken
 from pleura.training.frozen import Frozen
 from pleura.training.losses import Loss, loss_of
 from pleura.training.pictures import sheet_films
+from pleura.training.processes import share, told_of_others
 from pleura.training.recipe import OptimizerRecipe, Recipe
 from pleura.training.run import RunFolder
 from pleura.training.sampling import epoch_order, epoch_size
@@ -36,7 +41,7 @@ class Trainer:
         network: with its initial weights.
         films: the training and the tuning films at a size in px, asked for as each phase begins.
         folder: where to record; resumed from where it holds a checkpoint.
-        fabric: device and precision.
+        fabric: device and precision, and which of several processes this is.
     """
 
     def __init__(
@@ -50,19 +55,26 @@ class Trainer:
         self.recipe, self.films, self.folder, self.fabric = recipe, films, folder, fabric
         stored = folder.load_checkpoint()
         self.state = State.of(stored or {})
-        self.phase = recipe.phase(self.state.phase)
-        self.train, self.tuning = films(self.phase.input.size)
-        self.loss: Loss | None = loss_of(self.phase.loss)
-        self.frozen = Frozen(network, self.phase.frozen_stages)
-        optimizer = _optimizer(self.phase.optimizer, network)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         quicken(network)
-        self.network, self.optimizer = fabric.setup(network, optimizer)
+        self._begin_phase(network)
+        if stored:
+            self._resume(stored)
+
+    def _begin_phase(self, network: nn.Module) -> None:
+        """Everything that is of one phase: its films, its loss, what is held, the optimiser, the average."""
+        fabric = self.fabric
+        self.phase = self.recipe.phase(self.state.phase)
+        with fabric.rank_zero_first():  # which makes the caches that the others find
+            self.train, self.tuning = self.films(self.phase.input.size)
+        self.loss: Loss | None = loss_of(self.phase.loss)
+        self.frozen = Frozen(network, self.phase.frozen_stages)
+        self.network, self.optimizer = fabric.setup(
+            network, _optimizer(self.phase.optimizer, network)
+        )
         if self.loss is None:
             self.network.mark_forward_method("losses")
         self.average = self._new_average()
-        if stored:
-            self._resume(stored)
 
     def weights(self) -> dict[str, Tensor]:
         """What would be kept now: the average where there is one, else the network's own."""
@@ -107,27 +119,26 @@ class Trainer:
 
         Raises:
             NonFiniteLoss: names the epoch and the films of the batch.
+            TrainingError: another process of the run is gone.
         """
         while not self.finished:
             if self.phase_over:
                 self._next_phase()
-            yield self._epoch(progress)
+            with told_of_others():
+                tuning = self._epoch(progress)
+            yield tuning
 
     def _next_phase(self) -> None:
         """Goes on from the best weights, with a new optimiser.
 
         Recorded at once: the next epoch may put another file in the best weights' place.
         """
-        self.network.module.load_state_dict(self.folder.load_best())
+        network = self.network.module
+        self.fabric.barrier()  # the first process has written the best weights
+        network.load_state_dict(self.folder.load_best())
         self.state.next_phase()
-        self.phase = self.recipe.phase(self.state.phase)
-        self.train, self.tuning = self.films(self.phase.input.size)
-        self.loss = loss_of(self.phase.loss)
         self.frozen.thaw()
-        self.frozen = Frozen(self.network.module, self.phase.frozen_stages)
-        optimizer = _optimizer(self.phase.optimizer, self.network.module)
-        self.optimizer = self.fabric.setup_optimizers(optimizer)
-        self.average = self._new_average()
+        self._begin_phase(network)
         self._save()
 
     def _new_average(self) -> Average | None:
@@ -137,7 +148,10 @@ class Trainer:
     def _epoch(self, progress: Callable[[int, int], None] | None) -> Tuning | None:
         recipe, epoch = self.recipe, self.state.epoch
         seeds = np.random.SeedSequence([recipe.seed, epoch])
-        torch.manual_seed(int(seeds.generate_state(1)[0]))  # dropout; films have their own seeds
+        rank = (
+            self.fabric.global_rank
+        )  # dropout; films have their own seeds, whichever process sees them
+        torch.manual_seed(int(seeds.generate_state(rank + 1)[rank]))
         order = epoch_order(
             self.train.labels,
             seed=recipe.seed,
@@ -154,13 +168,16 @@ class Trainer:
         for batch, (images, masks, indices) in enumerate(loader):
             self._set_rate(self.state.in_phase() + batch / len(loader))
             total += self.step(images, masks, indices)
-            shown += len(indices)
+            shown += len(indices) * self.fabric.world_size
             if progress:
                 progress(before + shown, planned)
         seconds = time.monotonic() - started
         tuning = None
         if self.tuning_due(epoch + 1):
-            tuning = self._tune(sheet_films(self.tuning) if self.pictures_due(epoch + 1) else ())
+            if self.fabric.is_global_zero:
+                due = self.pictures_due(epoch + 1)
+                tuning = self._tune(sheet_films(self.tuning) if due else ())
+            tuning = self.fabric.broadcast(tuning)
         self._record(total / max(shown, 1), tuning, seconds, shown)
         return tuning
 
@@ -192,25 +209,30 @@ class Trainer:
     def _shown(self, phase: Recipe, epoch: int) -> int:
         """Films that an epoch trains on: whole batches, or what there is where that is less than one."""
         films = epoch_size(self.train.labels, phase.share(epoch), phase.epoch_films)
-        batch = phase.batch_size
-        return films // batch * batch if films > batch else films
+        return len(share(films, self.fabric, phase.batch_size)) * self.fabric.world_size
 
     def loader(self, order: NDArray[np.int64]) -> DataLoader[tuple[Tensor, Tensor, int]]:
         """Batches of augmented films in `order`, on the device."""
         return batches(self.train, self.phase, self.state.epoch, order, self.fabric)
 
     def step(self, images: Tensor, masks: Tensor, indices: Tensor) -> float:
-        """One optimiser step; returns the sum of the films' losses."""
+        """One optimiser step; returns the sum of the films' losses, those of all processes."""
         size = self.recipe.micro_batch or len(images)
-        total = torch.zeros((), device=images.device)
+        several = self.fabric.world_size > 1
+        parts = []
         for part in range(0, len(images), size):
             window = slice(part, part + size)
             inputs = images[window].contiguous(memory_format=torch.channels_last)
-            losses = self._losses(inputs, masks[window], indices[window])
-            if not bool(losses.isfinite().all()):
-                self._stop("loss", indices[window], losses)
-            self.fabric.backward(losses.sum() / len(images))
-            total += losses.detach().sum()
+            waits = several and part + size < len(images)  # gradients are exchanged once a step
+            with self.fabric.no_backward_sync(self.network, enabled=waits):
+                losses = self._losses(inputs, masks[window], indices[window])
+                self.fabric.backward(losses.sum() / len(images))
+            parts.append(losses.detach())
+        losses = torch.cat(parts)
+        summed: Any = self.fabric.all_reduce(losses.sum(), reduce_op="sum")
+        total = float(summed)
+        if not math.isfinite(total):
+            self._stop("loss", indices, losses)
         norm = self.fabric.clip_gradients(
             self.network,
             self.optimizer,
@@ -224,7 +246,7 @@ class Trainer:
         self.state.step += 1
         if self.average:
             self.average.update(self.network.module, self.state.step)
-        return float(total)
+        return total
 
     def _losses(self, images: Tensor, masks: Tensor, indices: Tensor) -> Tensor:
         """A loss an image, (N,), of inputs and masks (N, K, S, S); K is 1 but for a network's own loss."""
@@ -241,10 +263,12 @@ class Trainer:
         values = [""] * len(indices)
         if losses is not None:
             values = [f" ({value:.3g})" for value in losses.tolist()]
-        named = ", ".join(
+        here = [
             f"{self.train.film_ids[i]}{value}"
             for i, value in zip(indices.tolist(), values, strict=True)
-        )
+        ]
+        everywhere = [self.fabric.broadcast(here, src=r) for r in range(self.fabric.world_size)]
+        named = ", ".join(chain.from_iterable(everywhere))
         raise NonFiniteLoss(
             f"the {what} is not finite in epoch {self.state.epoch + 1}, step {self.state.step + 1}; "
             f"films of the batch: {named}. Look at these films (`pleura verify`), lower the learning "

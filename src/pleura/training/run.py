@@ -127,6 +127,7 @@ class RunFolder:
         began: Start | None,
         network: nn.Module,
         shown: Collection[str] = (),
+        processes: int = 1,
     ) -> dict[str, Any]:
         """Marks the folder as `identity`'s, and gives what `run.json` then says.
 
@@ -136,12 +137,14 @@ class RunFolder:
             network: of the run.
             shown: the films that it trains on, and those that its start was trained on; where the run goes
                 on, what it said of them when it began holds.
+            processes: that train it together, with as many threads each.
         """
         if began is not None:
             self.root.mkdir(parents=True, exist_ok=True)
             recorded = {
                 "start": asdict(began),
                 "threads": torch.get_num_threads(),
+                "processes": processes,
                 "parameters": parameter_count(network),
                 "versions": {"pleura": version("pleura"), "torch": torch.__version__},
                 SHOWN: sorted(shown),
@@ -239,9 +242,9 @@ class RunFolder:
         return self.root / f"kept-{epoch:04d}.safetensors"
 
     def effort(self) -> dict[str, float] | None:
-        """Films shown, seconds of training and threads, of the completed epochs; None without a log."""
-        logged = self.logged()
-        return logged and logged | {"threads": self.described()["threads"]}
+        """Films shown, seconds of training and threads of all processes; None without a log."""
+        logged, told = self.logged(), self.described()
+        return logged and logged | {"threads": told["threads"] * told.get("processes", 1)}
 
     def logged(self) -> dict[str, float] | None:
         """Films shown and seconds of training, by the log; None where there is none."""

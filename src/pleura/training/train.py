@@ -32,6 +32,7 @@ from pleura.training.losses import MIN_INSTANCE_PX, own_loss
 from pleura.training.lungs import Anatomy, anatomy_of, lung_frames
 from pleura.training.memory import keep_freed_memory
 from pleura.training.pictures import draw_curves, draw_tuning
+from pleura.training.processes import Follower, launch
 from pleura.training.recipe import Recipe
 from pleura.training.run import Identity, RunFolder
 from pleura.training.soft_presence import soft_presence, soft_presence_sha256
@@ -71,6 +72,7 @@ def train(
     *,
     fold: int | None = None,
     device: str = "auto",
+    devices: int | None = None,
     finish: bool = False,
     fit: bool = True,
     report: Report | None = None,
@@ -82,6 +84,10 @@ def train(
     or a lost machine, the same call goes on after the last completed epoch and, on a CPU with the same
     precision and number of threads, ends with the same weights.
 
+    On several devices each has a process of its own, which sees its part of every batch: a step is that of
+    the whole batch, but that batch norms see the part, and dropout is drawn for each. Processes that this
+    one starts run the program's own command again; where torchrun has started them, all call this.
+
     Args:
         recipe: what to do.
         dataset: prepared.
@@ -89,6 +95,8 @@ def train(
         out: the run's folder.
         fold: which fold tunes, where the split has folds.
         device: `auto`, `cpu` or `cuda`.
+        devices: how many, of this machine; None: one, or as many as torchrun started processes. On a CPU
+            a device is a share of its cores.
         finish: train no further, but fit the operating point of the best weights so far, so that an
             interrupted run can be exported.
         fit: fit an operating point at the end; not where the tuning films are yet to judge the model.
@@ -99,7 +107,9 @@ def train(
             trained on films that tune or test.
         DatasetError: the split is of another dataset, or films are missing.
         RecipeError, UnknownName: the recipe asks for what there is not.
-        TrainingError: `out` holds another run, or there is nothing to train or tune on.
+        TrainingError: `out` holds another run, or there is nothing to train or tune on, or batches cannot
+            be divided among the devices.
+        DeviceUnavailable: there is no such device, or not as many.
         NonFiniteLoss: the loss diverged; names the films.
         KeyboardInterrupt: passed on once the folder holds usable weights.
     """
@@ -118,7 +128,7 @@ def train(
             f"no film that is trained on has {recipe.soft_presence} and no expert's label, so that it would "
             "change nothing; leave soft_presence out of the recipe"
         )
-    fabric = choose_fabric(recipe, device, folder.precision)
+    fabric = choose_fabric(recipe, device, folder.precision, None if finish else devices)
     identity = Identity(
         recipe=recipe,
         dataset=str(dataset.root),
@@ -135,10 +145,19 @@ def train(
     if not resumed:
         check_unseen(recipe, dataset, split, fold)
         shown |= shown_before(recipe, fold)
-    network, began = (build(recipe), None) if resumed else start(recipe, report.note, fold)
+    launch(fabric)
+    if not fabric.is_global_zero:
+        report, folder = Report(), Follower(out)
+    with fabric.rank_zero_first():  # which fetches what the network starts from
+        network, began = (build(recipe), None) if resumed else start(recipe, report.note, fold)
     films = partial(_film_sets, recipe, dataset, split, fold, anatomy, fabric.device.type, report)
     trainer = Trainer(recipe, network, films, folder, fabric)
-    _say_threads(folder.claim(identity, began, network, shown), report)
+    if not fabric.is_global_zero:
+        for _ in () if finish else trainer.epochs():
+            pass
+        return trainer.state
+    claimed = folder.claim(identity, began, network, shown, fabric.world_size)
+    _say_threads(claimed, fabric.world_size, report)
     if not finish and not trainer.finished:
         folder.operating_point.unlink(missing_ok=True)  # it would be of an earlier epoch
         _run(trainer, folder, report)
@@ -185,13 +204,18 @@ def _run(trainer: Trainer, folder: RunFolder, report: Report) -> None:
             raise
 
 
-def _say_threads(recorded: Mapping[str, Any], report: Report) -> None:
-    """A run goes on exactly only with the number of threads it began with."""
-    before, now = recorded["threads"], torch.get_num_threads()
-    if before != now:
+def _say_threads(recorded: Mapping[str, Any], processes: int, report: Report) -> None:
+    """A run goes on exactly only with the number of devices and of threads it began with."""
+    pairs = (
+        ("devices", recorded.get("processes", 1), processes, "--devices {}"),
+        ("threads", recorded["threads"], torch.get_num_threads(), "OMP_NUM_THREADS={}"),
+    )
+    for what, before, now, kept in pairs:
+        if before == now:
+            continue
         message = (
-            f"this run began with {before} threads and goes on with {now}: its numbers will differ a "
-            f"little from those of one that never stopped. OMP_NUM_THREADS={before} keeps them equal"
+            f"this run began with {before} {what} and goes on with {now}: its numbers will differ a "
+            f"little from those of one that never stopped. {kept.format(before)} keeps them equal"
         )
         log.warning(message)
         if report.note:
