@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,10 +33,28 @@ def parse(kind: type[T], given: Any, where: str, error: type[PleuraError]) -> T:
     except ImportError as failure:
         raise MissingExtra.needing(f"Reading {where}", "train", failure) from failure
     try:
-        return TypeAdapter(kind).validate_python(given)
+        made = TypeAdapter(kind).validate_python(given)
     except ValidationError as failure:
         lines = _explain(kind, [dict(problem) for problem in failure.errors()])
         raise error(f"{where}: " + "; ".join(lines)) from None
+    if lines := list(_untrue(given, made, "")):
+        raise error(f"{where}: " + "; ".join(lines))
+    return made
+
+
+def _untrue(given: Any, made: Any, place: str) -> Iterator[str]:
+    """Lines for truth values that were taken for numbers, and for what was taken for a truth value."""
+    if isinstance(given, Mapping):
+        for key, inner in given.items():
+            value = made.get(key) if isinstance(made, Mapping) else getattr(made, str(key), None)
+            yield from _untrue(inner, value, f"{place}.{key}".removeprefix("."))
+    elif isinstance(given, list) and isinstance(made, Sequence):
+        for number, (inner, value) in enumerate(zip(given, made, strict=False)):
+            yield from _untrue(inner, value, f"{place}.{number}".removeprefix("."))
+    elif isinstance(given, bool) and isinstance(made, int | float) and not isinstance(made, bool):
+        yield f"{place}: a number is expected; got {str(given).lower()}"
+    elif isinstance(made, bool) and not isinstance(given, bool):
+        yield f"{place}: true or false is expected; got {given!r}"
 
 
 def read_yaml(path: Path, error: type[PleuraError]) -> Any:

@@ -51,6 +51,23 @@ def test_each_file_waits_once_in_the_order_given(tmp_path: Path) -> None:
         assert names(journal) == ["c"]  # the others wait no more
 
 
+def test_a_journal_of_nothing_takes_another_identity(tmp_path: Path) -> None:
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert journal.agree("masks", "off", "on") == "off"
+        journal.expect(places(tmp_path, "a"))
+    other = {"model": "cd", "runtime": "numpy"}
+    with Journal(tmp_path, other) as journal:  # the first judged nothing
+        assert journal.agree("masks", None, "on") == "on"
+        (task,) = journal.waiting()
+        journal.record([Row(task, "judged", Stamp(1, 2), facts=FACTS | {"file": task.source})])
+    with pytest.raises(ArchiveError, match="made with model cd, and this is model ab"):
+        Journal(tmp_path, IDENTITY)
+    forget(tmp_path)
+    Journal(tmp_path, IDENTITY).__exit__()
+    forget(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     odd = os.fsdecode(b"\xff.dcm")
     with Journal(tmp_path, IDENTITY) as journal:
@@ -60,16 +77,6 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         journal.record([Row(task, "judged", Stamp(1, 2), facts=FACTS | {"file": task.source})])
         assert [facts["file"] for facts in journal.findings()] == [str(tmp_path / odd)]
         assert list(journal.sources()) == [str(tmp_path / odd)]
-
-
-def test_another_identity_is_refused(tmp_path: Path) -> None:
-    Journal(tmp_path, IDENTITY).__exit__()
-    with pytest.raises(ArchiveError, match="made with model ab, and this is model cd"):
-        Journal(tmp_path, IDENTITY | {"model": "cd"})
-    forget(tmp_path)
-    Journal(tmp_path, IDENTITY | {"model": "cd"}).__exit__()
-    forget(tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

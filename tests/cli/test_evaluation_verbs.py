@@ -187,6 +187,7 @@ def test_what_cannot_be_written_is_said_before_films_are_scored(
         ((), EvaluationError, "nothing to do"),
         (("--prevalence", "0.1"), EvaluationError, "no calibrator"),
         (("--data", "local", "--part", "test"), EvaluationError, "never chosen on"),
+        (("--prevalence", "0.1", "--method", "isotonic"), EvaluationError, "--method: how a"),
         (("--data", "local", "--method", "plat"), UnknownName, "Did you mean 'platt'"),
         (("--data", "unsplit", "--part", "all", "--method", "isotonic"), EvaluationError, "201"),
         (("--data", "data", "--part", "all"), LeakError, "trained blocky"),

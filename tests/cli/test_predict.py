@@ -159,6 +159,7 @@ def test_another_model_does_not_go_on_with_a_folder(bundle: Path, tmp_path: Path
     afresh = predict(other, "a.png", "--fresh", "--no-overlays", "--table", "parquet", cwd=tmp_path)
     assert afresh.returncode == 0, afresh.stderr
     assert (tmp_path / "out/findings.parquet").is_file()
+    assert not (tmp_path / "out/findings.csv").exists()  # which would grow old beside it
 
 
 def test_a_profile_says_where_the_time_goes(bundle: Path, tmp_path: Path) -> None:

@@ -114,6 +114,31 @@ def test_columns_may_be_named_and_other_words_are_facts(tmp_path: Path) -> None:
         find_cases(CorpusSpec(root, columns={**named, "label": "label"}))
 
 
+def test_a_single_cell_that_is_no_label_is_refused_and_one_that_says_nothing_is_empty(
+    tmp_path: Path,
+) -> None:
+    root = corpus(tmp_path)
+    (root / "films.csv").write_text("file;label\na;1\nb;vielleicht\nc;0\n")
+    with pytest.raises(CorpusError, match=r"'vielleicht' is no label \(1 of 3 cells .* rename the"):
+        find_cases(CorpusSpec(root))
+    for nothing in ("NA", "n/a", "-", "None"):
+        (root / "films.csv").write_text(f"file;label\na;{nothing}\nb;0\nc;1\n")
+        assert by_key(CorpusSpec(root))["a"].label is None
+
+
+@pytest.mark.parametrize(
+    ("text", "codec"),
+    [("sep=;\nfile;label\na;1\n", "utf-8-sig"), ("file|label\na|1\n", "utf-8")],
+)
+def test_tables_as_programs_write_them(tmp_path: Path, text: str, codec: str) -> None:
+    root = corpus(tmp_path)
+    (root / "films.csv").write_text(text, encoding=codec)
+    assert by_key(CorpusSpec(root))["a"].label == 1
+    (root / "films.csv").write_text(text, encoding="utf-16")
+    with pytest.raises(CorpusError, match=r"films\.csv is not in UTF-8 .* CSV UTF-8"):
+        find_cases(CorpusSpec(root))
+
+
 CHEXPERT = """Path,Patient,label
 C-v1.0/train/patient1/study1/view1_frontal.jpg,1,0
 C-v1.0/train/patient2/study1/view1_frontal.jpg,2,1

@@ -39,6 +39,24 @@ def test_regions_are_annotations():
     assert regions(mask & False) == []
 
 
+@pytest.mark.parametrize("write", [write_coco, write_nnunet])
+def test_what_was_interrupted_is_not_taken_for_whole_and_is_written_anew(
+    blocks: Dataset, blocks_split: Split, tmp_path, write
+):
+    def interrupt(done: int, _: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(blocks, blocks_split, tmp_path / "out", interrupt)
+    finished = tmp_path / "out" / ("Dataset001_Pneumothorax" if write is write_nnunet else "")
+    assert not finished.exists()
+    assert len(list(tmp_path.rglob("*.partial"))) == 1
+    write(blocks, blocks_split, tmp_path / "out")
+    assert not list(tmp_path.rglob("*.partial"))
+    assert len(list(tmp_path.rglob("*.png"))) >= len(blocks_split.train)
+
+
 def test_coco(blocks: Dataset, blocks_split: Split, tmp_path):
     written = write_coco(blocks, blocks_split, tmp_path / "coco")
     assert written.films == {n: len(blocks_split.part(n)) for n in ("train", "tune", "test")}
@@ -56,6 +74,7 @@ def test_coco(blocks: Dataset, blocks_split: Split, tmp_path):
     assert pixels == pytest.approx(blocks.pixels(film) * 255)
     with pytest.raises(DatasetError, match="not empty"):
         write_coco(blocks, blocks_split, tmp_path / "coco")
+    assert [path.name for path in tmp_path.iterdir()] == ["coco"]
     with pytest.raises(DatasetError, match="without folds"):
         write_coco(blocks, make_split(blocks, seed=0, folds=3), tmp_path / "other")
 

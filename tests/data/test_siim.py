@@ -155,7 +155,7 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, text: str, message: str) 
 def test_a_table_of_other_bytes_is_named(tmp_path: Path) -> None:
     root = write_siim(tmp_path, FILMS, RLE)
     (root / "patients.csv").write_bytes(b"ImageId,PatientId\n1.2.3,\xff\xfe\n")
-    with pytest.raises(CorpusError, match=r"patients\.csv is no CSV table in UTF-8"):
+    with pytest.raises(CorpusError, match=r"patients\.csv is not in UTF-8"):
         find_cases(CorpusSpec(root))
 
 

@@ -86,7 +86,9 @@ def test_under_another_split_it_is_refused_before_the_test_is_opened(
     assert leaked
     detector = Bundled(card_of(hashed, split))
     before = count_openings(hashed.root)
-    with pytest.raises(LeakError, match=rf"{leaked[0]}.*--allow-overlap") as refused:
+    with pytest.raises(
+        LeakError, match=rf"{leaked[0]}.*Give films that it has not seen"
+    ) as refused:
         evaluate(detector, hashed, other.test, part="test")
     assert str(refused.value).startswith(f"{len(leaked)} of {len(other.test)} films")
     assert count_openings(hashed.root) == before

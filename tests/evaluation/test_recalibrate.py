@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_calibration import made_up, table_of
 
@@ -52,6 +53,29 @@ def test_with_few_films_nothing_is_said_of_others():
     found = recalibrate(ten, part="local")
     assert found.before is not None
     assert found.after is None
+    (doubt,) = found.doubts
+    assert (
+        "not known: of the films without a fifth of the patients, none could be fitted (a" in doubt
+    )
+
+
+def test_scores_that_may_not_rise_with_the_target_are_doubted():
+    p, y = made_up(400)
+    assert recalibrate(table_of(p, y).films, part="local").doubts == ()
+    rng = np.random.default_rng(1)
+    chance = next(
+        found
+        for shuffled in (rng.permutation(y) for _ in range(50))
+        if (found := fitted(table_of(p, shuffled).films)) is not None
+    )
+    assert "their slope" in chance.doubts[0]
+
+
+def fitted(films):
+    try:
+        return recalibrate(films, part="local")
+    except EvaluationError:
+        return None
 
 
 def test_the_card_lists_the_films_of_the_calibrator(blocks: Dataset, tmp_path: Path):

@@ -144,6 +144,21 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, says: str) -> None:
         read_recipe(write(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("epochs=true", "epochs: a number is expected; got true"),
+        ("optimizer.learning_rate=true", r"optimizer\.learning_rate: a number is expected"),
+        ("flip=yes", "flip: true or false is expected; got 'yes'"),
+        ("flip=1", "flip: true or false is expected; got 1"),
+    ],
+)
+def test_truth_is_no_number_and_a_word_no_truth(override: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        read_recipe(find_recipe("light"), [override])
+    assert read_recipe(find_recipe("light"), ["flip=true", "optimizer.learning_rate=3e-4"]).flip
+
+
 def test_on_is_a_word(tmp_path: Path) -> None:
     text = MINIMAL + "loss: [{name: bce, on: presence}]\nema_decay: null\naugmentation: no\n"
     recipe = read_recipe(write(tmp_path, text))
@@ -368,7 +383,7 @@ def test_a_recipe_without_phases_is_its_own(tmp_path: Path) -> None:
     [
         ("phases.mask.epochs=0", "epochs is at least 1"),
         ("phases.presence.name=mask", "names of their own"),
-        ("epochs=1", "an epoch each"),
+        ("epochs=1", r"2 phases \(presence, mask\) need 2 epochs at least; got epochs: 1"),
         ("phases.mask.positive_share=2", "between 0 and 1"),
         ("phases.mask.patience=0", "patience is at least 1"),
         ("phases.mask.lost=1", "did you mean 'loss'"),

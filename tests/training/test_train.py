@@ -355,6 +355,17 @@ def test_early_stopping(blocks: Dataset, blocks_split: Split, tmp_path: Path) ->
     assert state.epoch < 20
 
 
+def test_a_run_that_diverges_says_so(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainer(replace(RECIPE, ema_decay=None), blocks, blocks_split, tmp_path / "run")
+    with torch.no_grad():
+        made.network.module.layers[2].bias.fill_(float("nan"))
+    monkeypatch.setattr(made, "step", lambda *_: 0.0)  # the last one went too far
+    with pytest.raises(NonFiniteLoss, match=r"has diverged; lower optimizer\.learning_rate"):
+        next(made.epochs())
+
+
 def test_a_finished_run_is_not_trained_again(
     whole: Path, blocks: Dataset, blocks_split: Split
 ) -> None:
@@ -366,7 +377,7 @@ def test_a_finished_run_is_not_trained_again(
 def test_another_recipe_in_the_same_folder_is_refused(
     whole: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match=r"another run \(its recipe differ"):
+    with pytest.raises(TrainingError, match=r"another run: epochs is 4 there and 5 here; give"):
         train(replace(RECIPE, epochs=5), blocks, blocks_split, whole)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not touch")

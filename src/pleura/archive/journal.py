@@ -52,11 +52,11 @@ class Journal:
 
     Args:
         root: an existing folder.
-        identity: what every finding depends on, by name; a journal begun with another is refused.
+        identity: what every finding depends on, by name; a journal of another's findings is refused.
 
     Raises:
-        ArchiveError: it was begun with another identity, another process holds it, it is damaged, or it would
-            be begun where pictures lie that are none of its own.
+        ArchiveError: films were judged with another identity, another process holds it, it is damaged, or it
+            would be begun where pictures lie that are none of its own.
     """
 
     def __init__(self, root: Path, identity: Mapping[str, str]) -> None:
@@ -88,7 +88,11 @@ class Journal:
         ).fetchone()
         if known:
             found = dict(self._database.execute("SELECT name, value FROM identity"))
-            if found != identity:
+            if found != identity and not self._has_done_anything():
+                self._database.execute("DELETE FROM choices")
+                self._database.execute("DELETE FROM identity")
+                self._identify(identity)
+            elif found != identity:
                 raise ArchiveError(
                     f"{self.root} holds findings made with {_differing(found, identity)}, and this is "
                     f"{_differing(identity, found)}; take another folder, or start afresh (--fresh)"
@@ -97,8 +101,15 @@ class Journal:
             self._refuse_pictures()
             for statement in _TABLES.split(";\n"):
                 self._database.execute(statement)
-            self._database.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())
+            self._identify(identity)
         self._database.execute("COMMIT")
+
+    def _identify(self, identity: Mapping[str, str]) -> None:
+        self._database.executemany("INSERT INTO identity VALUES (?, ?)", identity.items())
+
+    def _has_done_anything(self) -> bool:
+        done = self._database.execute("SELECT 1 FROM films WHERE state IS NOT NULL LIMIT 1")
+        return done.fetchone() is not None
 
     def _refuse_pictures(self) -> None:
         """What lies where films' pictures go is not this journal's: films themselves, it may be."""

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from pleura.cli.options import Device
-from pleura.cli.progress import Bar, console
+from pleura.cli.progress import Bar, console, note
 
 if TYPE_CHECKING:
     from pleura.data.manifest import Dataset, Film
@@ -63,11 +63,24 @@ def calibrate(
     if data is None:
         if prevalence is None:
             raise EvaluationError("nothing to do: give films (--data), a prevalence, or both")
+        fitting = {
+            "--part": part != "tune",
+            "--split": split is not None,
+            "--fold": fold is not None,
+            "--method": method != "platt",
+            "--device": device != "auto",
+        }
+        if given := [option for option, is_given in fitting.items() if is_given]:
+            raise EvaluationError(
+                f"{', '.join(given)}: how a calibrator is fitted on films, which are to be given (--data)"
+            )
         calibrator = moved(opened.manifest.calibrator, prevalence)
     else:
         found, films = _on_films(opened, data, part, split, fold, method, prevalence, device)
         calibrator = found.calibrator
         console.print(_table(found))
+        for doubt in found.doubts:
+            note(doubt)
     identity = write_calibrated(out, opened, calibrator, films)
     told = (
         f"{out}: {identity.name} {identity.version}, SHA-256 {identity.sha256[:16]}...; {calibrator.kind} on "
@@ -92,6 +105,7 @@ def _on_films(
     from pleura.data.manifest import Dataset
     from pleura.data.split import SPLIT_FILE, Split
     from pleura.errors import UnknownName
+    from pleura.evaluation.calibration import check_enough
     from pleura.evaluation.parts import refuse_test
     from pleura.evaluation.recalibrate import recalibrate, without_calibrator
     from pleura.evaluation.run import score_films
@@ -108,14 +122,11 @@ def _on_films(
         drawn = Split.load(split or data / SPLIT_FILE)
         drawn.check(dataset)
         film_ids = list(drawn.part(part, fold))
+    detector = Detector.of(without_calibrator(opened), device)
+    labels = [dataset.by_id[film_id].label for film_id in film_ids]
+    check_enough(positives=labels.count(1), negatives=labels.count(0), kind=cast(Kind, method))
     with Bar("Scoring") as bar:
-        _, scores = score_films(
-            Detector.of(without_calibrator(opened), device),
-            dataset,
-            film_ids,
-            part=part,
-            progress=bar,
-        )
+        _, scores = score_films(detector, dataset, film_ids, part=part, progress=bar)
     found = recalibrate(scores, part=part, kind=cast(Kind, method), prevalence=prevalence)
     return found, [dataset.by_id[score.film_id] for score in scores if not score.declined]
 

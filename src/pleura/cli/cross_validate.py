@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pleura.cli.options import Device, Devices, Overrides, PreparedDataset, RecipeName
 from pleura.cli.progress import Bar, console, note
+from pleura.cli.train import epoch_line
 
 
 def cross_validate(
@@ -60,7 +61,7 @@ def cross_validate(
         Bar("Fitting operating points") as points,
         Bar("Scoring") as scoring,
     ):
-        report = Report(lungs, cache, films, points, note=note)
+        report = Report(lungs, cache, films, points, epoch_line, note)
         try:
             if fold is not None:
                 train_fold(

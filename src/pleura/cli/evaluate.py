@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,18 @@ from rich.text import Text
 
 from pleura.cli.options import Device, PreparedDataset
 from pleura.cli.progress import Bar, console
+from pleura.errors import LeakError
+
+
+@contextmanager
+def _overlap_explained() -> Iterator[None]:
+    """Says of films that made the model how they are scored all the same."""
+    try:
+        yield
+    except LeakError as error:
+        raise LeakError(
+            f"{error}; or allow the overlap (--allow-overlap), which the report will say"
+        ) from None
 
 
 def evaluate(
@@ -27,7 +41,9 @@ def evaluate(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
     ],
-    part: Annotated[str, typer.Option("--part", help="tune or test.")] = "tune",
+    part: Annotated[
+        str, typer.Option("--part", help="tune, test, or train (which flatters).")
+    ] = "tune",
     split: Annotated[
         Path | None, typer.Option(help="The split file.", show_default="DATA/split.json")
     ] = None,
@@ -79,7 +95,7 @@ def evaluate(
     foreign = bundle.suffix.lower() == ".csv" or (
         bundle.is_dir() and not (bundle / MANIFEST).exists() and any(bundle.glob("*.png"))
     )
-    with Bar("Evaluating") as bar:
+    with Bar("Evaluating") as bar, _overlap_explained():
         evaluation = run(
             foreign_predictions(bundle, dataset, film_ids)
             if foreign

@@ -51,6 +51,12 @@ class TableKind(StrEnum):
     parquet = "parquet"
 
 
+_TABLES = {
+    TableKind.csv: ("findings.csv", "findings.json"),
+    TableKind.parquet: ("findings.parquet",),
+}
+
+
 def predict(
     films: Annotated[
         list[str],
@@ -231,8 +237,11 @@ def _judge(
 
 
 def _table(kind: TableKind, out: Path) -> Table:
+    for other in set(_TABLES) - {kind}:  # of an earlier run, it would grow old
+        for name in _TABLES[other]:
+            (out / name).unlink(missing_ok=True)
     if kind is TableKind.csv:
-        return FindingTable(out / "findings.csv", out / "findings.json")
+        return FindingTable(*(out / name for name in _TABLES[kind]))
     from pleura.outputs.parquet import ParquetTable
 
     return ParquetTable(out / "findings.parquet")

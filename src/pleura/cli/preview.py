@@ -29,6 +29,9 @@ def preview(
     from pleura.training.pictures import draw_augmented
     from pleura.training.recipe import find_recipe, read_recipe
 
+    if out.suffix.lower() != ".png":
+        raise typer.BadParameter(f"the picture is a PNG; got {out.name}", param_hint="--out")
+    out.parent.mkdir(parents=True, exist_ok=True)
     chosen = read_recipe(find_recipe(recipe), overrides or ())
     dataset = Dataset.open(data)
     split = data / SPLIT_FILE

@@ -69,7 +69,7 @@ def train(
         Bar("Training") as films,
         Bar("Fitting the operating point") as point,
     ):
-        report = Report(lungs, cache, films, point, _epoch_line, note)
+        report = Report(lungs, cache, films, point, epoch_line, note)
         try:
             states = train_plan(
                 plan,
@@ -106,7 +106,9 @@ def _outcome(recipe: "Recipe", state: "State") -> str:
     return f"{epochs}; the best was {state.best_epoch} ({monitor} {value:.3f} on the tuning films)"
 
 
-def _epoch_line(row: dict[str, Any]) -> None:
+def epoch_line(row: dict[str, Any]) -> None:
+    """Prints what an epoch came to, of a row of the log."""
+
     def shown(name: str) -> str:
         return "none" if row[name] is None else f"{row[name]:.3f}"
 

@@ -66,7 +66,7 @@ def _say(found: Verification) -> None:
     verdict = (
         f"Safe to train on: no errors, {warnings} kinds of warning."
         if found.safe_to_train
-        else f"NOT safe to train on: {errors} kinds of error, {warnings} of warning."
+        else f"NOT safe to train on. Kinds of error: {errors}, of warning: {warnings}."
     )
     style = "green" if found.safe_to_train else "bold red"
     console.print(f"{found.films:,} films in {found.seconds:.1f} s. ", Text(verdict, style), sep="")

@@ -82,13 +82,7 @@ def fit_calibrator(
     refuse_test(part)
     score, label = np.asarray(scores, np.float64), np.asarray(labels).astype(np.bool_)
     n, positives = label.size, int(label.sum())
-    least = MIN_ISOTONIC + 1 if kind == "isotonic" else MIN_POSITIVES
-    if min(positives, n - positives) < least:
-        advice = " or use platt" if kind == "isotonic" else ""
-        raise EvaluationError(
-            f"a calibrator of the kind {kind} needs at least {least} films of each class; got {positives} "
-            f"with and {n - positives} without the target: give more films{advice}"
-        )
+    check_enough(positives=positives, negatives=n - positives, kind=kind)
     common = {"fitted_on": part, "films": n, "positives": positives}
     softened = np.where(label, (positives + 1) / (positives + 2), 1 / (n - positives + 2))
     x = logit(score)[:, None]
@@ -104,6 +98,17 @@ def fit_calibrator(
         return Calibrator("isotonic", scores=knots, values=values, **common)  # type: ignore[arg-type]
     slope, intercept = (*found.coefficients.tolist(), 0.0)[:2]
     return Calibrator(kind, slope=slope, intercept=intercept, **common)  # type: ignore[arg-type]
+
+
+def check_enough(*, positives: int, negatives: int, kind: Kind) -> None:
+    """Raises EvaluationError where so many films are too few for a calibrator of this kind."""
+    least = MIN_ISOTONIC + 1 if kind == "isotonic" else MIN_POSITIVES
+    if min(positives, negatives) < least:
+        advice = " or use platt" if kind == "isotonic" else ""
+        raise EvaluationError(
+            f"a calibrator of the kind {kind} needs at least {least} films of each class; got {positives} "
+            f"with and {negatives} without the target: give more films{advice}"
+        )
 
 
 def assess(

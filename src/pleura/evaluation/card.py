@@ -66,6 +66,7 @@ def write_card(out: Path, bundle: Bundle, evaluations: Sequence[Path] = ()) -> N
     """
     if out.suffix not in (PAGE, TEXT):
         raise EvaluationError(f"a card is a {PAGE} or a {TEXT} file; got {out.name}")
+    out.parent.mkdir(parents=True, exist_ok=True)
     told = [*_own(bundle), *(_read(folder, bundle) for folder in evaluations)]
     known = {
         "manifest": bundle.manifest,

@@ -37,7 +37,7 @@ def fit(
     """
     base = np.zeros(len(targets)) if offset is None else offset
     found = np.zeros(columns.shape[1])
-    loss = np.inf
+    loss = _loss(base, targets)  # so that the first step is halved, too, where it goes too far
     for _ in range(_STEPS):
         p = sigmoid(base + columns @ found)
         information = (columns * (p * (1.0 - p))[:, None]).T @ columns
@@ -60,12 +60,16 @@ def _descend(
     """A Newton step, halved until the loss no longer rises."""
     for _ in range(30):
         tried = found + step
-        odds = base + columns @ tried
-        now = float((np.logaddexp(0.0, odds) - targets * odds).sum())
+        now = _loss(base + columns @ tried, targets)
         if now <= loss + 1e-12 * abs(now):
             return tried, now
         step = step / 2.0
     return found, loss
+
+
+def _loss(odds: Floats, targets: Floats) -> float:
+    """The negative log likelihood of `targets` at these log-odds."""
+    return float((np.logaddexp(0.0, odds) - targets * odds).sum())
 
 
 def _sandwich(

@@ -12,6 +12,6 @@ def refuse_test(part: str) -> None:
     """Raises EvaluationError where `part` names a test part: nothing may be chosen on it."""
     if is_test(part):
         raise EvaluationError(
-            f"an operating point was to be chosen on the part {part!r}; test films are never chosen on: "
-            "use the tuning part"
+            f"something was to be chosen or fitted on the part {part!r}; test films are never chosen on, "
+            "nor fitted on: use the tuning part"
         )

@@ -118,8 +118,8 @@ def check_provenance(
         kind = "trained or tuned" if test else "trained"
         raise LeakError(
             f"{len(leaks)} of {len(films)} films to be scored {kind} {bundle.identity.name}, or belong with "
-            f"films that did: {shown}{', ...' if len(leaks) > _NAMED else ''}. Evaluate it under the split "
-            "it was made with; or allow the overlap (--allow-overlap), which the report will say"
+            f"films that did: {shown}{', ...' if len(leaks) > _NAMED else ''}. Give films that it "
+            "has not seen, such as those of the split it was made with"
         )
     return Provenance(
         overlap=None if unknown else len(leaks),

@@ -30,12 +30,14 @@ class Recalibration:
         calibrator: fitted on all films.
         before: of the raw scores.
         after: of probabilities from calibrators fitted without the films' own patients, at the prevalence of
-            these films; None where too few films were left for that.
+            these films; None where there could be none.
+        doubts: why there could be none, and why the calibrator should not be believed; whole sentences.
     """
 
     calibrator: Calibrator
     before: CalibrationNumbers | None
     after: CalibrationNumbers | None
+    doubts: tuple[str, ...] = ()
 
 
 def without_calibrator(bundle: Bundle) -> Bundle:
@@ -85,11 +87,21 @@ def recalibrate(
     """
     table = ScoreTable.of(film for film in scores if not film.declined)
     fitted = fit_calibrator(table.score, table.label, part=part, kind=kind)
+    before, after, doubts = assess(table, seed=seed), None, []
+    slope = None if before is None else before.slope
+    if slope is not None and slope.low is not None and slope.low <= 0:
+        doubts.append(
+            "It cannot be told that these scores rise with the share of positive films at all (the "
+            f"interval of their slope, {slope}, holds 0): probabilities made of them may mean nothing."
+        )
     try:
         after = assess(cross_fitted(table, kind, part=part, seed=seed), seed=seed)
-    except EvaluationError:  # with a fifth of the patients less, there are too few
-        after = None
-    return Recalibration(moved(fitted, prevalence), assess(table, seed=seed), after)
+    except EvaluationError as error:
+        doubts.append(
+            "How good it is on films it was not fitted on is not known: of the films without a fifth of "
+            f"the patients, none could be fitted ({error})."
+        )
+    return Recalibration(moved(fitted, prevalence), before, after, tuple(doubts))
 
 
 def moved(calibrator: Calibrator | None, prevalence: float | None) -> Calibrator:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,16 +141,27 @@ class Detector:
         """What the bundle says of itself."""
         return self.bundle.manifest
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Detector cannot be sent to another process; load it there (pleura.Detector.load)"
+        )
+
     def __call__(self, film: Radiograph) -> Finding:
         """The finding for one film.
 
         Raises:
             BundleError: the networks' answer is not a number.
+            TypeError: it is no film that `pleura.read` gave.
         """
         return self.batch([film])[0]
 
     def batch(self, films: Sequence[Radiograph]) -> list[Finding]:
         """The findings for several films, in their order; the network sees them in one batch."""
+        for film in films:
+            if not isinstance(film, Radiograph):
+                raise TypeError(
+                    f"a film is what pleura.read(path) gives, a Radiograph; got {type(film).__name__}"
+                )
         admissions = self._door(films)
         judged = [one for one in admissions if one.reason is None]
         outcomes = iter(self._outcomes(judged) if judged else ())

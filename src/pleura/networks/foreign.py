@@ -266,4 +266,7 @@ def _some(names: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200]
+    first = (
+        re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]
+    )  # torch writes in bold
+    return f"{type(error).__name__}: {first}"[:200]

@@ -115,9 +115,10 @@ class RunFolder:
         differs = [key for key in described if described[key] != other.get(key)]
         differs = [key for key in differs if key != "dataset"]  # the folder may have moved
         if differs:
+            told = ", ".join(_difference(key, other.get(key), described[key]) for key in differs)
             raise TrainingError(
-                f"{self.root} holds another run (its {', '.join(differs)} differ); "
-                "give the same recipe and data to resume it, or another folder for a new run"
+                f"{self.root} holds another run: {told}; give the same recipe and data to resume it, or "
+                "another folder for a new run"
             )
         return self.last.exists()
 
@@ -267,3 +268,17 @@ class RunFolder:
             writer = csv.DictWriter(file, list(history[0]))
             writer.writeheader()
             writer.writerows(history)
+
+
+def _difference(key: str, there: Any, here: Any) -> str:
+    """Where two runs differ, of nested values the innermost names, as a person would write them."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        names = [n for n in (*here, *(there.keys() - here.keys())) if there.get(n) != here.get(n)]
+        inner = (_difference(f"{key}.{name}", there.get(name), here.get(name)) for name in names)
+        return ", ".join(inner)
+    return f"{key.removeprefix('recipe.')} is {_short(there)} there and {_short(here)} here"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

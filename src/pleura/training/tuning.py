@@ -10,6 +10,7 @@ from torch import nn
 
 from pleura.data.dataset import FilmSet
 from pleura.data.instances import padded
+from pleura.errors import NonFiniteLoss
 from pleura.evaluation.metrics import all_empty_dice, auc, competition_dice, dice_of
 from pleura.inference.postprocess import presence_score
 from pleura.inference.preprocess import InputSpec, normalise
@@ -51,6 +52,9 @@ def tune(
     """Scores `network`, in eval mode and float32, on `films`; keeps the maps of the indices in `keep`.
 
     A loss of None is the network's own, of the films' instances.
+
+    Raises:
+        NonFiniteLoss: a film's score is no number.
     """
     losses: list[float] = []
     areas: list[tuple[int, int, int]] = []  # predicted, true, shared
@@ -81,6 +85,11 @@ def tune(
                 areas.append((int(predicted.sum()), int(mask.sum()), shared))
                 if i in keep:
                     maps[i] = probability
+    if not np.isfinite(scores).all():
+        raise NonFiniteLoss(
+            "the network's answers to the tuning films are not finite: it has diverged; lower "
+            "optimizer.learning_rate, or set precision: 32"
+        )
     predicted_px, true_px, shared_px = np.array(areas, np.int64).reshape(-1, 3).T
     positive = true_px > 0
     dice = dice_of(predicted_px, true_px, shared_px)

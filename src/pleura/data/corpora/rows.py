@@ -18,7 +18,7 @@ Row = Mapping[str, str]
 
 
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
-    """The column names (stripped of blanks) and rows of a CSV file; comma, semicolon or tab.
+    """The column names (stripped of blanks) and rows of a CSV file; comma, semicolon, tab or `|`.
 
     Raises:
         CorpusError: the file is missing, too large, not UTF-8 or not a table.
@@ -29,8 +29,10 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
             raise CorpusError(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB; split the table")
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=first.count)
+            told = re.fullmatch("sep=(.)", first.strip())  # how Excel is told, and tells
+            if told is None:
+                file.seek(0)
+            delimiter = told[1] if told else max(",;\t|", key=first.count)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             names = [name.strip() for name in next(reader, [])]
             if not names or len(set(names)) != len(names):
@@ -47,8 +49,12 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
                     rows.append({n: c.strip() for n, c in zip(names, cells, strict=False)})
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path} is no CSV table in UTF-8: {error}") from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{path} is not in UTF-8 ({error}); save it as such (in Excel: CSV UTF-8)"
+        ) from error
+    except csv.Error as error:
+        raise CorpusError(f"{path} is no CSV table: {error}") from error
     finally:
         csv.field_size_limit(former)
     return names, rows

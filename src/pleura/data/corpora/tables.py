@@ -35,7 +35,8 @@ _ORIGINAL = ("originalrows", "originalcolumns", "originalspacingmm")
 _LABELS: Mapping[str, int | None] = {
     "1": 1, "1.0": 1, "true": 1, "yes": 1, "positive": 1, "pos": 1, "pneumothorax": 1,
     "0": 0, "0.0": 0, "false": 0, "no": 0, "negative": 0, "neg": 0,
-    "": None, "unsure": None, "unknown": None, "nan": None,
+    "": None, "unsure": None, "unknown": None, "nan": None, "na": None, "n/a": None, "none": None,
+    "null": None, "-": None,
 }  # fmt: skip
 _UNSURE = ("unsure", "unknown")
 _VIEWS: Mapping[str, View] = {
@@ -279,18 +280,25 @@ def _id_columns(names: Sequence[str]) -> list[str]:
 
 
 def _settle_label(path: Path, roles: dict[str, str], rows: Sequence[Row], *, given: bool) -> None:
-    """Checks that every label is understood; a column that only happens to be called so is left a fact."""
+    """Checks that every label is understood.
+
+    A column that only happens to be called so, hardly any of whose cells is a label, is left a fact.
+    """
     column = roles.get("label")
     if column is None:
         return
-    strange = next((v for row in rows if (v := row.get(column, "")).lower() not in _LABELS), None)
-    if strange is None:
+    cells = [cell for row in rows if (cell := row.get(column, ""))]
+    strange = [cell for cell in cells if cell.lower() not in _LABELS]
+    if not strange:
         return
-    if given:
-        raise CorpusError(
-            f"{path}, column {column}: {strange!r} is no label; write 1, 0 or leave it empty"
-        )
-    del roles["label"]
+    if not given and 2 * len(strange) > len(cells):
+        del roles["label"]
+        return
+    raise CorpusError(
+        f"{path}, column {column}: {strange[0]!r} is no label ({len(strange)} of {len(cells)} cells are "
+        "none); write 1, 0 or leave it empty"
+        + ("" if given else ". If these are no labels, rename the column")
+    )
 
 
 def _facts(table: Table, row: Row) -> dict[str, str]:

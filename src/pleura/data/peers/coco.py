@@ -32,31 +32,31 @@ def write_coco(
         raise DatasetError("COCO has one tuning part; export a split without folds")
     parts = {name: sorted(split.part(name)) for name in ("train", "tune", "test")}
     check_masks(dataset, [i for film_ids in parts.values() for i in film_ids])
-    fresh(out)
     total, done = sum(map(len, parts.values())), 0
-    for name, film_ids in parts.items():
-        (out / name).mkdir()
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for number, film_id in enumerate(film_ids, start=1):
-            film = dataset.by_id[film_id]
-            write_png(out / name / f"{film_id}.png", film_pixels(dataset, film))
-            images.append(_image(film, number))
-            for annotation in regions(dataset.mask(film)):
-                place = {"id": len(annotations) + 1, "image_id": number, "category_id": 1}
-                annotations.append(place | annotation)
-            done += 1
-            if progress:
-                progress(done, total)
-        write_json(
-            out / f"instances_{name}.json",
-            {
-                "info": {"description": f"{dataset.target.name}, part {name}"},
-                "categories": [{"id": 1, "name": dataset.target.name}],
-                "images": images,
-                "annotations": annotations,
-            },
-        )
+    with fresh(out) as partial:
+        for name, film_ids in parts.items():
+            (partial / name).mkdir()
+            images: list[dict[str, Any]] = []
+            annotations: list[dict[str, Any]] = []
+            for number, film_id in enumerate(film_ids, start=1):
+                film = dataset.by_id[film_id]
+                write_png(partial / name / f"{film_id}.png", film_pixels(dataset, film))
+                images.append(_image(film, number))
+                for annotation in regions(dataset.mask(film)):
+                    place = {"id": len(annotations) + 1, "image_id": number, "category_id": 1}
+                    annotations.append(place | annotation)
+                done += 1
+                if progress:
+                    progress(done, total)
+            write_json(
+                partial / f"instances_{name}.json",
+                {
+                    "info": {"description": f"{dataset.target.name}, part {name}"},
+                    "categories": [{"id": 1, "name": dataset.target.name}],
+                    "images": images,
+                    "annotations": annotations,
+                },
+            )
     return Exported(
         {name: len(film_ids) for name, film_ids in parts.items()},
         "Masks are uncompressed run lengths, which pycocotools and torchvision read.",

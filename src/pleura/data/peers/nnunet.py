@@ -34,33 +34,33 @@ def write_nnunet(
     check_masks(dataset, [*development, *split.test])
     target = re.sub(r"\W+", "", dataset.target.name) or "Target"
     folder = out / f"Dataset001_{target}"
-    fresh(folder)
     parts = {"Tr": development, "Ts": sorted(split.test)}
     total, done = sum(map(len, parts.values())), 0
-    for part, film_ids in parts.items():
-        images, labels = folder / f"images{part}", folder / f"labels{part}"
-        images.mkdir()
-        labels.mkdir()
-        for film_id in film_ids:
-            film = dataset.by_id[film_id]
-            write_png(images / f"{film_id}_0000.png", film_pixels(dataset, film))
-            write_png(labels / f"{film_id}.png", dataset.mask(film).astype(np.uint8))
-            done += 1
-            if progress:
-                progress(done, total)
-    write_json(
-        folder / "splits_final.json",
-        [{"train": sorted(train), "val": sorted(tune)} for train, tune in folds],
-    )
-    write_json(
-        folder / "dataset.json",
-        {
-            "channel_names": {"0": "radiograph"},
-            "labels": {"background": 0, dataset.target.name: 1},
-            "numTraining": len(development),
-            "file_ending": ".png",
-        },
-    )
+    with fresh(folder) as partial:
+        for part, film_ids in parts.items():
+            images, labels = partial / f"images{part}", partial / f"labels{part}"
+            images.mkdir()
+            labels.mkdir()
+            for film_id in film_ids:
+                film = dataset.by_id[film_id]
+                write_png(images / f"{film_id}_0000.png", film_pixels(dataset, film))
+                write_png(labels / f"{film_id}.png", dataset.mask(film).astype(np.uint8))
+                done += 1
+                if progress:
+                    progress(done, total)
+        write_json(
+            partial / "splits_final.json",
+            [{"train": sorted(train), "val": sorted(tune)} for train, tune in folds],
+        )
+        write_json(
+            partial / "dataset.json",
+            {
+                "channel_names": {"0": "radiograph"},
+                "labels": {"background": 0, dataset.target.name: 1},
+                "numTraining": len(development),
+                "file_ending": ".png",
+            },
+        )
     return Exported(
         {"train and tune": len(development), "test": len(split.test)},
         f"Set nnUNet_raw to {out}; after `nnUNetv2_plan_and_preprocess -d 1`, copy splits_final.json into "

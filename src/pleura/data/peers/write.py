@@ -1,6 +1,8 @@
 """What every peer's layout needs: an empty folder, films as 8-bit PNGs, and the parts of a split."""
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +28,25 @@ class Exported:
     advice: str
 
 
-def fresh(out: Path) -> None:
-    """Makes the folder `out`.
+@contextmanager
+def fresh(out: Path) -> Iterator[Path]:
+    """Gives a folder to write into, which becomes `out` when all is written.
+
+    Until then it is called `OUT.partial`; one that an interruption left is begun anew.
 
     Raises:
-        DatasetError: it holds something.
+        DatasetError: `out` holds something.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DatasetError(f"{out} is not empty; write into a new folder")
-    out.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f"{out.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    yield partial
+    if out.exists():
+        out.rmdir()
+    partial.rename(out)
 
 
 def check_masks(dataset: Dataset, film_ids: list[str]) -> None:

@@ -105,7 +105,12 @@ class Split:
             if fold is not None:
                 raise DatasetError(f"fold {fold} was asked for, but this split has no folds")
             return self.train if name == "train" else self.tune
-        if fold is None or not 0 <= fold < len(self.folds):
+        if fold is None:
+            raise DatasetError(
+                f"this split has folds 0 to {len(self.folds) - 1}: name one (--fold 0), or train and score "
+                "all of them (`pleura cross-validate`)"
+            )
+        if not 0 <= fold < len(self.folds):
             raise DatasetError(
                 f"fold {fold} was asked for; this split has folds 0 to {len(self.folds) - 1}: name one"
             )

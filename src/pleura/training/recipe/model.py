@@ -305,9 +305,12 @@ class Recipe:
 
     def _check_phases(self) -> None:
         names = [phase.name for phase in self.phases]
-        if len(set(names)) < len(names) or self.epochs < len(names):
+        if len(set(names)) < len(names):
+            raise ValueError(f"phases have names of their own; got {', '.join(names)}")
+        if self.epochs < len(names):
             raise ValueError(
-                f"phases have names of their own and an epoch each; got {names} in {self.epochs} epochs"
+                f"{len(names)} phases ({', '.join(names)}) need {len(names)} epochs at least; "
+                f"got epochs: {self.epochs}"
             )
         for number in range(len(names)):
             self.phase(number)  # checks its values as a recipe's
