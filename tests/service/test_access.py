@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,13 @@ from PIL import Image, PngImagePlugin
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
+from starlette.exceptions import HTTPException
+from starlette.types import Message
 
 from a_service import TOKEN, Served, png
 from pleura.errors import ServiceError
 from pleura.read import Limits, read
-from pleura.service.access import Access, Sessions
+from pleura.service.access import Access, Sessions, _Body
 from pleura.service.audit import Audit, verify
 from pleura.service.deidentify import deidentified
 from pleura.service.metrics import Metrics
@@ -128,7 +131,9 @@ def test_a_session_of_before_lasts() -> None:
     assert Sessions(TOKEN, KEY).is_valid(f"2000.{signed}", 1000.0)
 
 
-def asked_by(settings: Settings, peer: str, **headers: str) -> dict[str, Any]:
+def asked_by(
+    settings: Settings, peer: str, path: str = "/v1/films", **headers: str
+) -> dict[str, Any]:
     """The scope that the application is asked with."""
     seen: dict[str, Any] = {}
 
@@ -139,7 +144,7 @@ def asked_by(settings: Settings, peer: str, **headers: str) -> dict[str, Any]:
     scope = {
         "type": "http",
         "method": "GET",
-        "path": "/v1/films",
+        "path": path,
         "scheme": "http",
         "client": (peer, 4000),
         "headers": [(name.encode(), value.encode()) for name, value in named.items()],
@@ -156,8 +161,48 @@ def test_only_the_proxy_says_who_asks(tmp_path: Path) -> None:
     by_proxy, by_other = (asked_by(settings, peer, **said) for peer in ("10.0.0.9", "10.0.0.8"))
     assert (by_proxy["state"]["identity"], by_proxy["scheme"]) == ("user dr.house", "https")
     assert (by_other["state"]["identity"], by_other["scheme"]) == ("token", "http")
+    archive = asked_by(settings, "10.0.0.9", path="/dicom-web/studies", **said)
+    assert archive["state"]["identity"] == "token"  # which could name anyone through the proxy
     with pytest.raises(ServiceError, match="believed only of the proxy"):
         Settings(tmp_path, tmp_path, token=TOKEN, user_header="X-User")
+
+
+@pytest.mark.parametrize(("least_rate", "passes"), [(1e9, False), (0.0, True)])
+def test_a_body_that_trickles_is_refused(least_rate: float, passes: bool) -> None:
+    pieces = iter([b"x" * 10, b"x" * 10, b""])
+
+    async def receive() -> Message:
+        piece = next(pieces)
+        return {"type": "http.request", "body": piece, "more_body": bool(piece)}
+
+    async def take() -> int:
+        body = _Body(receive, 1000, 5.0, least_rate)
+        body._since -= 6.0  # it began so long ago
+        return len([await body.receive() for _ in range(3)])
+
+    with ThreadPoolExecutor(1) as pool, nullcontext() if passes else refused("too slowly"):
+        assert pool.submit(lambda: asyncio.run(take())).result() == 3
+
+
+def refused(why: str) -> AbstractContextManager[Any]:
+    return pytest.raises(HTTPException, match=why)
+
+
+def test_wrong_tokens_are_told_in_the_log_now_and_then(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def send(_: Message) -> None:
+        pass
+
+    access: Any = Access(
+        None, Settings(tmp_path, tmp_path, token=TOKEN), Sessions(TOKEN, KEY), Metrics()
+    )
+    scope = asked_by(Settings(tmp_path, tmp_path, token=TOKEN), "10.0.0.8")
+    scope["headers"] = [(b"authorization", b"Bearer guess")]
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            pool.submit(lambda: asyncio.run(access(dict(scope), None, send))).result()
+    assert [r.getMessage() for r in caplog.records] == ["a wrong token was sent from 10.0.0.8"]
 
 
 def test_sessions_end() -> None:

@@ -167,6 +167,18 @@ def settled(served: Served) -> list[dict[str, Any]]:
     return until(ready)
 
 
+def test_who_connects_and_hangs_up_takes_no_place(serve: Callable[..., Served]) -> None:
+    served = serve("--dicom-port", "0")
+    for _ in range(12):  # as the checks of load balancers and monitors do; eight may send at once
+        socket.create_connection(("127.0.0.1", node_port(served))).close()
+
+    def is_taken() -> bool:
+        with association(served, kinds=()) as made:
+            return bool(made.is_established)
+
+    until(is_taken, seconds=8.0)  # which is less than a silent one may take
+
+
 def test_films_come_by_c_store_and_results_go_back(
     serve: Callable[..., Served], archive: Archive, films: list[bytes]
 ) -> None:

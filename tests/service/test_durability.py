@@ -13,17 +13,19 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from a_service import Served, png
 from pleura.errors import ServiceError
-from pleura.service import corrections
+from pleura.service import corrections, jobs
 from pleura.service.audit import Audit, verify
 from pleura.service.corrections import Said
-from pleura.service.folders import FILM, HEAT, LUNGS, MASK, Folders
-from pleura.service.housekeeping import Housekeeping
+from pleura.service.deletion import delete
+from pleura.service.folders import FILM, HEAT, LUNGS, MASK, RESERVE_BYTES, Folders
+from pleura.service.housekeeping import Clock, Housekeeping
 from pleura.service.jobs import Jobs, Turns
 from pleura.service.judging import MAX_DEATHS
 from pleura.service.problems import Refused
@@ -540,6 +542,113 @@ def test_retention_spares_what_was_corrected(store: Store, tmp_path: Path) -> No
         ("retention", films[0].id),
         ("retention", films[2].id),
     }
+
+
+def test_a_clock_that_was_set_makes_no_film_old() -> None:
+    said = {"now": 1e9, "ticked": 50.0}
+
+    def passes(seconds: float, jump: float = 0.0) -> None:
+        said["now"] += seconds + jump
+        said["ticked"] += seconds
+
+    clock = Clock(lambda: said["now"], lambda: said["ticked"])
+    passes(300.0, jump=5.0)  # as time servers do
+    assert clock.may_be_believed()
+    passes(300.0, jump=40 * 86400.0)
+    assert not clock.may_be_believed()
+    passes(86000.0)
+    assert not clock.may_be_believed()
+    passes(1000.0)
+    assert clock.may_be_believed()
+    passes(300.0, jump=-40 * 86400.0)  # somebody saw to it
+    assert not clock.may_be_believed()
+
+
+def test_films_that_are_retained_grow_no_older(store: Store, tmp_path: Path) -> None:
+    film = arrival(store, b"x")
+    store.receive([film], [])
+    store.judge(film.id, judged())
+    audit = Audit(tmp_path / "audit.jsonl")
+    keeper = Housekeeping(store, audit, 2.0, lambda _: None)
+    keeper.once(time.time() + 40 * 86400, retain=True)
+    assert store.has(film.id)
+    keeper.once(time.time() + 40 * 86400)
+    assert not store.has(film.id)
+    audit.close()
+
+
+def test_a_full_disk_has_room_to_delete(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = [arrival(store, bytes([n])) for n in range(2)]
+    store.receive(films, [])
+    audit, note = Audit(tmp_path / "audit.jsonl"), Audit.note
+
+    def noted(self: Audit, *said: str, durable: bool = False) -> None:
+        if (store.folders.root / "reserve").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        note(self, *said, durable=durable)
+
+    monkeypatch.setattr(Audit, "note", noted)
+    store.folders.keep_reserve(10**18)
+    assert not (store.folders.root / "reserve").exists()  # others need the room
+    store.folders.keep_reserve(0)
+    assert (store.folders.root / "reserve").stat().st_size == RESERVE_BYTES
+    delete(store, audit, [films[0].id], "me")
+    assert not store.has(films[0].id)
+    monkeypatch.setattr(
+        Audit, "note", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EIO, ""))
+    )
+    with pytest.raises(OSError, match="5"):
+        delete(store, audit, [films[1].id], "me")
+    assert store.has(films[1].id)
+    audit.close()
+
+
+def test_what_is_deleted_is_in_the_index_no_longer(store: Store) -> None:
+    film = arrival(store, b"x")
+    store.receive([film], [{"name": "MUSTERMANN_MAX.pdf", "reason": "is no film"}])
+    store.delete([film.id])
+    store.database.checkpoint()
+    index = [path.read_bytes() for path in store.folders.root.glob("store.sqlite*")]
+    assert b"MUSTERMANN" not in b"".join(index)
+
+
+def test_a_damaged_record_of_the_jobs_is_told_from_the_index(tmp_path: Path) -> None:
+    (tmp_path / "jobs.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(ServiceError, match=r"jobs\.sqlite cannot be used .* move it away"):
+        jobs._sqlite(tmp_path)
+
+
+def test_what_another_service_began_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    mine: Any = SimpleNamespace(_version="1-me", submit=lambda task, films: begun.append(task))
+    known = {
+        "mine": SimpleNamespace(status="PENDING", app_version="1-me"),
+        "before": SimpleNamespace(status="PENDING", app_version="1"),
+        "ended": SimpleNamespace(status="SUCCESS", app_version="1-me"),
+    }
+    monkeypatch.setattr(jobs.DBOS, "get_workflow_status", known.get)
+    monkeypatch.setattr(jobs.DBOS, "delete_workflow", known.pop)
+    Jobs.take_up(mine, {key: ["film"] for key in ("mine", "before", "ended", "new")})
+    assert begun == ["before", "ended", "new"]
+    assert list(known) == ["mine"]
+
+
+def test_turns_that_are_ended_are_nobodys() -> None:
+    turns, had = Turns(1), []
+
+    def work() -> None:
+        with turns.turn(1) as has_turn:
+            had.append(has_turn)
+
+    with turns.turn(1) as first:
+        waits = threading.Thread(target=work)
+        waits.start()
+        turns.end()
+        waits.join(5)
+    work()
+    assert (first, had) == (True, [False, False])
 
 
 def test_what_no_upload_was_answered_for_is_removed(store: Store, tmp_path: Path) -> None:

@@ -8,15 +8,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from pleura.service import about, films, lists, pictures
+from pleura.errors import UnsupportedFilm
+from pleura.service import about, decoder, films, lists, pictures
 from pleura.service.access import Access
-from pleura.service.problems import install
+from pleura.service.problems import MEDIA_TYPE, install
 from pleura.service.running import MOST_OPENINGS, Running
 from pleura.service.settings import Settings
 from pleura.service.store import Arrival, Judged, film_id_of
@@ -113,6 +115,59 @@ def test_a_full_disk_is_told_as_such(
     monkeypatch.setattr(running.store, "mark_read", full)
     answer = client.put(f"/v1/films/{'0' * 32}/read")
     assert (answer.status_code, answer.json()["title"]) == (507, "Insufficient Storage")
+
+
+def test_a_full_disk_takes_no_film_and_says_so(
+    running: Running, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = film(running, "a")
+    monkeypatch.setattr(running, "jobs", SimpleNamespace(waits_seconds=0.0))
+    monkeypatch.setattr(running.store.folders, "make_room", lambda _: False)
+    for answer in (
+        client.post("/v1/films", files=[("files", ("a", b"x"))]),
+        client.post(f"/v1/films/{one}/judge"),
+    ):
+        assert answer.status_code == 507, answer.text
+        assert "no room for this" in answer.json()["detail"]
+    monkeypatch.setattr(running.store.folders, "make_room", lambda _: True)
+    running.jobs.waits_seconds = 11.0
+    assert client.post(f"/v1/films/{one}/judge").headers["Retry-After"] == "5"
+
+
+def test_a_film_that_is_deleted_before_it_is_sent_is_not_there(
+    running: Running, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = film(running, "a")
+    running.store.folders.folder(one).mkdir(parents=True)
+    running.store.folders.file(one).write_bytes(b"x")
+    note = running.audit.note
+
+    def noted(who: str, did: str, what: str = "", **how: Any) -> None:
+        note(who, did, what, **how)
+        running.store.folders.file(one).unlink(missing_ok=True)
+
+    monkeypatch.setattr(running.audit, "note", noted)
+    answer = client.get(f"/v1/films/{one}/file")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, MEDIA_TYPE)
+
+
+def test_what_a_reason_quotes_of_a_header_is_not_kept_without_identities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise UnsupportedFilm(
+            "its Modality is 'GEHEIM^Max', and \"O'Neil\"; raise Limits.max_pixels"
+        )
+
+    for asked, reason in (
+        ("open", "its Modality is 'GEHEIM^Max', and \"O'Neil\"; raise --pixel-limit"),
+        ("deidentify", "its Modality is …, and …; raise --pixel-limit"),
+    ):
+        monkeypatch.setitem(decoder.OPERATIONS, asked, refuse)
+        assert decoder._answer({"do": asked}, []) == (
+            {"error": "UnsupportedFilm", "reason": reason},
+            [],
+        )
 
 
 @pytest.mark.parametrize("letter", ["\U0001f600", "\u0390", "\N{LATIN SMALL LIGATURE FFI}", "\\"])

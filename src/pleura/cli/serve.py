@@ -1,7 +1,9 @@
 """`pleura serve`: the page and the API."""
 
+import logging
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, Annotated
@@ -225,6 +227,12 @@ def _run(settings: "Settings") -> None:
     import uvicorn
 
     from pleura.service.app import create_app
+
+    os.umask(0o077)  # the store is nobody else's, also where its folder is older
+    # Libraries may quote a film's header, or a body: patient data.
+    warnings.filterwarnings("ignore", module="pydicom")
+    for library in ("pydicom", "python_multipart"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket] | None = None) -> None:

@@ -34,6 +34,7 @@ def routes(running: Running) -> APIRouter:
     """The routes, of a running service."""
     router = APIRouter(tags=["service"])
     bounds, settings = running.settings.bounds, running.settings
+    guessing = asyncio.Lock()
 
     @router.get("/v1/model", response_model=schemas.Model)
     def model() -> dict[str, Any]:
@@ -70,8 +71,9 @@ def routes(running: Running) -> APIRouter:
     async def sign_in(request: Request, given: schemas.SignIn) -> Response:
         """Sign in with the token."""
         if not running.sessions.knows(given.token):
-            running.audit.note("nobody", "failed to sign in")
-            await asyncio.sleep(1.0)  # guessing is slow
+            async with guessing:  # which is slow, and one at a time
+                running.audit.note("nobody", "failed to sign in")
+                await asyncio.sleep(1.0)
             raise Refused(401, "this is not the service's token")
         running.audit.note("token", "signed in")
         answer = Response(status_code=204)

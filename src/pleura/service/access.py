@@ -31,6 +31,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _SMALL, _CORRECTION = 64 << 10, 32 << 20
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _MAX_IDENTITY = 200
+_SILENT_SECONDS = 60.0
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
@@ -115,6 +116,7 @@ class Access:
     ) -> None:
         self._app, self._settings, self._sessions = app, settings, sessions
         self._metrics = metrics
+        self._silent_until = 0.0
         self._behind: ProxyHeadersMiddleware | None = None
         # In here, not around it: what a proxy says replaces its address, by which it is told from others.
         if settings.proxy is not None:
@@ -143,7 +145,8 @@ class Access:
             await problem(error.status, str(error), error.headers)(scope, receive, answer)
             return
         scope.setdefault("state", {}).update(identity=identity, session=session)
-        body = _Body(receive, self._most(scope), self._settings.bounds.idle_seconds)
+        bounds = self._settings.bounds
+        body = _Body(receive, self._most(scope), bounds.idle_seconds, bounds.least_rate)
         try:
             await self._app(scope, body.receive, answer)
         except ClientDisconnect:
@@ -170,6 +173,7 @@ class Access:
         if kind.lower() == "bearer":
             if self._sessions.knows(token.strip()):
                 return self._user(scope, headers), None
+            self._say_wrong(scope)
         else:
             cookie = cookie_parser(headers.get("Cookie", "")).get(COOKIE, "")
             if self._sessions.is_valid(cookie, time.time()):
@@ -183,10 +187,19 @@ class Access:
             401, "this needs the service's token: Authorization: Bearer TOKEN, or sign in"
         )
 
+    def _say_wrong(self, scope: Scope) -> None:
+        """Tells of a wrong token in the log, now and then."""
+        now = time.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + _SILENT_SECONDS
+            log.warning("a wrong token was sent from %s", (scope.get("client") or ("nowhere",))[0])
+
     def _user(self, scope: Scope, headers: Headers) -> str:
         """Who asks with the token: whom the proxy names, if it is the proxy that asks."""
         peer, name = scope.get("client"), self._settings.user_header
         by_proxy = self._behind is not None and peer and peer[0] in self._behind.trusted_hosts
+        if scope["path"].startswith("/dicom-web/"):  # where archives send, which are no users
+            by_proxy = False
         user = headers.get(name, "") if name and by_proxy else ""
         plain = "".join(c for c in user if c.isprintable())[:_MAX_IDENTITY]
         return f"user {plain}" if plain else TOKEN
@@ -242,13 +255,14 @@ class _Answer:
 
 
 class _Body:
-    """A request's body, of a bounded size, from a client that is not silent for too long.
+    """A request's body, of a bounded size, from a client that is not silent for too long, nor trickles.
 
     What is wrong is raised as FastAPI's own kind of error: of any other, it makes "cannot be parsed".
     """
 
-    def __init__(self, receive: Receive, most: int, idle_seconds: float) -> None:
+    def __init__(self, receive: Receive, most: int, idle_seconds: float, least_rate: float) -> None:
         self._receive, self._most, self._idle = receive, most, idle_seconds
+        self._least_rate, self._since = least_rate, time.monotonic()
         self._taken, self._whole = 0, False
 
     async def receive(self) -> Message:
@@ -261,6 +275,9 @@ class _Body:
         if message["type"] == "http.request":
             self._taken += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)
+            late = time.monotonic() - self._since - self._idle
+            if not self._whole and self._taken < late * self._least_rate:
+                raise HTTPException(408, "this came too slowly; send it again, or less at once")
             if self._taken > self._most:
                 raise HTTPException(
                     413, f"the body is larger than {self._most:,} bytes; send less at once"

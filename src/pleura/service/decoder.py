@@ -9,8 +9,10 @@ import resource
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from datetime import date
 from io import BytesIO
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
@@ -37,6 +39,10 @@ THUMBNAIL = 256
 _FACTS = [f.name for f in fields(Radiograph) if f.name not in ("pixels", "header", "source")]
 _MAX_TEXT = 200
 _UID = re.compile(r"[0-9.]{1,64}")
+
+_OPTIONS = {"Limits.max_pixels": "--pixel-limit", "Limits.max_bytes": "--film-limit"}
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+"""What a reason quotes of a film's header."""
 
 Parts = Sequence[bytes]
 Result = tuple[dict[str, Any], list[bytes | memoryview]]
@@ -68,6 +74,9 @@ def _confine(max_memory: int) -> None:
     if sys.platform.startswith("linux"):  # elsewhere the limit is not kept, or kills at once
         resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
     logging.disable(logging.CRITICAL)  # libraries may quote the header: patient data
+    warnings.filterwarnings("ignore", module="pydicom")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     parent = parent_process()
     if parent is not None:  # none outlives a killed service, stuck in a file
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
@@ -82,7 +91,12 @@ def _answer(request: dict[str, Any], parts: Parts) -> Result:
     try:
         return OPERATIONS[request["do"]](request, parts)
     except PleuraError as error:
-        return {"error": type(error).__name__, "reason": str(error).removeprefix(": ")}, []
+        reason = str(error).removeprefix(": ")
+        for library, option in _OPTIONS.items():
+            reason = reason.replace(library, option)
+        if request["do"] == "deidentify":  # nothing of the header is kept
+            reason = _QUOTED.sub("…", reason)
+        return {"error": type(error).__name__, "reason": reason}, []
     except MemoryError:
         reason = "it needs more memory than a film may; reduce it first"
         return {"error": "FilmTooLarge", "reason": reason}, []
@@ -254,4 +268,7 @@ def _date(film: Radiograph) -> str | None:
     said = text(film.header, "StudyDate") if film.header is not None else None
     if said is None or len(said) != 8 or not said.isascii() or not said.isdigit():
         return None
-    return f"{said[:4]}-{said[4:6]}-{said[6:]}"
+    try:
+        return date.fromisoformat(said).isoformat()
+    except ValueError:  # no day that there is
+        return None

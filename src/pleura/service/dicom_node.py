@@ -42,6 +42,7 @@ _OURS = re.compile(  # Manufacturer, with explicit or implicit VR, its length an
 _HEAD_BYTES = 1 << 14
 _OVERHEAD_BYTES = 1 << 20  # of a message, beside the film
 _STOP_SECONDS = 5.0
+_NEGOTIATION_SECONDS = 10.0  # in which who has connected says what for
 
 Receive = Callable[..., tuple[str, dict[str, list[str]]]]
 
@@ -80,10 +81,12 @@ class Node:
         Raises:
             ServiceError: it cannot listen there, or the files of TLS cannot be used.
         """
-        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its words may be the sender's
+        for library in ("pynetdicom", "pydicom"):  # whose words may be the sender's
+            logging.getLogger(library).setLevel(logging.CRITICAL)
         entity = AE(self._settings.title)
         entity.maximum_associations = self._bounds.uploads
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
+        entity.acse_timeout = _NEGOTIATION_SECONDS
+        entity.dimse_timeout = entity.network_timeout = SECONDS
         entity.require_called_aet = True
         entity.require_calling_aet = sorted({caller.title for caller in self._settings.callers})
         entity.add_supported_context(Verification)
@@ -93,6 +96,7 @@ class Node:
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, self._echo),
             (evt.EVT_CONN_OPEN, guard),
+            (evt.EVT_CONN_CLOSE, _gone),
             (evt.EVT_DATA_RECV, self._count),
         ]
         tls, _ = self._settings.contexts()
@@ -124,9 +128,9 @@ class Node:
 
     def _count(self, event: Any) -> None:
         """Ends an association that sends more than a film may be."""
-        known = self._received.get(event.assoc, 0) + len(event.data)
-        self._received[event.assoc] = known
-        if known > self._bounds.film.max_bytes + _OVERHEAD_BYTES:
+        before, most = self._received.get(event.assoc, 0), self._bounds.film.max_bytes
+        known = self._received[event.assoc] = before + len(event.data)
+        if before <= most + _OVERHEAD_BYTES < known:  # what is under way still comes
             log.warning("a DICOM sender is cut off: its film is larger than the limit")
             event.assoc.abort()
 
@@ -167,3 +171,12 @@ class Node:
         self._audit.note(f"dicom:{title}", "sent", job, durable=True)
         self._keep_going(job, tasks)
         return SUCCESS, ""
+
+
+def _gone(event: Any) -> None:
+    """Frees the place of who hung up before asking for anything, as the checks of load balancers do.
+
+    pynetdicom would wait for the request until its time is over, and count it among the associations.
+    """
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)

@@ -103,8 +103,7 @@ def routes(running: Running) -> APIRouter:
 
 
 async def _store(running: Running, request: Request, study: str | None) -> Response:
-    if running.unready():
-        raise Refused(503, f"no film can be taken: {running.unready()}", retry_seconds=5)
+    running.check_ready("taken")
     kind, options = parse_options_header(request.headers.get("Content-Type", ""))
     part = options.get(b"type", b"application/dicom").lower()
     if kind.lower() != b"multipart/related" or part != b"application/dicom":

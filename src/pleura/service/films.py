@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from pleura.service import corrections, schemas, worklist
+from pleura.service.deletion import delete as delete_films
 from pleura.service.parameters import FilmId, job_facts, no_film
 from pleura.service.parts import Headers, Parts, named_file
 from pleura.service.pictures import pictures_of
@@ -50,8 +51,7 @@ def routes(running: Running) -> APIRouter:
     )
     async def upload(request: Request) -> Response:
         """Keep films, and have them judged."""
-        if running.unready():
-            raise Refused(503, f"no film can be taken: {running.unready()}", retry_seconds=5)
+        running.check_ready("taken")
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "multipart/form-data":
             raise Refused(415, "an upload is multipart/form-data with parts named files")
@@ -78,8 +78,7 @@ def routes(running: Running) -> APIRouter:
     @router.post("/films/{film}/judge", status_code=202, response_model=schemas.Job, tags=["films"])
     def judge(request: Request, film: FilmId) -> Response:
         """Have a film judged again: by another model than before, or because it failed."""
-        if running.unready():
-            raise Refused(503, f"no film can be judged: {running.unready()}", retry_seconds=5)
+        running.check_ready("judged")
         if not store.has(film):
             raise no_film()
         begun = store.again(film)
@@ -95,8 +94,7 @@ def routes(running: Running) -> APIRouter:
         """Delete a film, with all that belongs to it."""
         if not store.has(film):
             raise no_film()
-        audit.note(request.state.identity, "deleted", film, durable=True)
-        store.delete([film])
+        delete_films(store, audit, [film], request.state.identity)
         return Response(status_code=204)
 
     @router.put("/films/{film}/read", status_code=204, tags=["films"])

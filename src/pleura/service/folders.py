@@ -8,6 +8,7 @@ STORE/
   films/AB/ID/       film, thumbnail.jpg, mask.png, heat.png, lungs.png, correction-N.png
   spool/             what is being received; emptied at each start
   cache/             pixels and overlays that were asked for; may be deleted at any time
+  reserve            room that is given up to delete by, where the disk is full
 """
 
 import fcntl
@@ -28,6 +29,8 @@ from pleura.files import whole, write_bytes
 FILM, THUMBNAIL = "film", "thumbnail.jpg"
 MASK, HEAT, LUNGS = "mask.png", "heat.png", "lungs.png"
 CACHE_BYTES = 2 << 30
+RESERVE_BYTES = 16 << 20
+_RESERVE = "reserve"
 
 
 class Folders:
@@ -151,6 +154,20 @@ class Folders:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+    def keep_reserve(self, room: int) -> None:
+        """Takes room to delete by, where the disk has more than `room` bytes left."""
+        path = self.root / _RESERVE
+        if not path.exists() and self.room() > room + RESERVE_BYTES:
+            write_bytes(path, bytes(RESERVE_BYTES))
+
+    def give_up_reserve(self) -> bool:
+        """Gives that room back; whether there was any."""
+        try:
+            (self.root / _RESERVE).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def room(self) -> int:
         """Bytes that the disk has left."""

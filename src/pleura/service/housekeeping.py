@@ -1,11 +1,13 @@
 """Retention, room on the disk, and what crashes left behind."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
 
 from pleura.service.audit import Audit
+from pleura.service.deletion import delete
 from pleura.service.store import Store
 
 log = logging.getLogger(__name__)
@@ -16,6 +18,35 @@ _DELETIONS_KEPT = 10_000
 _AT_ONCE = 200
 _JOBS_DAYS = 7
 _ID_CHARACTERS = 32
+
+
+class Clock:
+    """Tells whether the machine's clock was set while the service ran: films must not grow old by that.
+
+    Args:
+        now, ticked: the time, s since 1970, and a steady count of seconds.
+    """
+
+    JUMP_SECONDS = 3600.0
+
+    def __init__(
+        self,
+        now: Callable[[], float] = time.time,
+        ticked: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now, self._ticked = now, ticked
+        self._apart = now() - ticked()
+        self._believed_from = -math.inf
+
+    def may_be_believed(self) -> bool:
+        """Not for a day after it jumped, in which somebody may see to it."""
+        ticked = self._ticked()
+        apart = self._now() - ticked
+        if abs(apart - self._apart) > self.JUMP_SECONDS:
+            log.warning("the machine's clock was set: no film is deleted for its age for a day")
+            self._believed_from = ticked + _DAY
+        self._apart = apart
+        return ticked >= self._believed_from
 
 
 class Housekeeping:
@@ -51,25 +82,29 @@ class Housekeeping:
 
     def _run(self) -> None:
         try:
+            self._store.folders.keep_reserve(self._reserve)
             self.remove_orphans()
         except Exception:
             log.exception("looking for files without a film failed")
+        clock = Clock()
         while not self._stop.wait(EVERY_SECONDS):
             try:
-                self.once(time.time())
+                self.once(time.time(), retain=not clock.may_be_believed())
             except Exception:  # a full disk now is no reason not to try later
                 log.exception("housekeeping failed")
 
-    def once(self, now: float) -> None:
-        """All of it, as of the time `now`."""
+    def once(self, now: float, *, retain: bool = False) -> None:
+        """All of it, as of the time `now`; but films grow no older where they are to be retained."""
         self._store.folders.trim_cache(room=self._reserve)  # first: the rest needs room
         self.clear_cache()
-        if self._keep_days is not None:
+        if self._keep_days is not None and not retain:
             keep = self._keep_days * _DAY
             self.delete_before(now - keep, now - 2 * keep)
         self._store.forget_refused()
         self._store.forget_deletions(_DELETIONS_KEPT)
         self._tidy(int((now - _JOBS_DAYS * _DAY) * 1000))
+        self._store.database.checkpoint()
+        self._store.folders.keep_reserve(self._reserve)
 
     def delete_before(self, moment: float, at_last: float | None = None) -> None:
         """Deletes films received before `moment` (s since 1970) that are judged and not corrected.
@@ -83,9 +118,8 @@ class Housekeeping:
             "AND deliveries.state = 'waiting')) LIMIT ?"
         )
         while rows := self._store.database.rows(query, moment, at_last, _AT_ONCE):
-            for row in rows:
-                self._audit.note("retention", "deleted", row["id"])
-            self._store.delete(row["id"] for row in rows)
+            films = [row["id"] for row in rows]
+            delete(self._store, self._audit, films, "retention", durable=False)
 
     def remove_orphans(self) -> None:
         """Removes films' files that have no row: an upload that was never answered."""

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,13 @@ log = logging.getLogger(__name__)
 
 _NAME = "pleura"
 _THREADS = 100  # of tasks under way, nearly all of which wait for their turn
-_VERSION = "1"  # of what a task is; tasks of another are not taken up
+_VERSION = "1"  # of what a task is
 _UNDER_WAY = ("PENDING", "ENQUEUED", "DELAYED")
 _HAND_OVER_SECONDS = 5.0
+_LOOK_SECONDS = (
+    5.0  # between two looks at whether the database answers, while there is nothing to do
+)
+_NO_TASK = "none"
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
@@ -89,11 +93,13 @@ class Jobs:
         self._handing_since: float | None = None
         self._handing = threading.Thread(target=self._hand_over, name="tasks", daemon=True)
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it would print what it logs
+        # DBOS takes up what is of its own version, whoever left it: another service must not.
+        self._version = f"{_VERSION}-{worker}"
         config: DBOSConfig = {
             "name": _NAME,
             "system_database_url": url or _sqlite(store),
             "executor_id": worker,
-            "application_version": _VERSION,
+            "application_version": self._version,
             "serializer": _Json(),
             "log_level": "CRITICAL",
             "max_executor_threads": _THREADS,
@@ -129,7 +135,11 @@ class Jobs:
         """Starts those of the tasks that nobody works on: never begun, or broken off, as on a full disk."""
         for task, films in tasks.items():
             status = DBOS.get_workflow_status(task)
-            if status is not None and status.status in _UNDER_WAY:
+            if (
+                status is not None
+                and status.status in _UNDER_WAY
+                and status.app_version == self._version
+            ):
                 continue
             if status is not None:
                 DBOS.delete_workflow(task)
@@ -146,19 +156,30 @@ class Jobs:
         return 0.0 if since is None else time.monotonic() - since
 
     def _hand_over(self) -> None:
-        while (given := self._handed.get()) is not None:
+        while True:
+            try:
+                given = self._handed.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:  # is the database still there?
+                given = (_NO_TASK, [])
+            if given is None:
+                return
             task, films = given
             self._handing_since = time.monotonic()
             try:
-                with SetWorkflowID(task):
-                    DBOS.start_workflow(self._task, task, films)
+                if task == _NO_TASK:
+                    DBOS.get_workflow_status(task)
+                else:
+                    with SetWorkflowID(task):
+                        DBOS.start_workflow(self._task, task, films)
             except Exception:  # it is in the index, and is taken up again
                 log.exception("task %s could not be started", task)
             self._handing_since = None
 
     def _run(self, task: str, films: list[str]) -> None:
         for film in films:
-            with self._turns.turn(len(films), alone=self._suspected(film)):
+            with self._turns.turn(len(films), alone=self._suspected(film)) as has_turn:
+                if not has_turn:  # stopping: the task is taken up at the next start
+                    return
                 self._judges.submit(self._judge, film).result()
         self._done(task)
 
@@ -170,7 +191,8 @@ class Jobs:
             DBOS.delete_workflows(old)
 
     def stop(self, seconds: int = 30) -> None:
-        """Waits for the tasks that run, `seconds` at most; the rest goes on at the next start."""
+        """Waits for the films in hand, `seconds` at most; the rest goes on at the next start."""
+        self._turns.end()
         self._handed.put(None)
         self._handing.join(_HAND_OVER_SECONDS)
         DBOS.destroy(workflow_completion_timeout_sec=seconds)
@@ -178,30 +200,50 @@ class Jobs:
 
 
 class Turns:
-    """Lets so many through at a time, the smallest number first, and those of equal numbers as they came."""
+    """Lets so many through at a time, the smallest number first, and those of equal numbers as they came.
+
+    Once they are ended, nobody has a turn any more.
+    """
 
     def __init__(self, count: int) -> None:
         self._count, self._free, self._condition = count, count, threading.Condition()
         self._waiting: list[tuple[int, int]] = []
         self._numbers = itertools.count()
+        self._ended = False
+
+    def end(self) -> None:
+        """Nobody is let through from now on."""
+        with self._condition:
+            self._ended = True
+            self._condition.notify_all()
 
     @contextmanager
-    def turn(self, size: int, *, alone: bool = False) -> Iterator[None]:
-        """Waits for one's turn, and has it until the block ends; `alone`: nobody else has one then."""
+    def turn(self, size: int, *, alone: bool = False) -> Iterator[bool]:
+        """Waits for one's turn, and has it until the block ends, or has none: the turns are ended.
+
+        Args:
+            size: who has the smallest is first.
+            alone: nobody else has a turn then.
+        """
         takes = self._count if alone else 1
         with self._condition:
             ticket = (size, next(self._numbers))
             heapq.heappush(self._waiting, ticket)
-            self._condition.wait_for(lambda: self._free >= takes and self._waiting[0] == ticket)
-            heapq.heappop(self._waiting)
-            self._free -= takes
-            self._condition.notify_all()
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._free += takes
+            self._condition.wait_for(
+                lambda: self._ended or (self._free >= takes and self._waiting[0] == ticket)
+            )
+            has_turn = not self._ended
+            if has_turn:
+                heapq.heappop(self._waiting)
+                self._free -= takes
                 self._condition.notify_all()
+        try:
+            yield has_turn
+        finally:
+            if has_turn:
+                with self._condition:
+                    self._free += takes
+                    self._condition.notify_all()
 
 
 def _shown(url: str) -> str:
@@ -224,7 +266,12 @@ def _shown(url: str) -> str:
 
 def _sqlite(store: Path) -> str:
     path = store.absolute() / "jobs.sqlite"
-    with sqlite3.connect(path) as connection:  # WAL stays set: a third of the time a task takes
-        connection.execute("PRAGMA journal_mode = WAL")
-    connection.close()
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")  # stays set: a third of a task's time
+    except sqlite3.DatabaseError as error:
+        raise ServiceError(
+            f"{path} cannot be used ({error}). If it is damaged, move it away: it is only the record of the "
+            "work under way, which is begun anew from the index"
+        ) from error
     return f"sqlite:///{path}"

@@ -71,7 +71,8 @@ class Judge:
         except ReadError as error:
             judged = Judged("failed", str(error), {})
         except Exception as error:  # of a runtime or a library, too: the films behind it go on
-            log.error("film %s cannot be judged: %s", film_id, type(error).__name__)
+            if self._store.has(film_id):  # and was not deleted meanwhile
+                log.error("film %s cannot be judged: %s", film_id, type(error).__name__)
             reason = f"it could not be judged ({type(error).__name__}); have it judged again to try once more"
             judged = Judged("failed", reason, {})
         if self._store.judge(film_id, judged, row["received"]):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from pleura.service import schemas, worklist
+from pleura.service.deletion import delete
 from pleura.service.parameters import Cursor, Filters, JobId, Limit, StudyId, Words, job_facts
 from pleura.service.problems import Refused
 from pleura.service.running import Running
@@ -77,9 +78,7 @@ def routes(running: Running) -> APIRouter:
         rows = store.database.rows("SELECT id FROM films WHERE study = ?", study)
         if not rows:
             raise Refused(404, "there is no such study; it may have been deleted")
-        for row in rows:
-            audit.note(request.state.identity, "deleted", row["id"], durable=True)
-        store.delete(row["id"] for row in rows)
+        delete(store, audit, [row["id"] for row in rows], request.state.identity)
         return Response(status_code=204)
 
     return router

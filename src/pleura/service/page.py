@@ -42,7 +42,7 @@ def add_pages(app: FastAPI, viewer: Path | None) -> None:
         operations = list(_operations(app.openapi()))
         return _page(render("api.html.j2", operations=operations))
 
-    @app.get("/{path:path}", include_in_schema=False)
+    @app.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
     def page(request: Request, path: str) -> Response:
         if viewer is None:
             if path in ("", "index.html"):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from pleura.errors import MissingExtra, ReadError
 from pleura.outputs.dicom import check_installed
@@ -93,7 +94,7 @@ def routes(running: Running) -> APIRouter:
         kind = worklist.detail(row)["format"]
         media = "application/dicom" if kind == "dicom" else "application/octet-stream"
         ending = "dcm" if kind == "dicom" else kind or "bin"
-        return FileResponse(path, media_type=media, filename=f"{film}.{ending}")
+        return KeptFile(path, media_type=media, filename=f"{film}.{ending}")
 
     @router.get("/films/{film}/dicom/{kind}", response_class=Response, tags=["pictures"])
     def dicom(
@@ -186,9 +187,21 @@ def _picture(running: Running, request: Request, film: str, name: str, kind: str
     return _file(request, path, kind, said)
 
 
+class KeptFile(FileResponse):
+    """A file of a film; where the film is deleted before it is sent, there is no such film."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except (RuntimeError, FileNotFoundError):
+            if Path(self.path).exists():
+                raise
+            raise no_film() from None
+
+
 def _file(request: Request, path: Path, kind: str, tag: str) -> Response:
     """A file that a browser may keep, but asks about each time: whether it may still see it is told anew."""
     headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
     if request.headers.get("If-None-Match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    return FileResponse(path, media_type=kind, headers=headers)
+    return KeptFile(path, media_type=kind, headers=headers)

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Path, Request, UploadFile
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pleura.errors import ReadError
 from pleura.service import corpus, corrections, schemas
 from pleura.service.parameters import FilmId, no_film
+from pleura.service.pictures import KeptFile
 from pleura.service.problems import Refused
 from pleura.service.running import Running
 
@@ -65,7 +66,7 @@ def routes(running: Running) -> APIRouter:
         if not store.has(film) or not path.is_file():
             raise Refused(404, "there is no such mask")
         audit.note(request.state.identity, "saw", f"{film} correction {number}")
-        return FileResponse(path, media_type="image/png")
+        return KeptFile(path, media_type="image/png")
 
     @router.get("/corrections/export", response_class=Response)
     def export(request: Request) -> Response:

@@ -17,7 +17,7 @@ from pleura.service.jobs import Jobs
 from pleura.service.judging import Judge
 from pleura.service.metrics import Metrics
 from pleura.service.node_settings import NodeSettings
-from pleura.service.problems import Refused
+from pleura.service.problems import NO_ROOM, Refused
 from pleura.service.settings import Settings
 from pleura.service.store import Store
 from pleura.service.uploads import Uploads
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 MOST_OPENINGS = 20
 """Requests that wait for a process that opens files; half of the threads that answer requests."""
 
+DISK_FULL = "the disk is full"
 _MOST_WAIT_SECONDS = 10.0  # until a database that takes no task is said to be away
 
 
@@ -228,12 +229,20 @@ class Running:
         finally:
             self._opening.release()
 
+    def check_ready(self, what: str) -> None:
+        """Raises Refused where films cannot be judged now; `what` cannot be done with them."""
+        reason = self.unready()
+        if reason == DISK_FULL:
+            raise Refused(507, f"no film can be {what}: {NO_ROOM}")
+        if reason is not None:
+            raise Refused(503, f"no film can be {what}: {reason}", retry_seconds=5)
+
     def unready(self) -> str | None:
         """Why the service does not judge films now; None where it does."""
         if self.jobs is None:
             return "it is starting or stopping"
         if not self.store.folders.make_room(self.settings.bounds.free_bytes):
-            return "the disk is full"
+            return DISK_FULL
         if self.jobs.waits_seconds > _MOST_WAIT_SECONDS:
             return "the database of the jobs does not answer"
         return None

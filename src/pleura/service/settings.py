@@ -22,6 +22,7 @@ class Bounds:
         zip_ratio: how many times larger than its zip a member may be.
         uploads: that are received at once; one more is told to come back.
         idle_seconds: a client may be silent while it sends.
+        least_rate: bytes a second that a client sends at least, on the average; after `idle_seconds`.
         decode_seconds: for one file, after which its process is killed.
         decoder_bytes: address space of a process that opens files.
         store_bytes: of the whole store; None: as much as the disk has.
@@ -34,6 +35,7 @@ class Bounds:
     zip_ratio: int = 200
     uploads: int = 8
     idle_seconds: float = 60.0
+    least_rate: float = 16384.0
     decode_seconds: float = 60.0
     decoder_bytes: int = 4 << 30
     store_bytes: int | None = None

@@ -102,6 +102,7 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
             self._begin(path)
         except ServiceError:
             self._connection.close()
@@ -149,6 +150,11 @@ class Database:
         """What a query finds."""
         with self._lock:
             return self._connection.execute(query, values).fetchall()
+
+    def checkpoint(self) -> None:
+        """Empties the log of changes into the file, so that what was deleted stands in neither."""
+        with self._lock:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Closes the connection."""
