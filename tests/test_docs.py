@@ -2,7 +2,10 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +52,24 @@ def test_every_relative_link_resolves(page: Path) -> None:
         assert target.is_relative_to(ROOT), f"{page.name} links out of the repository: {link}"
         if anchor and target.suffix == ".md":
             assert anchor in anchors(target), f"{page.name} links to {link}"
+
+
+def test_the_examples_from_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pleura = str(Path(sys.executable).parent / "pleura")
+    for command in (
+        ("phantom", "--out", "films", "--patients", "24", "--size", "256"),
+        ("prepare", "films", "--out", "data"),
+        ("split", "data"),
+    ):
+        subprocess.run([pleura, *command], check=True, capture_output=True)
+    page = (ROOT / "docs/how-to/python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 8
+    names: dict[str, Any] = {"__name__": "example"}
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"python.md, block {number}", "exec"), names)
+    assert {"overlay.png", "sr.dcm", "own", "report"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_the_pages_are_looked_at() -> None:
