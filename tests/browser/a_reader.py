@@ -29,6 +29,24 @@ def upload(page: Any, *files: tuple[str, bytes]) -> None:
     )
 
 
+def sign_in(page: Any) -> None:
+    """Gives the service's token to the page, and waits until it listens."""
+    page.get_by_label("Token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.locator(".live.on").wait_for()
+
+
+def turn(page: Any, to: str) -> None:
+    """Has a page believe that it is "visible" or "hidden": without windows, Chromium calls all visible."""
+    page.evaluate(
+        """to => {
+            Object.defineProperty(document, "visibilityState", {value: to, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        to,
+    )
+
+
 def open_film(page: Any, name: str) -> None:
     """Opens a film of the worklist and waits until it is drawn."""
     page.locator(".row", has_text=name).click()

@@ -10,7 +10,20 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
-from a_reader import COLUMNS, ROWS, TOKEN, drag, drawn, film, open_film, pixels, touch, upload
+from a_reader import (
+    COLUMNS,
+    ROWS,
+    TOKEN,
+    drag,
+    drawn,
+    film,
+    open_film,
+    pixels,
+    sign_in,
+    touch,
+    turn,
+    upload,
+)
 from typer.testing import CliRunner
 
 from pleura.cli import app
@@ -472,6 +485,101 @@ def test_signing_out_is_for_those_who_signed_in_here(browser: Any, guarded: str)
     page.get_by_text("No films yet.").wait_for()
     assert page.get_by_role("button", name="Sign out").count() == 0
     page.close()
+
+
+def test_the_readers_name_goes_with_who_signs_out(browser: Any, guarded: str) -> None:
+    context = browser.new_context()
+    page, other = context.new_page(), context.new_page()
+    page.goto(guarded)
+    sign_in(page)
+    upload(page, ("signed.png", film(141)))
+    drawn(page, "signed.png")
+    page.get_by_label("Reader").fill("A. Reader")
+    other.goto(page.url)
+    drawn(other, "signed.png")
+    assert other.get_by_label("Reader").input_value() == "A. Reader"
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("dialog", name="Sign in").wait_for()
+    assert other.get_by_label("Reader").input_value() == ""
+    other.keyboard.press("c")  # writes the settings that it has
+    assert "A. Reader" not in page.evaluate("localStorage.getItem('pleura.settings')")
+    sign_in(page)
+    drawn(page, "signed.png")
+    assert page.get_by_label("Reader").input_value() == ""
+    context.close()
+
+
+def test_many_tabs_load_and_catch_up_once_they_are_shown(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    context.set_default_timeout(30_000)
+    tabs: list[Any] = []
+    for _ in range(8):  # two more than a browser's connections to one service
+        if tabs:
+            turn(tabs[-1], "hidden")
+        tabs.append(context.new_page())
+        tabs[-1].goto(address)
+        tabs[-1].locator(".live.on").wait_for()
+    first = tabs[0]
+    assert first.locator(".live.on").count() == 0
+    upload(tabs[-1], ("meanwhile.png", film(151)))
+    drawn(tabs[-1], "meanwhile.png")
+    assert first.locator(".row", has_text="meanwhile.png").count() == 0
+    turn(tabs[-1], "hidden")
+    turn(first, "visible")
+    first.locator(".row", has_text="meanwhile.png").wait_for()
+    context.close()
+
+
+def test_nothing_is_out_of_reach_on_narrow_screens(browser: Any, guarded: str) -> None:
+    page = browser.new_page()
+
+    def deidentifying(route: Any) -> None:  # of which the page's head tells, too
+        route.fulfill(json=route.fetch().json() | {"deidentify": True})
+
+    page.goto(guarded)
+    sign_in(page)
+    out_of_reach(page)
+    uids = [uid(f"narrow {name}") for name in ("study", "series", "film")]
+    upload(page, ("narrow.dcm", dicom_bytes(phantom(3, size=300), KINDS[0], "narrow", *uids)))
+    page.locator(".corner").first.wait_for()
+    page.get_by_role("heading", name="As DICOM").wait_for(state="attached")
+    out_of_reach(page)
+    page.route("**/v1/service", deidentifying)
+    page.reload()
+    page.locator(".deidentifies").wait_for()
+    page.locator(".corner").first.wait_for()
+    out_of_reach(page)
+    page.close()
+
+
+def out_of_reach(page: Any) -> None:
+    """Nothing is, at any width, in any part of the page."""
+    for width in (320, 375, 600, 700, 768, 1024):
+        page.set_viewport_size({"width": width, "height": 700})
+        for part in ("Films", "Image", "Finding"):
+            button = page.get_by_role("button", name=part, exact=True)
+            if width < 960:
+                button.click()
+            page.wait_for_timeout(150)
+            assert page.evaluate(OUT_OF_REACH) == [], (width, part)
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+# What stands beyond the screen's sides, buttons that no pointer meets, and facts that are cut off.
+OUT_OF_REACH = """() => {
+    const all = (selector) => [...document.querySelectorAll(selector)]
+        .filter(one => one.checkVisibility() && one.id !== "files");
+    const beyond = ({left, right}) => left < -0.5 || right > innerWidth + 0.5;
+    const missed = (one) => {
+        const {left, top, width, height} = one.getBoundingClientRect();
+        return !one.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+    };
+    return [
+        ...all("body *").filter(one => beyond(one.getBoundingClientRect())),
+        ...all(".header button, .header a, .toolbar button, .toolbar select").filter(missed),
+        ...all(".corner.bottom > *").filter(one => one.scrollWidth > one.clientWidth),
+    ].map(one => `${one.tagName} ${one.className} ${one.textContent}`);
+}"""
 
 
 def test_nothing_serious_found_by_axe(page: Any) -> None:

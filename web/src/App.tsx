@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import { Download, FileUp, Info, Keyboard, LogOut } from "lucide";
+import { Download, FileUp, Info, Keyboard, LogOut, ShieldCheck } from "lucide";
 import { useEffect, useRef } from "preact/hooks";
 
 import * as api from "./api/client";
@@ -8,12 +8,14 @@ import icon from "./icon.svg";
 import { help, onKey } from "./keys";
 import { Worklist } from "./list/Worklist";
 import { Panel } from "./panel/Panel";
+import { listenOnlyWhileShown, live } from "./state/channel";
 import { unsavedFilms } from "./state/correction";
 import { open, opened } from "./state/film";
 import { mustSignIn } from "./state/messages";
 import { card, fetchCard, introduce, service, signedIn, signOut } from "./state/service";
+import { forgetReaderWithOthers } from "./state/settings";
 import { sent, upload } from "./state/uploads";
-import { live, loaded, refresh } from "./state/worklist";
+import { loaded, refresh } from "./state/worklist";
 import { DropZone } from "./ui/DropZone";
 import { HelpDialog } from "./ui/HelpDialog";
 import { Icon } from "./ui/Icon";
@@ -55,6 +57,8 @@ export function App() {
     window.addEventListener("beforeunload", (event) => {
       if (unsavedFilms.value.size) event.preventDefault();
     });
+    listenOnlyWhileShown();
+    forgetReaderWithOthers();
     void start();
   }, []);
   const lost = useRef(false);
@@ -110,7 +114,7 @@ function Header() {
   return (
     <header class="header">
       <h1>
-        <img src={icon} alt="" width={26} height={26} /> pleura
+        <img src={icon} alt="" width={26} height={26} /> <span class="title">pleura</span>
       </h1>
       <button type="button" class="upload" onClick={() => input.current?.click()}>
         <Icon of={FileUp} /> Add films
@@ -131,7 +135,11 @@ function Header() {
       />
       {sent.value !== null && <progress aria-label="Upload" max={1} value={sent.value} />}
       <span class="spring" />
-      {service.value?.deidentify && <span class="fact">De-identifies uploads</span>}
+      {service.value?.deidentify && (
+        <span class="fact deidentifies" title="De-identifies uploads">
+          <Icon of={ShieldCheck} size={16} /> <span class="word">De-identifies</span>
+        </span>
+      )}
       <span class={`fact live ${live.value ? "on" : "off"}`} role="status">
         <span class="word">
           {live.value ? "Live" : loaded.value ? "Reconnecting" : "Connecting"}
@@ -161,7 +169,7 @@ function Header() {
         <Icon of={Download} size={16} /> <span class="word">Export corrections</span>
       </a>
       {signedIn.value && (
-        <button type="button" class="plain" onClick={signOut}>
+        <button type="button" class="plain" title="Sign out" onClick={signOut}>
           <Icon of={LogOut} size={16} /> <span class="word">Sign out</span>
         </button>
       )}

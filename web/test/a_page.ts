@@ -34,24 +34,48 @@ export function reading(number: number, change: Partial<Correction> = {}): Corre
   return { ...said, has_mask: false, time: "2026-11-21T20:44:00Z", ...change } as Correction;
 }
 
+type Heard = (event: { data: string; lastEventId: string }) => void;
+
 /** The live channel, of which a test tells. */
 export class Channel {
   static readonly CLOSED = 2;
   static latest: Channel;
+  static opened = 0;
   readyState = 1;
-  private readonly heard = new Map<string, (event: { data: string }) => void>();
+  onopen?: () => void;
+  onerror?: () => void;
+  private readonly heard = new Map<string, Heard>();
 
-  constructor() {
+  constructor(readonly address: string) {
     Channel.latest = this;
+    Channel.opened++;
   }
 
-  addEventListener(name: string, heard: (event: { data: string }) => void): void {
+  addEventListener(name: string, heard: Heard): void {
     this.heard.set(name, heard);
   }
 
-  tell(name: string, data: object): void {
-    this.heard.get(name)?.({ data: JSON.stringify(data) });
+  tell(name: string, data: object, revision = "revision" in data ? data.revision : 1): void {
+    this.heard.get(name)?.({ data: JSON.stringify(data), lastEventId: String(revision) });
   }
+
+  close(): void {
+    this.readyState = Channel.CLOSED;
+  }
+
+  refuse(): void {
+    this.close();
+    this.onerror?.();
+  }
+}
+
+const newPage = () => Object.assign(new EventTarget(), { visibilityState: "visible" });
+let page = newPage();
+
+/** Shows the page, or hides it behind another tab. */
+export function turn(to: "visible" | "hidden"): void {
+  page.visibilityState = to;
+  page.dispatchEvent(new Event("visibilitychange"));
 }
 
 /** Answers requests by their path, the latest answers first; a function is given the request. */
@@ -71,6 +95,8 @@ export function answering(answers: Record<string, unknown>): string[] {
 export function browser(): void {
   vi.stubGlobal("localStorage", { getItem: () => null, setItem: () => undefined });
   vi.stubGlobal("EventSource", Channel);
+  page = newPage();
+  vi.stubGlobal("document", page);
 }
 
 /** An answer of the service that says no. */

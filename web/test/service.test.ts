@@ -1,7 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 
 import type { Film, ModelCard, Service } from "../src/api/types";
-import { answering, browser, FINDING, film, reading } from "./a_page";
+import { answering, browser, FINDING, film, reading, refusal } from "./a_page";
 
 beforeAll(browser);
 
@@ -100,5 +100,37 @@ describe("signing out", () => {
     expect(unsavedFilms.value.size).toBe(0); // or the browser would ask once more
     comment.value = "";
     opened.value = null;
+  });
+
+  it("forgets who reads, here and in other tabs, once it is done", async () => {
+    const reload = vi.fn();
+    const sentTo: string[] = [];
+    const tabs: { onmessage?: () => void }[] = [];
+    class Tabs {
+      onmessage?: () => void;
+      constructor(readonly name: string) {
+        tabs.push(this);
+      }
+      postMessage = () => void sentTo.push(this.name);
+      close = () => undefined;
+    }
+    vi.stubGlobal("location", { reload });
+    vi.stubGlobal("BroadcastChannel", Tabs);
+    const { signOut } = await import("../src/state/service");
+    const { forgetReaderWithOthers, set, settings } = await import("../src/state/settings");
+    set({ reader: "A. Reader", heat: true });
+    vi.stubGlobal("fetch", async () => refusal(503, "Busy."));
+    await signOut();
+    expect(settings.value.reader).toBe("A. Reader"); // still signed in
+    vi.stubGlobal("fetch", async () => new Response(null, { status: 204 }));
+    await signOut();
+    expect(settings.value).toMatchObject({ reader: "", heat: true });
+    expect(sentTo).toEqual(["pleura.signed-out"]);
+
+    set({ reader: "A. Reader" });
+    forgetReaderWithOthers();
+    expect(tabs.at(-1)).toMatchObject({ name: "pleura.signed-out" });
+    tabs.at(-1)?.onmessage?.();
+    expect(settings.value.reader).toBe("");
   });
 });

@@ -12,7 +12,7 @@ import { attempt, tell } from "./messages";
 import { neighbour } from "./query";
 import { set, settings } from "./settings";
 import * as view from "./view";
-import { onChange, onDeleted, put, rows } from "./worklist";
+import { onChange, onDeleted, onReset, put, rows } from "./worklist";
 
 const READ_AFTER_MS = 1500;
 const KEPT = 4; // films whose pixels are kept, so that going back and forth waits for nothing
@@ -292,4 +292,9 @@ onChange((changed) => {
   // A film that was opened while it waited has been judged, perhaps before what is known of it has come.
   if (!picture.value) void load(changed.id, leaving.signal);
   else if (film.value && changed.revision > film.value.revision) void takeIn(changed, film.value);
+});
+
+onReset(() => {
+  const id = opened.value;
+  if (id) void (picture.value ? renew() : load(id, leaving.signal));
 });

@@ -6,6 +6,7 @@ import * as api from "../api/client";
 import type { Finding, ModelCard, Service, Summary } from "../api/types";
 import { forgetAll, unsavedFilms } from "./correction";
 import { attempt } from "./messages";
+import { forgetReader } from "./settings";
 
 export const service = signal<Service | null>(null);
 export const card = signal<ModelCard | null>(null);
@@ -38,12 +39,13 @@ export function judgedByAnother({ state, model_sha256 }: Summary): boolean {
 /** Whether the reader signed in here: with the token, and not at a proxy before the service. */
 export const signedIn = computed(() => service.value?.identity === "token");
 
-/** Signs out, and leaves nothing of any film on the page. */
+/** Signs out, and leaves nothing of any film on the page, nor the reader's name. */
 export async function signOut(): Promise<void> {
   if (unsavedFilms.value.size && !window.confirm("Sign out? What is not saved is lost.")) return;
   await attempt("You are still signed in", async () => {
     await api.signOut();
     forgetAll();
+    forgetReader();
     location.reload();
   });
 }

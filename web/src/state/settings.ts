@@ -17,6 +17,7 @@ export interface Settings {
 }
 
 const KEY = "pleura.settings";
+const SIGNED_OUT = "pleura.signed-out";
 const USUAL: Settings = {
   contour: true,
   heat: false,
@@ -41,6 +42,19 @@ effect(() => {
 
 export function set(change: Partial<Settings>): void {
   settings.value = { ...settings.value, ...change };
+}
+
+/** Forgets who reads, in all tabs: what the next one says must not go under that name. */
+export function forgetReader(): void {
+  set({ reader: "" });
+  const others = new BroadcastChannel(SIGNED_OUT);
+  others.postMessage(null);
+  others.close();
+}
+
+/** Forgets who reads where another tab signs out: or this one would write the name back. */
+export function forgetReaderWithOthers(): void {
+  new BroadcastChannel(SIGNED_OUT).onmessage = () => set({ reader: "" });
 }
 
 function stored(): Partial<Settings> {

@@ -4,25 +4,24 @@ import { signal } from "@preact/signals";
 
 import * as api from "../api/client";
 import type { Counts, Summary } from "../api/types";
+import { type Hearer, listen } from "./channel";
 import { attempt } from "./messages";
 import { EVERYTHING, parameters, patched, type Query } from "./query";
 
 const PAGE = 200;
 const QUIET_MS = 400;
 const QUIET_MS_A_ROW = 1; // a long list is fetched again less often
+const REFUSED_MS = 5000;
 
 export const query = signal<Query>(EVERYTHING);
 export const rows = signal<Summary[]>([]);
 export const total = signal(0);
 export const counts = signal<Counts | null>(null);
 export const loaded = signal(false);
-export const live = signal(false);
 
 let cursor: string | null = null;
-let revision = 0;
 let asked = 0; // numbers the questions, so that a late answer is not taken for the latest
 let paging = false;
-let channel: EventSource | null = null;
 let pending: ReturnType<typeof setTimeout> | undefined;
 
 /** Shows what another query finds. */
@@ -42,6 +41,7 @@ export async function refresh(anew = false): Promise<void> {
   await attempt("The worklist cannot be fetched", async () => {
     let found: Summary[] = [];
     let next: string | null = null;
+    let revision = 0;
     do {
       const limit = Math.min(500, Math.max(PAGE, least() - found.length));
       const page = await api.films(parameters(query.value, limit, next ?? undefined));
@@ -55,7 +55,7 @@ export async function refresh(anew = false): Promise<void> {
     rows.value = found;
     cursor = next;
     loaded.value = true;
-    listen();
+    listen(revision, hearer);
   });
 }
 
@@ -94,30 +94,30 @@ export function onDeleted(mourner: (id: string) => void): void {
   mourners.add(mourner);
 }
 
-function listen(): void {
-  if (channel && channel.readyState !== EventSource.CLOSED) return;
-  channel = new EventSource(api.address.events(revision));
-  channel.onopen = () => {
-    live.value = true;
-  };
-  channel.onerror = () => {
-    live.value = false; // the browser tries again by itself, unless it was refused
-    if (channel?.readyState === EventSource.CLOSED) soon(5000);
-  };
-  channel.addEventListener("film", (event) => {
-    const film = JSON.parse(event.data) as Summary;
+const renewers = new Set<() => void>();
+
+/** Calls back where too much has changed for the service to say what. */
+export function onReset(renewer: () => void): void {
+  renewers.add(renewer);
+}
+
+const hearer: Hearer = {
+  film: (film) => {
     put(film);
     for (const watcher of watchers) watcher(film);
     soon();
-  });
-  channel.addEventListener("deleted", (event) => {
-    const { id } = JSON.parse(event.data) as { id: string };
+  },
+  deleted: (id) => {
     rows.value = rows.value.filter((row) => row.id !== id);
     for (const mourner of mourners) mourner(id);
     soon();
-  });
-  channel.addEventListener("reset", () => soon());
-}
+  },
+  reset: () => {
+    for (const renewer of renewers) renewer();
+    soon();
+  },
+  refused: () => soon(REFUSED_MS),
+};
 
 /** Order and counts are the service's to know: asks it once things are quiet, or now and then. */
 function soon(wait = QUIET_MS + QUIET_MS_A_ROW * rows.value.length): void {
