@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import astuple, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,13 +18,13 @@ from pleura.errors import DatasetError, RecipeError, TrainingError
 from pleura.frame import WHOLE, Frame
 from pleura.inference.bundle import open_bundle
 from pleura.inference.detector import Detector
-from pleura.inference.preprocess import InputSpec
+from pleura.inference.preprocess import InputSpec, squeeze
 from pleura.inference.shipped import shipped_anatomy
 from pleura.training import lungs
 from pleura.training.check import check_recipe
 from pleura.training.export import _training as told_of
 from pleura.training.export import export
-from pleura.training.lungs import Anatomy, anatomy_of, lung_frames
+from pleura.training.lungs import Anatomy, anatomy_of, lung_frames, lung_labels
 from pleura.training.pictures import draw_augmented
 from pleura.training.recipe import LossTerm, NetworkRecipe, Recipe, find_recipe, read_recipe
 from pleura.training.run import RunFolder
@@ -94,6 +95,49 @@ def test_frames_hold_the_lungs_and_are_found_once(
     with pytest.raises(TypeError):  # half a cache is none, and the films would be looked at
         lung_frames(anatomy, chests, ids)
     cache.write_text(kept)
+
+
+def test_collapses_are_painted_into_the_lungs_of_negative_films(
+    chests: Dataset, parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anatomy, ids = Anatomy.of(Path("shipped")), sorted(chests.by_id)
+    labels = lung_labels(anatomy, chests, ids)
+    assert list(labels) == ids
+    assert cv2.imread(str(labels["chest-turned"]), cv2.IMREAD_UNCHANGED).shape == (1, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(lungs, "Doorkeeper", None)  # nothing is looked at again
+        assert lung_labels(anatomy, chests, ids) == labels
+
+    frames = lung_frames(anatomy, chests, ids)
+    films = FilmSet(chests, ids, 128, squeeze, frames=frames, surround=0.125, lungs=labels)
+    plain = FilmSet(chests, ids, 128, squeeze, frames=frames, surround=0.125)
+    turned, healthy = ids.index("chest-turned"), ids.index("chest-01")
+    within = phantom(1, PX, pneumothorax=False).lungs
+    seen = cv2.resize(frames["chest-01"].cut(within).astype(np.float32), (128, 128)) > 0.05
+    painted = 0
+    for epoch in range(12):
+        _, mask = films.augmented(healthy, "none", (0, epoch), painted=True)
+        assert (mask > 0)[~seen].mean() < 0.01
+        painted += bool(mask.any())
+        as_it_is = films.augmented(turned, "none", (0, epoch), painted=True)
+        for one, other in zip(as_it_is, plain.get(turned), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert painted >= 8
+    for one, other in zip(films.get(healthy), plain.get(healthy), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    asked: list[bool] = []
+    augmented = FilmSet.augmented
+
+    def noted(self: FilmSet, index: int, *how: Any, painted: bool = False) -> Any:
+        asked.append(painted)
+        assert not (painted and self.labels[index])
+        return augmented(self, index, *how, painted=painted)
+
+    monkeypatch.setattr(FilmSet, "augmented", noted)
+    train(replace(RECIPE, painted_collapses=0.9), chests, parts, tmp_path / "run", device="cpu")
+    assert any(asked)
+    assert not all(asked)
 
 
 def test_many_films_are_looked_at_by_the_graph(
@@ -191,7 +235,7 @@ def test_a_model_has_the_anatomy_that_its_networks_learnt_from(
     monkeypatch.setattr(lungs, "shipped_anatomy", lambda: tmp_path / "other")
     with pytest.raises(TrainingError, match=r"learnt from the lungs that another network found"):
         anatomy_of(runs)
-    with pytest.raises(TrainingError, match="anatomy_sha256 differ"):
+    with pytest.raises(TrainingError, match="another run: anatomy_sha256 is"):
         train(RECIPE, chests, parts, run, device="cpu")
     found = anatomy_of(runs, shipped)
     assert found is not None

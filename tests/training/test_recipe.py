@@ -21,7 +21,7 @@ from pleura.training.recipe import (
     read_recipe,
     recipe_from,
 )
-from pleura.training.sampling import epoch_order, epoch_size, other_half
+from pleura.training.sampling import epoch_order, epoch_size, is_painted, other_half
 from pleura.training.start import build
 
 FILES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
@@ -157,6 +157,23 @@ def test_truth_is_no_number_and_a_word_no_truth(override: str, says: str) -> Non
     with pytest.raises(RecipeError, match=says):
         read_recipe(find_recipe("light"), [override])
     assert read_recipe(find_recipe("light"), ["flip=true", "optimizer.learning_rate=3e-4"]).flip
+
+
+def test_collapses_are_painted_where_the_lungs_are_known() -> None:
+    with pytest.raises(RecipeError, match="needs to know where the lungs are"):
+        read_recipe(find_recipe("light"), ["painted_collapses=0.25"])
+    lungs = ["painted_collapses=0.25", "input.region=lungs", "anatomy=shipped"]
+    assert read_recipe(find_recipe("light"), lungs).painted_collapses == 0.25
+    with pytest.raises(RecipeError, match="nothing of what is painted"):
+        read_recipe(find_recipe("light"), [*lungs, "soft_presence=probability"])
+    with pytest.raises(RecipeError, match="between 0 and 1; got 1"):
+        read_recipe(find_recipe("light"), [*lungs, "painted_collapses=1.0"])
+    shown = [is_painted(n, 0, 0.25, (0, 3)) for n in range(400)]
+    assert 70 < sum(shown) < 130
+    assert shown == [is_painted(n, 0, 0.25, (0, 3)) for n in range(400)]
+    assert shown != [is_painted(n, 0, 0.25, (0, 4)) for n in range(400)]
+    assert not any(is_painted(n, 1, 0.9, (0, 3)) for n in range(100))
+    assert not any(is_painted(n, 0, None, (0, 3)) for n in range(100))
 
 
 def test_on_is_a_word(tmp_path: Path) -> None:

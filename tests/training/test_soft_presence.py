@@ -180,7 +180,7 @@ def test_other_probabilities_are_another_run(doubtful: Dataset, tmp_path: Path) 
     films = tuple(
         replace(f, facts={"p": "0.3"}) if f.film_id == SILVER else f for f in doubtful.films
     )
-    with pytest.raises(TrainingError, match="soft_presence_sha256 differ"):
+    with pytest.raises(TrainingError, match="another run: soft_presence_sha256 is"):
         train(RECIPE, replace(doubtful, films=films), split, tmp_path / "run", fit=False)
 
 

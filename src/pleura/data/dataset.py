@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from pleura.data.augment import augment, hemithorax_cutmix
+from pleura.data.augment import augment, hemithorax_cutmix, painted_collapse
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import DatasetError
 from pleura.files import whole
@@ -43,6 +43,8 @@ class FilmSet:
             augmentation then turns and shifts what lies there into sight, rather than black.
         presence: of films, the probability from 0 to 1 that the target is present, which their presence is
             learnt from instead of their label; such films may be unlabelled, and their masks unknown.
+        lungs: of films, a PNG of their label map, of any size over the whole film, 1 in the lung at the
+            image's left and 2 in the other: collapses can be painted into these films.
 
     Attributes:
         film_ids: of the films.
@@ -67,6 +69,7 @@ class FilmSet:
         frames: Mapping[str, Frame] | None = None,
         surround: float = 0.0,
         presence: Mapping[str, float] | None = None,
+        lungs: Mapping[str, Path] | None = None,
     ) -> None:
         presence = presence or {}
         unknown = [i for i in film_ids if i not in dataset.by_id]
@@ -92,8 +95,17 @@ class FilmSet:
         self.size = size
         seen = None if frames is None else tuple(frames[i] for i in film_ids)
         self._border = round(size * surround)
+        fields = None if lungs is None else tuple(lungs.get(i) for i in film_ids)
         self._path = _cached(
-            dataset, self.film_ids, size, self._border, squeeze, progress, squeeze_version, seen
+            dataset,
+            self.film_ids,
+            size,
+            self._border,
+            squeeze,
+            progress,
+            squeeze_version,
+            seen,
+            fields,
         )
         self._open()
 
@@ -126,16 +138,27 @@ class FilmSet:
         return np.ascontiguousarray(plane[inner, inner])
 
     def augmented(
-        self, index: int, name: str, seeds: Iterable[int], other: int | None = None
+        self,
+        index: int,
+        name: str,
+        seeds: Iterable[int],
+        other: int | None = None,
+        *,
+        painted: bool = False,
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """As `get`, passed through the augmentation set `name` with a generator from `seeds`.
 
-        With the index of an `other` film, one half of it takes the place of this one's first.
+        With the index of an `other` film, one half of it takes the place of this one's first; `painted`, a
+        collapse is drawn into a lung of it first, if it is known where that is.
         """
         rng = np.random.default_rng([*seeds, index])
         image, mask = self._surrounded(index)
         if other is not None:
             image, mask = hemithorax_cutmix(image, mask, *self._surrounded(other), rng)
+        elif painted:
+            lung = int(rng.integers(1, 3))
+            field = self._pixels[index, 2] == lung
+            image, mask = painted_collapse(image, field, rng, at_left=lung == 1) or (image, mask)
         image, mask = augment(name, image, mask, rng)
         return self._inner(image), self._inner(mask)
 
@@ -144,10 +167,16 @@ class FilmSet:
         return self.get(index)[1][None]
 
     def augmented_planes(
-        self, index: int, name: str, seeds: Iterable[int], other: int | None = None
+        self,
+        index: int,
+        name: str,
+        seeds: Iterable[int],
+        other: int | None = None,
+        *,
+        painted: bool = False,
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """A film, float32 (S, S), and its `planes`, augmented as by `augmented`."""
-        image, mask = self.augmented(index, name, seeds, other)
+        image, mask = self.augmented(index, name, seeds, other, painted=painted)
         return image, mask[None]
 
 
@@ -160,22 +189,27 @@ def _cached(
     progress: Callable[[int, int], None] | None,
     squeeze_version: int,
     frames: Sequence[Frame] | None,
+    lungs: Sequence[Path | None] | None,
 ) -> Path:
-    """A file of uint8 (N, 2, S + 2 borders, S + 2 borders): each film, and its mask's share of each pixel."""
+    """A file of uint8 (N, 2, S + 2 borders, S + 2 borders): each film, and its mask's share of each pixel.
+
+    With `lungs` a third plane has the label map of each film, 0 where it has none.
+    """
     told = f"{dataset.sha256} {size} v{squeeze_version} {' '.join(film_ids)}"
     told += "" if frames is None else f" {frames}"
     told += f" border {border}" if border else ""
+    told += "" if lungs is None else f" lungs {[path and path.parent.name for path in lungs]}"
     key = hashlib.sha256(told.encode()).hexdigest()[:16]
     path = dataset.root / "cache" / f"films-{size}-{key}.npy"
     side = size + 2 * border
-    shape = (len(film_ids), 2, side, side)
+    shape = (len(film_ids), 2 if lungs is None else 3, side, side)
     if path.exists():
         stored = np.load(path, mmap_mode="r")
         if stored.shape == shape and stored.dtype == np.uint8:
             return path
     path.parent.mkdir(exist_ok=True)
     with whole(path) as temporary:
-        _fill(temporary, shape, border / size, dataset, film_ids, squeeze, progress, frames)
+        _fill(temporary, shape, border / size, dataset, film_ids, squeeze, progress, frames, lungs)
     return path
 
 
@@ -195,6 +229,7 @@ def _fill(
     squeeze: Squeeze,
     progress: Callable[[int, int], None] | None,
     frames: Sequence[Frame] | None,
+    lungs: Sequence[Path | None] | None,
 ) -> None:
     pixels = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     size = shape[-1]
@@ -209,6 +244,11 @@ def _fill(
         covered = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
         pixels[index, 0] = np.round(image * 255.0)
         pixels[index, 1] = np.round(covered * 255.0)
+        if lungs and (path := lungs[index]) is not None:
+            labels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            if labels is not None:
+                cut = frame.cut(labels, surround)
+                pixels[index, 2] = cv2.resize(cut, (size, size), interpolation=cv2.INTER_NEAREST)
 
     # Threads suffice: decoding and resizing run outside the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -63,18 +63,26 @@ class InstanceSet(FilmSet):
         return components(self.get(index)[1], self.min_px) if rows is None else _stacked(rows)
 
     def augmented_planes(
-        self, index: int, name: str, seeds: Iterable[int], other: int | None = None
+        self,
+        index: int,
+        name: str,
+        seeds: Iterable[int],
+        other: int | None = None,
+        *,
+        painted: bool = False,
     ) -> tuple[NDArray[np.float32], Planes]:
         """A film, float32 (S, S), and its instances, as `planes`, augmented alike.
 
         Each row's mask goes through the augmentation by itself, with a generator of the same seeds.
 
         Raises:
-            DatasetError: a half of an `other` film is asked for; instances may lie across the seam.
+            DatasetError: a half of an `other` film is asked for, since instances may lie across the seam, or
+                a painted collapse: such networks see whole films, whose lungs are not located.
         """
-        if other is not None:
+        if other is not None or painted:
             raise DatasetError(
-                "hemithorax_cutmix is not for networks that learn instances: leave it out of the recipe"
+                "hemithorax_cutmix and painted_collapses are not for networks that learn instances: leave "
+                "them out of the recipe"
             )
         image, mask = self.get(index)
         rows, seeds = self._masks(index), [*seeds, index]

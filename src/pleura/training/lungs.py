@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import TrainingError
-from pleura.files import write_json
+from pleura.files import write_bytes, write_json
 from pleura.frame import WHOLE, Frame
 from pleura.inference.admission.doorkeeper import Doorkeeper
 from pleura.inference.admission.thresholds import AdmissionThresholds
@@ -145,6 +148,43 @@ def lung_frames(
         if progress:
             progress(done, len(wanted))
     return known
+
+
+def lung_labels(
+    anatomy: Anatomy,
+    dataset: Dataset,
+    film_ids: Iterable[str],
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Mapping[str, Path]:
+    """A PNG of the label map of each film, uint8 (S, S) over the whole film, as the anatomy network sees it.
+
+    It is empty for a film that would be declined, or turned first. They are kept in `DATASET/cache`, in a
+    folder named for the network, and may be deleted at any time.
+
+    Args:
+        anatomy, dataset, film_ids, device, progress: as `lung_frames` has them.
+    """
+    told = f"{dataset.sha256} {anatomy.sha256} {anatomy.thresholds}"
+    key = hashlib.sha256(told.encode()).hexdigest()[:16]
+    folder = dataset.root / "cache" / f"lung-labels-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {film_id: folder / f"{film_id}.png" for film_id in sorted(set(film_ids))}
+    wanted = [film_id for film_id, path in found.items() if not path.exists()]
+    if not wanted:
+        return found
+    door = Doorkeeper(anatomy.member, _runtime(anatomy, device, len(wanted)), anatomy.thresholds)
+    for start in range(0, len(wanted), _FILMS_A_LOOK):
+        chosen = wanted[start : start + _FILMS_A_LOOK]
+        films = [dataset.radiograph(dataset.by_id[film_id]) for film_id in chosen]
+        for film_id, one in zip(chosen, door(films), strict=True):
+            labels = one.labels
+            if labels is None or one.mending:
+                labels = np.zeros((1, 1), np.uint8)
+            write_bytes(found[film_id], cv2.imencode(".png", labels)[1].data)
+        if progress:
+            progress(start + len(chosen), len(wanted))
+    return found
 
 
 def _runtime(anatomy: Anatomy, device: str, films: int) -> Runtime:

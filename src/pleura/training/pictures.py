@@ -17,7 +17,7 @@ from pleura.outputs.curves import save_png, training_curves
 from pleura.outputs.drawing import draw_contour
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet
 from pleura.training.recipe import Recipe
-from pleura.training.sampling import other_half
+from pleura.training.sampling import is_painted, other_half
 
 SHEET_FILMS = 16
 CELL_PX = 256
@@ -91,12 +91,15 @@ def draw_augmented(
     order = np.random.default_rng(seed).permutation(len(labelled))
     chosen = sorted((labelled[i] for i in order), key=lambda f: -(f.label or 0))[:films]
     ids = [f.film_id for f in chosen]
-    frames = None
+    frames = lungs = None
     if recipe.anatomy:
         # It needs PyTorch, which nothing else here does.
-        from pleura.training.lungs import Anatomy, lung_frames
+        from pleura.training.lungs import Anatomy, lung_frames, lung_labels
 
-        frames = lung_frames(Anatomy.of(Path(recipe.anatomy)), dataset, ids)
+        anatomy = Anatomy.of(Path(recipe.anatomy))
+        frames = lung_frames(anatomy, dataset, ids)
+        if recipe.painted_collapses is not None:
+            lungs = lung_labels(anatomy, dataset, ids)
     held = FilmSet(
         dataset,
         ids,
@@ -106,13 +109,17 @@ def draw_augmented(
         squeeze_version=PREPROCESS_VERSION,
         frames=frames,
         surround=SURROUND if frames else 0.0,
+        lungs=lungs,
     )
     cells, captions = [], []
     for i, film in enumerate(chosen):
         shown = [held.get(i)]
         for epoch in range(5):
             other = other_half(i, np.arange(len(chosen)), recipe.hemithorax_cutmix, (seed, epoch))
-            shown.append(held.augmented(i, recipe.augmentation, (seed, epoch), other))
+            painted = is_painted(i, held.labels[i], recipe.painted_collapses, (seed, epoch))
+            shown.append(
+                held.augmented(i, recipe.augmentation, (seed, epoch), other, painted=painted)
+            )
         cells += [film_cell(image, mask > 127) for image, mask in shown]
         captions += [f"as it is, {'positive' if film.label else 'negative'}"]
         captions += [f"{recipe.augmentation}, {k}" for k in range(1, 6)]

@@ -1,4 +1,4 @@
-"""Which films an epoch shows, in which order, and which in halves: by labels, seed and epoch alone."""
+"""Which films an epoch shows, in which order, which in halves or painted: by labels, seed and epoch alone."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from pleura.errors import TrainingError
 
 ORDER_STREAM = 0x0D  # keeps these draws apart from the augmentations', which use the same seed
 HALF_STREAM = 0x1F
+PAINT_STREAM = 0x2B
 
 
 def epoch_order(
@@ -68,6 +69,20 @@ def other_half(
         return None
     rng = np.random.default_rng([HALF_STREAM, *seeds, index])
     return int(rng.choice(order)) if rng.random() < share else None
+
+
+def is_painted(index: int, label: int, share: float | None, seeds: tuple[int, int]) -> bool:
+    """Whether a collapse is painted into a film: into that share of the negative ones.
+
+    Args:
+        index: the film.
+        label: its own.
+        share: of the negative films; None: none.
+        seeds: the recipe's seed and the epoch.
+    """
+    if share is None or label != 0:
+        return False
+    return bool(np.random.default_rng([PAINT_STREAM, *seeds, index]).random() < share)
 
 
 def _negatives(positives: int, negatives: int, positive_share: float) -> int:

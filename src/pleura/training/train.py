@@ -29,7 +29,7 @@ from pleura.training.check import check_recipe
 from pleura.training.fabric import choose_fabric
 from pleura.training.loop import Trainer
 from pleura.training.losses import MIN_INSTANCE_PX, own_loss
-from pleura.training.lungs import Anatomy, anatomy_of, lung_frames
+from pleura.training.lungs import Anatomy, anatomy_of, lung_frames, lung_labels
 from pleura.training.memory import keep_freed_memory
 from pleura.training.pictures import draw_curves, draw_tuning
 from pleura.training.processes import Follower, launch
@@ -256,6 +256,9 @@ def _film_sets(
         make = partial(InstanceSet, squeeze_version=PREPROCESS_VERSION, min_px=min_px)
     more: dict[str, Any] = {"surround": SURROUND} if frames else {}
     more |= {"presence": presence} if presence else {}
+    if recipe.painted_collapses is not None and anatomy:
+        healthy = [film_id for film_id in parts[0] if dataset.by_id[film_id].label == 0]
+        more["lungs"] = lung_labels(anatomy, dataset, healthy, device, report.lungs)
     train = make(dataset, often, size, squeeze, report.cache, **more)
     return train, make(dataset, parts[1], size, squeeze, report.cache)
 

@@ -4,6 +4,7 @@
     geometry.py   steps that move the film, and the mask with it
     grey.py       steps that change grey levels only
     hemithorax.py films of two halves, before any step
+    collapse.py   collapses painted into negative films, before any step
     sets.py       the table of named sets
 
 A step takes (image, mask, rng): image float32 (S, S) in [0, 1], mask uint8 (S, S) of 0 or 255, and a NumPy
@@ -16,7 +17,8 @@ global generator rather than from one that a film brings along, and have no CLAH
 grey films (kornia). albumentations is no longer developed, and asks a registry for updates when imported.
 """
 
+from pleura.data.augment.collapse import painted_collapse
 from pleura.data.augment.hemithorax import hemithorax_cutmix
 from pleura.data.augment.sets import AUGMENTATIONS, augment
 
-__all__ = ["AUGMENTATIONS", "augment", "hemithorax_cutmix"]
+__all__ = ["AUGMENTATIONS", "augment", "hemithorax_cutmix", "painted_collapse"]

@@ -193,6 +193,8 @@ class Recipe:
         augmentation: a named set of `pleura.data.augment`.
         hemithorax_cutmix: of the films, those of which one half is another film's, drawn from the same epoch
             (`pleura.data.augment.hemithorax_cutmix`); None: none.
+        painted_collapses: of the negative films, those into which a collapse is painted, with its mask
+            (`pleura.data.augment.painted_collapse`); they are counted as negative all the same. None: none.
         soft_presence: a column of the corpora's tables with another model's probability that the target is
             present (`pleura.training.soft_presence`): on films without an expert's label presence is learnt
             from that, and films without any label are trained on as well, for presence alone. None: labels.
@@ -240,6 +242,7 @@ class Recipe:
     optimizer: OptimizerRecipe = OptimizerRecipe()
     augmentation: str = "none"
     hemithorax_cutmix: float | None = None
+    painted_collapses: float | None = None
     soft_presence: str | None = None
     positive_share: float | ShareSchedule | None = None
     without_corpora: tuple[str, ...] = ()
@@ -270,7 +273,7 @@ class Recipe:
         for name in ("micro_batch", "patience", "epoch_films", "tune_every"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1 or absent; got {getattr(self, name)}")
-        for name in ("positive_share", "ema_decay", "hemithorax_cutmix"):
+        for name in ("positive_share", "ema_decay", "hemithorax_cutmix", "painted_collapses"):
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 < value < 1:
                 raise ValueError(f"{name} lies between 0 and 1; got {value}")
@@ -297,6 +300,15 @@ class Recipe:
         if self.soft_presence is not None and self.hemithorax_cutmix is not None:
             raise ValueError(
                 "soft_presence says nothing of half a film: leave out that or hemithorax_cutmix"
+            )
+        if self.soft_presence is not None and self.painted_collapses is not None:
+            raise ValueError(
+                "soft_presence says nothing of what is painted: leave out that or painted_collapses"
+            )
+        if self.painted_collapses is not None and self.anatomy is None:
+            raise ValueError(
+                "painted_collapses needs to know where the lungs are: set input.region: lungs and anatomy: "
+                "shipped, or leave it out"
             )
         if not self.loss:
             raise ValueError("loss needs at least one term")
