@@ -67,7 +67,8 @@ def draw_augmented(
 ) -> int:
     """Films in rows, each as it is and then five times augmented, with their masks, to a PNG.
 
-    Positive films come first; which ones is the seed's choice. Returns how many films are shown.
+    Positive films come first, and are half of them where collapses are painted into others; which ones is the
+    seed's choice. Returns how many films are shown.
 
     Args:
         recipe: whose input, region and augmentation are shown.
@@ -89,7 +90,10 @@ def draw_augmented(
     if not labelled:
         raise DatasetError(f"{dataset.root} has no labelled film to show")
     order = np.random.default_rng(seed).permutation(len(labelled))
-    chosen = sorted((labelled[i] for i in order), key=lambda f: -(f.label or 0))[:films]
+    drawn = [labelled[i] for i in order]
+    positive, negative = ([f for f in drawn if f.label == label] for label in (1, 0))
+    most = (films + 1) // 2 if recipe.painted_collapses is not None else films
+    chosen = [*positive[:most], *negative][:films]
     ids = [f.film_id for f in chosen]
     frames = lungs = None
     if recipe.anatomy:
@@ -114,15 +118,16 @@ def draw_augmented(
     cells, captions = [], []
     for i, film in enumerate(chosen):
         shown = [held.get(i)]
+        captions.append(f"as it is, {'positive' if film.label else 'negative'}")
         for epoch in range(5):
             other = other_half(i, np.arange(len(chosen)), recipe.hemithorax_cutmix, (seed, epoch))
             painted = is_painted(i, held.labels[i], recipe.painted_collapses, (seed, epoch))
             shown.append(
                 held.augmented(i, recipe.augmentation, (seed, epoch), other, painted=painted)
             )
+            drawn_into = ", painted" if painted and shown[-1][1].any() else ""
+            captions.append(f"{recipe.augmentation}, {epoch + 1}{drawn_into}")
         cells += [film_cell(image, mask > 127) for image, mask in shown]
-        captions += [f"as it is, {'positive' if film.label else 'negative'}"]
-        captions += [f"{recipe.augmentation}, {k}" for k in range(1, 6)]
     write_png(path, contact_sheet(cells, 6, captions))
     return len(chosen)
 
