@@ -88,7 +88,8 @@ class Journal:
         ).fetchone()
         if known:
             found = dict(self._database.execute("SELECT name, value FROM identity"))
-            if found != identity and not self._has_done_anything():
+            of_this_format = found.get("format") == identity["format"]
+            if found != identity and of_this_format and not self._has_done_anything():
                 self._database.execute("DELETE FROM choices")
                 self._database.execute("DELETE FROM identity")
                 self._identify(identity)
