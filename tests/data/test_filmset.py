@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pleura.data.dataset import FilmSet
+from pleura.data.dataset import Beforehand, FilmSet
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
 from pleura.frame import Frame
@@ -113,7 +113,7 @@ def test_a_positive_film_without_a_mask_is_not_learnt_as_negative(blocks: Datase
 
 def test_a_half_of_another_film_takes_the_place_of_its_own(blocks: Dataset) -> None:
     films = FilmSet(blocks, IDS, 80, squeeze)
-    image, mask = films.augmented(0, "none", (0, 0), other=1)
+    image, mask = films.augmented(0, "none", (0, 0), Beforehand(other=1))
     own, others = films.get(0), films.get(1)
     halves = [(slice(None), slice(0, 30)), (slice(None), slice(50, 80))]
     kept = [np.array_equal(image[half], own[0][half]) for half in halves]

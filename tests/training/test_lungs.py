@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pleura.data.dataset import FilmSet
+from pleura.data.dataset import Beforehand, FilmSet
 from pleura.data.manifest import Dataset
 from pleura.data.phantom import phantom
 from pleura.data.split import Split, make_split
@@ -32,6 +32,7 @@ from pleura.training.train import Report, train
 from written_dataset import Given, written
 
 PATIENTS, PX = 16, 320
+PAINTED = Beforehand(painted=True)
 RECIPE = Recipe(
     name="lungs",
     network=NetworkRecipe(
@@ -116,10 +117,10 @@ def test_collapses_are_painted_into_the_lungs_of_negative_films(
     seen = cv2.resize(frames["chest-01"].cut(within).astype(np.float32), (128, 128)) > 0.05
     painted = 0
     for epoch in range(12):
-        _, mask = films.augmented(healthy, "none", (0, epoch), painted=True)
+        _, mask = films.augmented(healthy, "none", (0, epoch), PAINTED)
         assert (mask > 0)[~seen].mean() < 0.01
         painted += bool(mask.any())
-        as_it_is = films.augmented(turned, "none", (0, epoch), painted=True)
+        as_it_is = films.augmented(turned, "none", (0, epoch), PAINTED)
         for one, other in zip(as_it_is, plain.get(turned), strict=True):
             np.testing.assert_array_equal(one, other)
     assert painted >= 8
@@ -129,10 +130,10 @@ def test_collapses_are_painted_into_the_lungs_of_negative_films(
     asked: list[bool] = []
     augmented = FilmSet.augmented
 
-    def noted(self: FilmSet, index: int, *how: Any, painted: bool = False) -> Any:
-        asked.append(painted)
-        assert not (painted and self.labels[index])
-        return augmented(self, index, *how, painted=painted)
+    def noted(self: FilmSet, index: int, name: str, seeds: Any, first: Beforehand) -> Any:
+        asked.append(first.painted)
+        assert not (first.painted and self.labels[index])
+        return augmented(self, index, name, seeds, first)
 
     monkeypatch.setattr(FilmSet, "augmented", noted)
     train(replace(RECIPE, painted_collapses=0.9), chests, parts, tmp_path / "run", device="cpu")

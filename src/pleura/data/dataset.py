@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,6 +22,22 @@ SURROUND = 0.125
 """Of the frame's side, what training films keep around it: as far as the augmentations mostly reach."""
 
 Squeeze = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+
+
+class Beforehand(NamedTuple):
+    """What is done to a film before its augmentation.
+
+    Attributes:
+        other: the index of the film of which a half takes the place of one of its own; None: none does.
+        painted: whether a collapse is drawn into a lung of it, if it is known where that is; not where it
+            is halved.
+    """
+
+    other: int | None = None
+    painted: bool = False
+
+
+AS_IT_IS = Beforehand()
 
 
 class FilmSet:
@@ -138,24 +154,17 @@ class FilmSet:
         return np.ascontiguousarray(plane[inner, inner])
 
     def augmented(
-        self,
-        index: int,
-        name: str,
-        seeds: Iterable[int],
-        other: int | None = None,
-        *,
-        painted: bool = False,
+        self, index: int, name: str, seeds: Iterable[int], first: Beforehand = AS_IT_IS
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """As `get`, passed through the augmentation set `name` with a generator from `seeds`.
 
-        With the index of an `other` film, one half of it takes the place of this one's first; `painted`, a
-        collapse is drawn into a lung of it first, if it is known where that is.
+        What is to be done `first` is done with the same generator.
         """
         rng = np.random.default_rng([*seeds, index])
         image, mask = self._surrounded(index)
-        if other is not None:
-            image, mask = hemithorax_cutmix(image, mask, *self._surrounded(other), rng)
-        elif painted:
+        if first.other is not None:
+            image, mask = hemithorax_cutmix(image, mask, *self._surrounded(first.other), rng)
+        elif first.painted:
             lung = int(rng.integers(1, 3))
             field = self._pixels[index, 2] == lung
             image, mask = painted_collapse(image, field, rng, at_left=lung == 1) or (image, mask)
@@ -167,16 +176,10 @@ class FilmSet:
         return self.get(index)[1][None]
 
     def augmented_planes(
-        self,
-        index: int,
-        name: str,
-        seeds: Iterable[int],
-        other: int | None = None,
-        *,
-        painted: bool = False,
+        self, index: int, name: str, seeds: Iterable[int], first: Beforehand = AS_IT_IS
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """A film, float32 (S, S), and its `planes`, augmented as by `augmented`."""
-        image, mask = self.augmented(index, name, seeds, other, painted=painted)
+        image, mask = self.augmented(index, name, seeds, first)
         return image, mask[None]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pleura.data.augment import augment
-from pleura.data.dataset import FilmSet, Squeeze
+from pleura.data.dataset import AS_IT_IS, Beforehand, FilmSet, Squeeze
 from pleura.data.manifest import Dataset
 from pleura.errors import DatasetError
 from pleura.read import decode_rle
@@ -63,23 +63,17 @@ class InstanceSet(FilmSet):
         return components(self.get(index)[1], self.min_px) if rows is None else _stacked(rows)
 
     def augmented_planes(
-        self,
-        index: int,
-        name: str,
-        seeds: Iterable[int],
-        other: int | None = None,
-        *,
-        painted: bool = False,
+        self, index: int, name: str, seeds: Iterable[int], first: Beforehand = AS_IT_IS
     ) -> tuple[NDArray[np.float32], Planes]:
         """A film, float32 (S, S), and its instances, as `planes`, augmented alike.
 
         Each row's mask goes through the augmentation by itself, with a generator of the same seeds.
 
         Raises:
-            DatasetError: a half of an `other` film is asked for, since instances may lie across the seam, or
-                a painted collapse: such networks see whole films, whose lungs are not located.
+            DatasetError: something is to be done first: instances may lie across the seam of two halves, and
+                no lungs are located in whole films.
         """
-        if other is not None or painted:
+        if first != AS_IT_IS:
             raise DatasetError(
                 "hemithorax_cutmix and painted_collapses are not for networks that learn instances: leave "
                 "them out of the recipe"

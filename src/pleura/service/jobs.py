@@ -34,10 +34,7 @@ _THREADS = 100  # of tasks under way, nearly all of which wait for their turn
 _VERSION = "1"  # of what a task is
 _UNDER_WAY = ("PENDING", "ENQUEUED", "DELAYED")
 _HAND_OVER_SECONDS = 5.0
-_LOOK_SECONDS = (
-    5.0  # between two looks at whether the database answers, while there is nothing to do
-)
-_NO_TASK = "none"
+_LOOK_SECONDS = 5.0  # between two looks at a database that has nothing to do
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
@@ -159,21 +156,25 @@ class Jobs:
         while True:
             try:
                 given = self._handed.get(timeout=_LOOK_SECONDS)
-            except queue.Empty:  # is the database still there?
-                given = (_NO_TASK, [])
+            except queue.Empty:
+                with self._timed("the jobs could not be looked at"):
+                    DBOS.get_workflow_status("none")  # is the database still there?
+                continue
             if given is None:
                 return
             task, films = given
-            self._handing_since = time.monotonic()
-            try:
-                if task == _NO_TASK:
-                    DBOS.get_workflow_status(task)
-                else:
-                    with SetWorkflowID(task):
-                        DBOS.start_workflow(self._task, task, films)
-            except Exception:  # it is in the index, and is taken up again
-                log.exception("task %s could not be started", task)
-            self._handing_since = None
+            with self._timed(f"task {task} could not be started"), SetWorkflowID(task):
+                DBOS.start_workflow(self._task, task, films)
+
+    @contextmanager
+    def _timed(self, failed: str) -> Iterator[None]:
+        """Has it known for how long the database is waited for; a task that fails is taken up again."""
+        self._handing_since = time.monotonic()
+        try:
+            yield
+        except Exception:
+            log.exception(failed)
+        self._handing_since = None
 
     def _run(self, task: str, films: list[str]) -> None:
         for film in films:

@@ -16,7 +16,7 @@ from pleura.data.instances import padded
 from pleura.inference.preprocess import normalise
 from pleura.training.processes import processes_here, share
 from pleura.training.recipe import Recipe
-from pleura.training.sampling import is_painted, other_half
+from pleura.training.sampling import beforehand
 
 Sample = tuple[Tensor, NDArray[np.uint8], int]
 
@@ -44,12 +44,8 @@ class _Epoch(torch.utils.data.Dataset[Sample]):
     def __getitem__(self, position: int) -> Sample:
         index = int(self.order[self.shared[position]])
         seeds = (self.recipe.seed, self.epoch)
-        other = other_half(index, self.order, self.recipe.hemithorax_cutmix, seeds)
-        label, share = self.films.labels[index], self.recipe.painted_collapses
-        painted = is_painted(index, label, share, seeds)
-        image, planes = self.films.augmented_planes(
-            index, self.recipe.augmentation, seeds, other, painted=painted
-        )
+        first = beforehand(index, self.films.labels[index], self.order, self.recipe, seeds)
+        image, planes = self.films.augmented_planes(index, self.recipe.augmentation, seeds, first)
         return torch.from_numpy(normalise(image, self.recipe.input)), planes, index
 
 

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from pleura.data.dataset import FilmSet
-from pleura.errors import NonFiniteLoss, TrainingError
+from pleura.errors import NonFiniteLoss
 from pleura.training.average import Average
 from pleura.training.batches import batches
 from pleura.training.depthwise import quicken
 from pleura.training.frozen import Frozen
 from pleura.training.losses import Loss, loss_of
+from pleura.training.monitor import worth, worth_so_far
 from pleura.training.pictures import sheet_films
 from pleura.training.processes import share, told_of_others
 from pleura.training.recipe import OptimizerRecipe, Recipe
@@ -184,17 +185,9 @@ class Trainer:
     def _set_rate(self, epoch: float) -> None:
         """The learning rate for a point of the phase, in epochs since it began."""
         phase = self.phase
-        rate = learning_rate(phase.optimizer, epoch, phase.epochs, self._scores())
+        rate = learning_rate(phase.optimizer, epoch, phase.epochs, worth_so_far(phase, self.state))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-
-    def _scores(self) -> list[float]:
-        """The phase's scores so far, the higher the better: what a plateau goes by."""
-        rows, monitor = self.state.history[self.state.phase_began :], self.phase.monitor
-        if monitor in ("loss", "last"):  # with `last`, tuning films have no say
-            name = "tune_loss" if monitor == "loss" else "train_loss"
-            return [-row[name] for row in rows if row[name] is not None]
-        return [row[monitor] for row in rows if row[monitor] is not None]
 
     def _planned(self) -> tuple[int, int]:
         """Films shown before this epoch, and in all, if no phase ends early."""
@@ -299,31 +292,6 @@ class Trainer:
             if own:
                 module.load_state_dict(own)
 
-    def _value(self, tuning: Tuning | None) -> float | None:
-        """What the completed epoch is worth, the higher the better; None where it was not scored.
-
-        A value that is not finite is none. That a phase ends with no other is an error.
-        """
-        monitor = self.phase.monitor
-        if monitor == "last":
-            return float(self.state.epoch)
-        if tuning is None:
-            return None
-        value: float | None = -tuning.loss if monitor == "loss" else getattr(tuning, monitor)
-        if value is None:
-            raise TrainingError(
-                f"the tuning films give no {monitor}: they need films of both classes; "
-                "split again, or set monitor: loss"
-            )
-        if math.isfinite(value):
-            return value
-        if self.state.best is None and self.state.in_phase() >= self.phase.epochs:
-            raise NonFiniteLoss(
-                f"the {monitor} of the tuning films is not finite in epoch {self.state.epoch}, nor in any "
-                "before; lower the learning rate, or set precision: 32"
-            )
-        return None
-
     def _keep_if_best(self, value: float | None) -> bool:
         """Writes the weights where they are the best so far, or among those to be kept; says if the best."""
         state, phase = self.state, self.phase
@@ -352,7 +320,7 @@ class Trainer:
         """Writes everything of a completed epoch; the checkpoint last, since resuming goes by it."""
         state = self.state
         state.epoch += 1
-        better = self._keep_if_best(self._value(tuning))
+        better = self._keep_if_best(worth(tuning, self.phase, self.state))
         phase = {"phase": self.recipe.phases[state.phase].name} if self.recipe.phases else {}
         state.history.append(
             {

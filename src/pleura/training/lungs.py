@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import TrainingError
 from pleura.files import write_bytes, write_json
-from pleura.frame import WHOLE, Frame
+from pleura.frame import Frame
 from pleura.inference.admission.doorkeeper import Doorkeeper
 from pleura.inference.admission.thresholds import AdmissionThresholds
 from pleura.inference.bundle import Member
@@ -135,18 +136,11 @@ def lung_frames(
     if not wanted:
         return known
     path.parent.mkdir(exist_ok=True)
-    door = Doorkeeper(anatomy.member, _runtime(anatomy, device, len(wanted)), anatomy.thresholds)
-    for start in range(0, len(wanted), _FILMS_A_LOOK):
-        chosen = wanted[start : start + _FILMS_A_LOOK]
-        for film_id, found in zip(
-            chosen, door([dataset.radiograph(dataset.by_id[i]) for i in chosen]), strict=True
-        ):
-            known[film_id] = WHOLE if found.mending else lung_frame(found.labels)
-        done = start + len(chosen)
+    looked_at = _looked_at(anatomy, dataset, wanted, device, progress)
+    for done, (film_id, labels) in enumerate(looked_at, start=1):
+        known[film_id] = lung_frame(labels)
         if done == len(wanted) or done % _SAVED_EVERY == 0:
             write_json(path, {i: (f.top, f.left, f.bottom, f.right) for i, f in known.items()})
-        if progress:
-            progress(done, len(wanted))
     return known
 
 
@@ -171,20 +165,30 @@ def lung_labels(
     folder.mkdir(parents=True, exist_ok=True)
     found = {film_id: folder / f"{film_id}.png" for film_id in sorted(set(film_ids))}
     wanted = [film_id for film_id, path in found.items() if not path.exists()]
+    for film_id, labels in _looked_at(anatomy, dataset, wanted, device, progress):
+        kept = np.zeros((1, 1), np.uint8) if labels is None else labels
+        write_bytes(found[film_id], cv2.imencode(".png", kept)[1].data)
+    return found
+
+
+def _looked_at(
+    anatomy: Anatomy,
+    dataset: Dataset,
+    wanted: Sequence[str],
+    device: str,
+    progress: Progress | None,
+) -> Iterator[tuple[str, NDArray[np.uint8] | None]]:
+    """Each film with its label map; None where it would be declined, or turned first."""
     if not wanted:
-        return found
+        return
     door = Doorkeeper(anatomy.member, _runtime(anatomy, device, len(wanted)), anatomy.thresholds)
     for start in range(0, len(wanted), _FILMS_A_LOOK):
         chosen = wanted[start : start + _FILMS_A_LOOK]
-        films = [dataset.radiograph(dataset.by_id[film_id]) for film_id in chosen]
-        for film_id, one in zip(chosen, door(films), strict=True):
-            labels = one.labels
-            if labels is None or one.mending:
-                labels = np.zeros((1, 1), np.uint8)
-            write_bytes(found[film_id], cv2.imencode(".png", labels)[1].data)
+        admissions = door([dataset.radiograph(dataset.by_id[film_id]) for film_id in chosen])
+        for film_id, admission in zip(chosen, admissions, strict=True):
+            yield film_id, None if admission.mending else admission.labels
         if progress:
             progress(start + len(chosen), len(wanted))
-    return found
 
 
 def _runtime(anatomy: Anatomy, device: str, films: int) -> Runtime:

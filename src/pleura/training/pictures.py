@@ -17,7 +17,7 @@ from pleura.outputs.curves import save_png, training_curves
 from pleura.outputs.drawing import draw_contour
 from pleura.outputs.overlay import FINDING, TRUTH, contact_sheet
 from pleura.training.recipe import Recipe
-from pleura.training.sampling import is_painted, other_half
+from pleura.training.sampling import beforehand
 
 SHEET_FILMS = 16
 CELL_PX = 256
@@ -120,12 +120,9 @@ def draw_augmented(
         shown = [held.get(i)]
         captions.append(f"as it is, {'positive' if film.label else 'negative'}")
         for epoch in range(5):
-            other = other_half(i, np.arange(len(chosen)), recipe.hemithorax_cutmix, (seed, epoch))
-            painted = is_painted(i, held.labels[i], recipe.painted_collapses, (seed, epoch))
-            shown.append(
-                held.augmented(i, recipe.augmentation, (seed, epoch), other, painted=painted)
-            )
-            drawn_into = ", painted" if painted and shown[-1][1].any() else ""
+            first = beforehand(i, held.labels[i], np.arange(len(chosen)), recipe, (seed, epoch))
+            shown.append(held.augmented(i, recipe.augmentation, (seed, epoch), first))
+            drawn_into = ", painted" if first.painted and shown[-1][1].any() else ""
             captions.append(f"{recipe.augmentation}, {epoch + 1}{drawn_into}")
         cells += [film_cell(image, mask > 127) for image, mask in shown]
     write_png(path, contact_sheet(cells, 6, captions))

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.data.dataset import Beforehand
 from pleura.errors import TrainingError
+from pleura.training.recipe import Recipe
 
 ORDER_STREAM = 0x0D  # keeps these draws apart from the augmentations', which use the same seed
 HALF_STREAM = 0x1F
@@ -83,6 +85,21 @@ def is_painted(index: int, label: int, share: float | None, seeds: tuple[int, in
     if share is None or label != 0:
         return False
     return bool(np.random.default_rng([PAINT_STREAM, *seeds, index]).random() < share)
+
+
+def beforehand(
+    index: int, label: int, order: NDArray[np.int64], recipe: Recipe, seeds: tuple[int, int]
+) -> Beforehand:
+    """What a recipe does to a film before its augmentation.
+
+    Args:
+        index, label: the film, and its label.
+        order, seeds: as `other_half` has them.
+        recipe: says how many are halved, and how many painted.
+    """
+    other = other_half(index, order, recipe.hemithorax_cutmix, seeds)
+    painted = other is None and is_painted(index, label, recipe.painted_collapses, seeds)
+    return Beforehand(other, painted)
 
 
 def _negatives(positives: int, negatives: int, positive_share: float) -> int:

@@ -13,10 +13,7 @@ MIN_LUNG, MIN_RIM = 0.02, 0.0008
 _WIDEST = 0.05, 0.45  # of the lung's width, drawn by its logarithm: most collapses are small
 _REACH = 0.2, 1.1  # of the lung's height, down from its top
 _APEX = 0.12  # of the height: above it the wall is medial, too
-_VESSEL = (
-    0.006,
-    0.010,
-)  # of the image's side: half the width of what has no place in air; ribs are broader
+_VESSEL = 0.006, 0.010  # of the image's side: half the width of a vessel; ribs are broader
 
 Field = NDArray[np.bool_]
 
