@@ -73,6 +73,10 @@ def test_phantoms_are_judged_and_shown(bundle: Path, here: Path) -> None:
     with_one = page.count("made with one")
     assert with_one + page.count("made without one") == len(judged)
     assert f"Of {with_one} phantoms made with a pneumothorax" in page
+    negative = [facts for facts in judged if facts["decision"] == "negative"]
+    assert negative
+    for facts in negative:  # a high score without a region to draw would puzzle without its reason
+        assert facts["reason"] in page
     for linked in ("card.html", "findings/findings.csv"):
         assert f'href="{linked}"' in page
         assert (here / "demo" / linked).is_file()
