@@ -10,11 +10,12 @@ import { Worklist } from "./list/Worklist";
 import { Panel } from "./panel/Panel";
 import { listenOnlyWhileShown, live } from "./state/channel";
 import { unsavedFilms } from "./state/correction";
-import { open, opened } from "./state/film";
+import { open, openAgain, opened } from "./state/film";
 import { mustSignIn } from "./state/messages";
 import { card, fetchCard, introduce, service, signedIn, signOut } from "./state/service";
 import { forgetReaderWithOthers } from "./state/settings";
 import { sent, upload } from "./state/uploads";
+import { type Pane, pane } from "./state/view";
 import { loaded, refresh } from "./state/worklist";
 import { DropZone } from "./ui/DropZone";
 import { HelpDialog } from "./ui/HelpDialog";
@@ -25,8 +26,6 @@ import { ModelDialog } from "./ui/ModelDialog";
 import { SignInDialog } from "./ui/SignInDialog";
 
 type Shown = "help" | "model" | null;
-type Pane = "list" | "film" | "finding";
-
 const PANES: [Pane, string][] = [
   ["list", "Films"],
   ["film", "Image"],
@@ -37,8 +36,6 @@ const NOTICE =
   "Research software. Not a medical device: never use it to diagnose, treat or triage a patient.";
 
 const shown = signal<Shown>(null);
-/** The one part that narrow screens show. */
-const pane = signal<Pane>("list");
 
 async function start(): Promise<void> {
   if (!(await introduce())) return;
@@ -55,7 +52,7 @@ export function App() {
     window.addEventListener("keydown", onKey);
     window.addEventListener("hashchange", () => void open(filmInAddress()));
     window.addEventListener("beforeunload", (event) => {
-      if (unsavedFilms.value.size) event.preventDefault();
+      if (unsavedFilms.value.size || sent.value !== null) event.preventDefault();
     });
     listenOnlyWhileShown();
     forgetReaderWithOthers();
@@ -63,7 +60,10 @@ export function App() {
   }, []);
   const lost = useRef(false);
   useEffect(() => {
-    if (live.value && lost.current) void fetchCard();
+    if (live.value && lost.current) {
+      void fetchCard();
+      void openAgain();
+    }
     lost.current = loaded.value && !live.value;
   }, [live.value]);
   useEffect(() => {

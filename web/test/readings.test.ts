@@ -126,6 +126,37 @@ it("shows what another model finds although its score and words are the same", a
   expect(current.modelMask.value?.values[0]).toBe(9);
 });
 
+describe("a film that could not be opened", () => {
+  const none = new Error("no network");
+
+  it.each(["/v1/films/a", "/v1/films/a/mask"])(
+    "for %s is opened when asked again",
+    async (path) => {
+      const { current } = await modules();
+      ANSWERS["/v1/films/a"] = film("a", { pictures: ["mask"] });
+      ANSWERS["/v1/films/a/mask"] = new Blob([Uint8Array.of(9)]);
+      const answer = ANSWERS[path];
+      ANSWERS[path] = () => Promise.reject(none);
+      await current.open("a");
+      expect(current.unopened.value).toBe(true);
+      ANSWERS[path] = answer;
+      await current.open("a");
+      expect(current.unopened.value).toBe(false);
+      expect(current.picture.value?.id).toBe("a");
+    },
+  );
+
+  it("is asked for no more once it is open, or another is", async () => {
+    const { current } = await modules();
+    await current.open("a");
+    asked.length = 0;
+    await current.open("a");
+    expect(asked).toEqual([]);
+    await current.open(null);
+    expect(current.unopened.value).toBe(false);
+  });
+});
+
 describe("a film that is judged again", () => {
   const failed = film("a", { revision: 9, state: "failed", finding: null, viewing: null });
   const listed = { ...failed, pictures: ["heat", "mask", "lungs"] };

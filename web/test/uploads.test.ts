@@ -1,7 +1,8 @@
 import { beforeAll, expect, it, vi } from "vitest";
 
-// The modules reach for the browser's storage when they are loaded.
-beforeAll(() => vi.stubGlobal("localStorage", { getItem: () => null, setItem: () => {} }));
+import { answering, browser, settled } from "./a_page";
+
+beforeAll(browser);
 
 function files(...sizes: number[]): File[] {
   return sizes.map((size, i) => new File([new Uint8Array(size)], `${i}`));
@@ -16,4 +17,37 @@ it("fills uploads up to the service's limits, in order", async () => {
   // each file counts 1024 bytes more, for what the form says of it
   expect(names(parts(files(1000, 1000, 4000, 1000), 2 * 2024, 9))).toEqual(["01", "2", "3"]);
   expect(parts([], 1, 1)).toEqual([]);
+});
+
+it("sends films again once the reader has signed in, whose session had ended", async () => {
+  const job = { films: { total: 1, repeated: 0 }, refused: [], film_ids: ["a"] };
+  const answers: [number, object][] = [
+    [401, { title: "No", status: 401 }],
+    [202, job],
+  ];
+  const sent: FormData[] = [];
+  class Request {
+    upload = {};
+    status = 0;
+    response: object | null = null;
+    onload = () => undefined;
+    open = () => undefined;
+    send(form: FormData): void {
+      sent.push(form);
+      [this.status, this.response] = answers.shift() as [number, object];
+      setTimeout(() => this.onload());
+    }
+  }
+  vi.stubGlobal("XMLHttpRequest", Request);
+  answering({});
+  const { upload } = await import("../src/state/uploads");
+  const { messages, mustSignIn } = await import("../src/state/messages");
+  const done = upload(files(10));
+  await settled();
+  expect(mustSignIn.value).toBe(true);
+  expect(sent.length).toBe(1);
+  mustSignIn.value = false;
+  await done;
+  expect(sent.map((form) => form.getAll("files").length)).toEqual([1, 1]);
+  expect(messages.value.map((one) => one.text)).toContain("1 film received.");
 });

@@ -1,7 +1,7 @@
 import { effect, untracked } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { draft } from "../state/correction";
-import { film, loading, opened, picture } from "../state/film";
+import { film, loading, openAgain, opened, picture, unopened } from "../state/film";
 import { attempt } from "../state/messages";
 import { settings } from "../state/settings";
 import * as view from "../state/view";
@@ -53,11 +53,23 @@ function Instead() {
   if (!opened.value)
     return <p class="instead">Choose a film from the worklist, or drop files anywhere.</p>;
   if (loading.value) return <p class="instead quiet">Opening …</p>;
+  if (unopened.value) return <Unopened />;
   const state = film.value?.state;
   if (state === "waiting")
     return <p class="instead">Waiting to be judged. It is shown as soon as it is.</p>;
   if (state === "failed") return <p class="instead">This file cannot be shown.</p>;
   return null;
+}
+
+function Unopened() {
+  return (
+    <div class="instead">
+      <p>The film could not be opened.</p>
+      <button type="button" onClick={() => void openAgain()}>
+        Try again
+      </button>
+    </div>
+  );
 }
 
 async function mount(

@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 import { open, opened } from "../state/film";
 import { isFiltered, neighbour } from "../state/query";
+import { pane } from "../state/view";
 import { loaded, more, query, rows, total } from "../state/worklist";
 import { Filters } from "./Filters";
 import { Row } from "./Row";
@@ -75,13 +76,19 @@ function Rows() {
             place={first + i}
             of={total.value}
             top={(first + i) * ROW_PX}
-            onOpen={open}
+            onOpen={show}
           />
         ))}
       </div>
       {loaded.value && rows.value.length === 0 && <Nothing />}
     </div>
   );
+}
+
+/** Opens a film, and shows it where narrow screens still show the list: also the film that is open already. */
+function show(id: string): void {
+  void open(id);
+  pane.value = "film";
 }
 
 function Nothing() {

@@ -36,6 +36,11 @@ export const shownNumber = computed(
 export const lungs = signal<Field | null>(null);
 export const history = signal<Correction[]>([]);
 export const loading = signal(false);
+/** Whether the film could not be opened: the service was not reached, or asked who is there. */
+export const unopened = computed(() => {
+  if (opened.value === null || loading.value || picture.value) return false;
+  return !film.value || film.value.viewing !== null;
+});
 
 let leaving = new AbortController();
 let since = performance.now();
@@ -49,7 +54,7 @@ export function secondsOpen(): number {
 }
 
 export async function open(id: string | null): Promise<void> {
-  if (id === opened.value) return;
+  if (id === opened.value) return openAgain();
   leaving.abort();
   leaving = new AbortController();
   clearTimeout(reading);
@@ -66,6 +71,11 @@ export async function open(id: string | null): Promise<void> {
     history.value = [];
   });
   if (id) await load(id, leaving.signal);
+}
+
+/** Opens the film that could not be opened. */
+export async function openAgain(): Promise<void> {
+  if (opened.value && unopened.value) await load(opened.value, leaving.signal);
 }
 
 async function load(id: string, signal: AbortSignal): Promise<void> {

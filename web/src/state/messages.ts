@@ -26,6 +26,18 @@ export function dismiss(id: number): void {
   messages.value = messages.value.filter((message) => message.id !== id);
 }
 
+/** Resolves once the reader has signed in. */
+export function untilSignedIn(): Promise<void> {
+  mustSignIn.value = true;
+  return new Promise((done) => {
+    const end = mustSignIn.subscribe((must) => {
+      if (must) return;
+      end();
+      done();
+    });
+  });
+}
+
 /** Does something that may fail; says so, with what was tried, and answers undefined then. */
 export async function attempt<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
   try {

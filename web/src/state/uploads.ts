@@ -4,9 +4,10 @@ import { signal } from "@preact/signals";
 
 import * as api from "../api/client";
 import { ApiError } from "../api/client";
+import type { Job } from "../api/types";
 import { unsaved } from "./correction";
 import { open, opened } from "./film";
-import { attempt, tell } from "./messages";
+import { attempt, tell, untilSignedIn } from "./messages";
 import { service } from "./service";
 import { refresh } from "./worklist";
 
@@ -44,9 +45,7 @@ async function send(files: File[]): Promise<void> {
   sent.value = 0;
   await attempt("The upload failed", async () => {
     try {
-      const job = await api.upload(files, (share) => {
-        sent.value = share;
-      });
+      const job = await sendAsReader(files);
       const { total, repeated } = job.films;
       const known = repeated ? `, ${repeated} of them known already` : "";
       tell(`${total} ${total === 1 ? "film" : "films"} received${known}.`);
@@ -61,6 +60,21 @@ async function send(files: File[]): Promise<void> {
     }
   });
   sent.value = null;
+}
+
+/** Sends files; where the session has ended, once more after the next has begun. */
+async function sendAsReader(files: File[]): Promise<Job> {
+  const told = (share: number) => {
+    sent.value = share;
+  };
+  for (;;) {
+    try {
+      return await api.upload(files, told);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      await untilSignedIn();
+    }
+  }
 }
 
 function refuse(refused: { name: string; reason: string }[]): void {

@@ -8,9 +8,13 @@ import type { Stage } from "../film/stage";
 
 export type Tool = "window" | "pan" | "zoom" | "length" | "brush" | "eraser";
 
+export type Pane = "list" | "film" | "finding";
+
 /** A measured line, in pixels of the film. */
 export type Line = readonly [from: Point, to: Point];
 
+/** The one part of the page that narrow screens show. */
+export const pane = signal<Pane>("list");
 export const stage = signal<Stage | null>(null);
 export const tool = signal<Tool>("window");
 export const grey = signal<GreyWindow>({ name: "", center: 0.5, width: 1 });
