@@ -614,3 +614,55 @@ def problems(page: Any, source: str) -> list[str]:
         for rule in found
         if rule["impact"] in ("serious", "critical")
     ]
+
+
+def test_a_film_that_could_not_be_opened_is_opened_when_asked_again(page: Any) -> None:
+    upload(page, ("reached-1.png", film(161)), ("reached-2.png", film(162)))
+    page.get_by_label("Search films").fill("reached")
+    open_film(page, "reached-1.png")
+    page.context.set_offline(True)
+    row = page.locator(".row", has_text="reached-2.png")
+    row.click()
+    again = page.get_by_role("button", name="Try again")
+    again.wait_for()
+    row.click()
+    again.wait_for()
+    page.context.set_offline(False)
+    row.click()
+    drawn(page, "reached-2.png")
+    assert again.count() == 0
+    page.complaints.clear()  # of the network
+
+
+def test_back_closes_the_film_and_forward_opens_it(page: Any) -> None:
+    upload(page, ("back-1.png", film(171)), ("back-2.png", film(172)))
+    page.get_by_label("Search films").fill("back-")
+    open_film(page, "back-1.png")
+    open_film(page, "back-2.png")
+    page.go_back()
+    page.get_by_text("No film is open.").wait_for()
+    assert "#" not in page.url
+    page.go_forward()
+    drawn(page, "back-2.png")
+
+
+def test_a_film_is_printed_with_its_finding(phone: Any) -> None:
+    upload(phone, ("printed.png", film(181)))
+    drawn(phone, "printed.png")
+    heading = phone.get_by_role("heading", name="Pneumothorax suspected")
+    assert not heading.is_visible()  # a narrow screen shows one part at a time
+    phone.emulate_media(media="print")
+    for shown in (heading, phone.locator("#stage"), phone.locator(".notice")):
+        assert shown.is_visible()
+    for gone in (".header", ".toolbar", ".worklist", ".verdicts", ".panes"):
+        assert not phone.locator(gone).is_visible(), gone
+
+
+def test_the_open_film_is_shown_when_it_is_chosen_in_the_list(phone: Any) -> None:
+    upload(phone, ("chosen.png", film(191)))
+    drawn(phone, "chosen.png")
+    phone.get_by_role("button", name="Films", exact=True).click()
+    assert not phone.locator("#stage").is_visible()
+    phone.get_by_label("Search films").fill("chosen")
+    phone.locator(".row", has_text="chosen.png").click()
+    assert phone.locator("#stage").is_visible()

@@ -67,7 +67,7 @@ export function App() {
     lost.current = loaded.value && !live.value;
   }, [live.value]);
   useEffect(() => {
-    if (opened.value) history.replaceState(null, "", `#film=${opened.value}`);
+    follow(opened.value);
     pane.value = opened.value ? "film" : "list";
   }, [opened.value]);
   return (
@@ -124,9 +124,7 @@ function Header() {
         id="files"
         type="file"
         multiple
-        class="hidden"
-        tabIndex={-1}
-        aria-label="Films to add"
+        hidden
         onChange={(event) => {
           const files = [...(event.currentTarget.files ?? [])];
           event.currentTarget.value = "";
@@ -180,6 +178,15 @@ function Header() {
 
 function close(): void {
   shown.value = null;
+}
+
+/** Has the address follow the film: one step back from any film is the page without one. */
+function follow(id: string | null): void {
+  const before = filmInAddress();
+  if (id === before || !loaded.value) return; // before the list is there, the address says what to open
+  const address = id ? `#film=${id}` : location.pathname;
+  if (id && !before) history.pushState(null, "", address);
+  else history.replaceState(null, "", address);
 }
 
 function filmInAddress(): string | null {

@@ -3,6 +3,7 @@ import "./styles/list.css";
 import "./styles/film.css";
 import "./styles/panel.css";
 import "./styles/narrow.css";
+import "./styles/print.css";
 
 import { render } from "preact";
 

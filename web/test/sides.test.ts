@@ -65,3 +65,12 @@ it.each(VIEWS)("of a film whose view is %s stand at its edges: %s", (view, marke
   const film = { view, image_left: "right", side_basis: "convention", finding: null } as Film;
   expect(SideMarkers({ film }) !== null).toBe(marked);
 });
+
+it.each([
+  ["convention", false],
+  ["orientation", true],
+])("of a film that may be no chest film stand there where %s says so: %s", (basis, marked) => {
+  const finding = { decision: "declined", side_basis: null };
+  const film = { view: null, image_left: "right", side_basis: basis, finding } as unknown as Film;
+  expect(SideMarkers({ film }) !== null).toBe(marked);
+});

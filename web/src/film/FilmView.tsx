@@ -54,10 +54,10 @@ function Instead() {
     return <p class="instead">Choose a film from the worklist, or drop files anywhere.</p>;
   if (loading.value) return <p class="instead quiet">Opening …</p>;
   if (unopened.value) return <Unopened />;
-  const state = film.value?.state;
+  const { state, name } = film.value ?? {};
   if (state === "waiting")
-    return <p class="instead">Waiting to be judged. It is shown as soon as it is.</p>;
-  if (state === "failed") return <p class="instead">This file cannot be shown.</p>;
+    return <p class="instead">{name} waits to be judged. It is shown as soon as it is.</p>;
+  if (state === "failed") return <p class="instead">{name} cannot be shown.</p>;
   return null;
 }
 

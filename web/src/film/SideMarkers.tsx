@@ -22,10 +22,11 @@ export function sides(
   return ["R", "L"].map((end, i) => [end, CLOCKWISE[(first + 2 * i) % 4] as Place]);
 }
 
-/** R and L at the film's sides, wherever those are now; none on a lateral film or another that is not frontal. */
+/** R and L at the film's sides, wherever those are now; none on what is not frontal, nor assumed on what may not be. */
 export function SideMarkers({ film }: { film: Film }) {
   if (film.view === "lateral" || film.view === "other") return null;
   const assumed = (film.finding?.side_basis ?? film.side_basis) === "convention";
+  if (assumed && film.finding?.decision === "declined") return null;
   const why = assumed
     ? "Side assumed from the display convention"
     : "Side as the file's header says";

@@ -37,9 +37,13 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
       </div>
       <div class="about">
         <div class="name">
-          {!film.read && <span class="hidden">Unread: </span>}
-          <span class="start">{start}</span>
-          <span class="end">{end}</span>
+          <span class="hidden">{`${film.read ? "" : "Unread: "}${start}${end}`}</span>
+          <span class="start" aria-hidden="true">
+            {start}
+          </span>
+          <span class="end" aria-hidden="true">
+            {end}
+          </span>
         </div>
         <div class="facts">{facts(film) || received(film)}</div>
         <div class="state">

@@ -1,6 +1,7 @@
 import * as api from "../api/client";
 import type { Film } from "../api/types";
 import { area } from "../film/measure";
+import { score } from "../list/words";
 import { attempt } from "../state/messages";
 import { card, judgedByAnother } from "../state/service";
 
@@ -47,9 +48,14 @@ function Again({ film }: { film: Film }) {
   );
 }
 
-function because({ state, reason }: Film): string | null {
+/** Why, on the scale that the page shows: of a calibrated finding that is not the score, of which the service speaks. */
+export function because({ state, reason, finding, operating_point: point }: Film): string | null {
   if (state === "declined") return `Declined, because: ${reason ?? ""}`;
-  return state === "failed" ? `Unreadable, because ${reason ?? "it is damaged"}` : reason;
+  if (state === "failed") return `Unreadable, because ${reason ?? "it is damaged"}`;
+  if (!finding?.calibrated || !point || point.top_threshold !== null) return reason;
+  const below = (finding.probability ?? 0) < point.presence_probability;
+  if (below || finding.decision === "positive") return null; // the scale shows it
+  return `Its probability reaches ${score(point.presence_probability, true)}, but no region is large enough.`;
 }
 
 function headline(film: Film): string {

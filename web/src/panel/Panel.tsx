@@ -1,6 +1,6 @@
 import { computed } from "@preact/signals";
 
-import { film, heat, modelMask, readersMask } from "../state/film";
+import { film, heat, modelMask, opened, readersMask } from "../state/film";
 import { CorrectionBox } from "./CorrectionBox";
 import { Decision } from "./Decision";
 import { Layers } from "./Layers";
@@ -29,7 +29,7 @@ export function Panel() {
             <Notes film={open} />
           </>
         ) : (
-          <p class="nothing">No film is open.</p>
+          !opened.value && <p class="nothing">No film is open.</p>
         )}
       </div>
       {open?.finding && <CorrectionBox />}
