@@ -12,7 +12,7 @@ export function Threshold({ film }: { film: Film }) {
     <div class="threshold">
       <div class="asked">
         <label for="threshold">What if the pixel threshold were</label>
-        <output for="threshold">{value.toFixed(2)}</output>
+        <output for="threshold">{level(value)}</output>
       </div>
       <input
         id="threshold"
@@ -26,7 +26,7 @@ export function Threshold({ film }: { film: Film }) {
         }}
       />
       <p class="meaning" role="status">
-        {view.tried.value === null ? `The model's own is ${own.toFixed(2)}.` : change(film)}
+        {view.tried.value === null ? `The model's own is ${level(own)}.` : change(film)}
       </p>
       {view.tried.value !== null && (
         <button
@@ -36,11 +36,16 @@ export function Threshold({ film }: { film: Film }) {
             view.tried.value = null;
           }}
         >
-          Back to {own.toFixed(2)}
+          Back to {level(own)}
         </button>
       )}
     </div>
   );
+}
+
+/** A threshold; a relative one may be tiny on a film of a low score, and is never told as none. */
+export function level(threshold: number): string {
+  return threshold > 0 && threshold < 0.005 ? "< 0.01" : threshold.toFixed(2);
 }
 
 function change(film: Film): string {
