@@ -666,3 +666,41 @@ def test_the_open_film_is_shown_when_it_is_chosen_in_the_list(phone: Any) -> Non
     phone.get_by_label("Search films").fill("chosen")
     phone.locator(".row", has_text="chosen.png").click()
     assert phone.locator("#stage").is_visible()
+
+
+def test_a_region_is_shown_in_the_middle_of_a_narrow_screen(phone: Any) -> None:
+    upload(phone, ("region.png", film(201)))
+    drawn(phone, "region.png")
+    phone.get_by_role("button", name="Finding", exact=True).click()
+    phone.locator(".lesions button").first.click()
+    phone.locator("#stage").wait_for()
+    shown = pixels(phone)
+    rows, columns = shown.shape[0] // 2, shown.shape[1] // 2
+    middle = shown[rows - 60 : rows + 60, columns - 60 : columns + 60, :3]
+    assert middle.min() > 200  # the bright region, and nothing else
+
+
+def test_the_focus_is_not_lost_with_what_had_it(page: Any) -> None:
+    upload(page, ("focused.png", film(211)))
+    drawn(page, "focused.png")
+
+    def press(name: str) -> None:
+        page.get_by_role("button", name=name, exact=True).focus()
+        page.keyboard.press("Enter")
+
+    def focused() -> str:
+        named = "e => e.id || e.getAttribute('aria-label') || e.innerText.trim()"
+        return str(page.evaluate(f"({named})(document.activeElement)"))
+
+    press("Keys")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="detached")
+    assert focused() == "Keys"
+    press("Draw")
+    page.wait_for_function("document.activeElement.id === 'stage'")
+    press("Cancel")
+    assert focused() == "stage"
+    press("Agree")
+    page.get_by_text("Saved: the finding is right.").wait_for()
+    assert focused() == "Agree"

@@ -8,6 +8,7 @@ import { set, settings } from "./state/settings";
 import { endTrial, toggleTrial, trying } from "./state/trial";
 import * as view from "./state/view";
 import { rows } from "./state/worklist";
+import { focus } from "./ui/focus";
 
 export interface Key {
   /** As `KeyboardEvent.key` has it, with `Ctrl+` before it; the first is the one shown. */
@@ -147,10 +148,6 @@ function openRow(id: string | undefined): void {
 
 function toggleRead(): void {
   if (film.value) void markRead(film.value.id, !film.value.read);
-}
-
-function focus(id: string): void {
-  document.getElementById(id)?.focus();
 }
 
 function tryOnList(): void {

@@ -3,6 +3,7 @@ import { film } from "../state/film";
 import { card, isOfCard } from "../state/service";
 import { change, endTrial, presence, trying, tryPresence } from "../state/trial";
 import { ask, query } from "../state/worklist";
+import { focus } from "../ui/focus";
 import { score } from "./words";
 
 /** Tries another presence threshold on the list, and says what would change. */
@@ -42,7 +43,14 @@ export function Trial() {
         >
           Only those that change
         </button>
-        <button type="button" class="plain" onClick={endTrial}>
+        <button
+          type="button"
+          class="plain"
+          onClick={() => {
+            focus("rows");
+            endTrial();
+          }}
+        >
           End the trial
         </button>
       </div>

@@ -54,6 +54,7 @@ function Rows() {
   return (
     <div
       ref={box}
+      id="rows"
       class="rows"
       role="listbox"
       tabIndex={0}

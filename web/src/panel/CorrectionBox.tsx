@@ -2,11 +2,13 @@ import { useSignal } from "@preact/signals";
 import { Brush, Check, Eraser, Redo2, RotateCcw, Undo2, X } from "lucide";
 
 import type { Correction, Finding } from "../api/types";
+import { onStage } from "../film/actions";
 import { percent } from "../film/measure";
 import * as correction from "../state/correction";
 import { film, history, opened, picture, showMaskOf, shownNumber } from "../state/film";
 import { set, settings } from "../state/settings";
 import * as view from "../state/view";
+import { focus } from "../ui/focus";
 import { Icon } from "../ui/Icon";
 import { IconButton } from "../ui/IconButton";
 
@@ -43,13 +45,15 @@ export function CorrectionBox() {
 }
 
 function VerdictButtons() {
-  const busy = correction.saving.value || !picture.value; // nothing is said of a film not seen
+  const none = !picture.value; // nothing is said of a film not seen
+  const busy = correction.saving.value; // disabled buttons would lose the focus
   return (
     <div class="verdicts">
       <button
         type="button"
         class="accept"
-        disabled={busy}
+        disabled={none}
+        aria-disabled={busy}
         aria-keyshortcuts="A"
         title="The finding is right (A)"
         onClick={() => correction.save("accepted")}
@@ -59,7 +63,8 @@ function VerdictButtons() {
       <button
         type="button"
         class="reject"
-        disabled={busy}
+        disabled={none}
+        aria-disabled={busy}
         aria-keyshortcuts="X"
         title="The finding is wrong (X)"
         onClick={() => correction.save("rejected")}
@@ -68,10 +73,13 @@ function VerdictButtons() {
       </button>
       <button
         type="button"
-        disabled={busy}
+        disabled={none}
         aria-keyshortcuts="B"
         title="Draw the mask (B)"
-        onClick={() => correction.edit()}
+        onClick={() => {
+          correction.edit();
+          onStage(() => focus("stage"));
+        }}
       >
         <Icon of={Brush} /> Draw
       </button>
@@ -135,14 +143,25 @@ function SaveButtons() {
       <button
         type="button"
         class="save"
-        disabled={correction.saving.value || !picture.value}
+        disabled={!picture.value}
+        aria-disabled={correction.saving.value}
         aria-keyshortcuts="Control+S"
         title="Save the mask (Ctrl+S)"
-        onClick={() => correction.save("corrected")}
+        onClick={() => {
+          focus("stage");
+          void correction.save("corrected");
+        }}
       >
         <Icon of={Check} /> Save the mask
       </button>
-      <button type="button" title="Drop the drawing (Escape)" onClick={correction.abandon}>
+      <button
+        type="button"
+        title="Drop the drawing (Escape)"
+        onClick={() => {
+          focus("stage");
+          correction.abandon();
+        }}
+      >
         Cancel
       </button>
     </div>

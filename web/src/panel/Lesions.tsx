@@ -1,4 +1,5 @@
 import type { Film, Lesion } from "../api/types";
+import { onStage } from "../film/actions";
 import { area } from "../film/measure";
 import * as view from "../state/view";
 
@@ -12,7 +13,11 @@ export function Lesions({ film }: { film: Film }) {
       <ol>
         {lesions.map((lesion, i) => (
           <li key={lesion.box.join()}>
-            <button type="button" onClick={() => centre(lesion)} title="Show it in the middle">
+            <button
+              type="button"
+              onClick={() => onStage(() => centre(lesion))}
+              title="Show it in the middle"
+            >
               <span class="number">{i + 1}</span>
               <span class="side">{lesion.side}</span>
               <span class="area">{area(lesion.area_mm2, lesion.area_fraction)}</span>

@@ -11,13 +11,17 @@ interface Given {
   children: ComponentChildren;
 }
 
-/** A dialog above everything; the browser keeps the focus inside, and Escape closes it. */
+/** A dialog above everything; the browser keeps the focus inside, Escape closes it, and the focus goes back. */
 export function Dialog({ title, onClose, children }: Given) {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = element.current;
+    const before = document.activeElement;
     dialog?.showModal();
-    return () => dialog?.close();
+    return () => {
+      dialog?.close();
+      if (before instanceof HTMLElement) before.focus();
+    };
   }, []);
   return (
     <dialog
