@@ -1,4 +1,4 @@
-import { defineConfig } from "vite";
+import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   base: "./",
@@ -13,5 +13,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 4000,
   },
+  test: { testTimeout: 120_000, hookTimeout: 120_000 }, // a slow machine is no failure
   server: { proxy: { "/v1": "http://127.0.0.1:8350" } },
 });

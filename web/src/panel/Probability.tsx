@@ -24,8 +24,7 @@ export function Probability({ film }: { film: Film }) {
         <span class="called" style={{ left: `${100 * called}%` }} />
       </div>
       <p class="meaning">
-        Suspected from {score(called, finding.calibrated)}
-        {point.aim !== "default" && <> (aim: {point.aim})</>}. {meaning(finding, value)}
+        Suspected from {score(called, finding.calibrated)}. {meaning(finding, value)}
       </p>
     </section>
   );

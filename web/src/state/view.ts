@@ -29,9 +29,21 @@ export const crosshair = signal<Point | null>(null);
 export const tried = signal<number | null>(null);
 export const overlaysHidden = signal(false);
 
-/** The windows to choose from: the film's, and some that are drawn from its own. */
+const DIM = 0.5; // of the whole range
+
+/**
+ * The window that a film is opened with: its own, or, of a film that brings none and fills little of the
+ * whole range, that of nearly all its pixels.
+ */
+export function opening({ windows, maximum }: Viewing): GreyWindow {
+  const [first, filled] = windows;
+  const bringsNone = windows.length === 2 && first?.width === maximum;
+  return (bringsNone && filled && filled.width < DIM * maximum ? filled : first) as GreyWindow;
+}
+
+/** The windows to choose from: the film's, and some that are drawn from the one it is opened with. */
 export function presets(viewing: Viewing): GreyWindow[] {
-  const own = viewing.windows[0] as GreyWindow;
+  const own = opening(viewing);
   const drawn = (name: string, shift: number, share: number) => ({
     name,
     center: own.center + shift * own.width,
@@ -45,9 +57,9 @@ export function presets(viewing: Viewing): GreyWindow[] {
   ];
 }
 
-/** A film is opened as its own window shows it, whatever was done to the one before. */
+/** A film is opened with its own window, whatever was done to the one before. */
 export function reset(viewing: Viewing): void {
-  grey.value = viewing.windows[0] as GreyWindow;
+  grey.value = opening(viewing);
   inverted.value = false;
   rotation.value = 0;
   flipped.value = false;
@@ -61,10 +73,10 @@ export function reset(viewing: Viewing): void {
 /**
  * Windows by a drag: to the right for a wider window, down for a brighter film.
  *
- * @param dx, dy in shares of the film's own window.
+ * @param dx, dy in shares of the window that the film is opened with.
  */
 export function dragWindow(viewing: Viewing, dx: number, dy: number): void {
-  const own = viewing.windows[0] as GreyWindow;
+  const own = opening(viewing);
   const least = viewing.maximum / 256;
   grey.value = {
     name: "By hand",
