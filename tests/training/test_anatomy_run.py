@@ -415,6 +415,12 @@ def test_thresholds_by_hand() -> None:
     [
         ({"epochs": 0}, RecipeError),
         ({"epoch_films": 3}, RecipeError),
+        ({"size": 0}, RecipeError),
+        ({"size": 100}, RecipeError),
+        ({"size": 8192}, RecipeError),
+        ({"learning_rate": -1e-3}, RecipeError),
+        ({"learning_rate": float("nan")}, RecipeError),
+        ({"seed": -1}, RecipeError),
         ({"precision": "64"}, UnknownName),
         ({"withheld_lungs": "first"}, UnknownName),
         ({"withheld_kinds": ("foot",)}, UnknownName),
