@@ -57,6 +57,7 @@ def test_the_front_page_says_what_it_is_not() -> None:
         (["verify", "nowhere"], "no prepared dataset"),
         (["evaluate", "b", "--data", "nowhere", "--out", "o"], "no prepared dataset"),
         (["export", "nowhere", "--out", "b"], "holds no training run"),
+        (["export", __file__, "--out", "b"], "holds no training run"),
         (["predict", "nowhere.dcm", "--bundle", "b", "--out", "o"], "does not exist"),
         (["prepare", "nowhere", "--out", "d"], "nowhere"),
     ],

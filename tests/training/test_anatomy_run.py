@@ -122,8 +122,9 @@ def test_interrupted_it_goes_on_to_the_same_end(
     out, rows = tmp_path / "run", []
     with pytest.raises(KeyboardInterrupt):
         trained(lungs, blocks, blocks_split, out, report=AnatomyReport(epoch=stop))
-    with pytest.raises(TrainingError, match="no finished anatomy run"):
-        finished_anatomy(out)
+    for place in (out, out / "run.json"):
+        with pytest.raises(TrainingError, match="no finished anatomy run"):
+            finished_anatomy(place)
     trained(lungs, blocks, blocks_split, out, report=AnatomyReport(epoch=rows.append))
     assert [row["epoch"] for row in rows] == [2]
     for name in ("best.safetensors", "admission.json"):
