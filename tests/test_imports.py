@@ -10,11 +10,14 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "pleura"
 
 # Each room may import from the rooms listed with it, and from itself.
-CORE = {"errors", "files", "radiograph", "orientation", "extent", "frame", "finding", "config"}
+CORE = {
+    "errors", "cores", "files", "radiograph", "orientation", "extent", "frame", "finding", "config",
+}  # fmt: skip
 LOW = CORE | {"networks", "read"}
 MIDDLE = LOW | {"data", "inference", "outputs"}
 ALLOWED = {
     "errors": set(),
+    "cores": set(),
     "files": {"errors"},
     "config": {"errors"},
     "radiograph": {"errors", "orientation"},

@@ -65,7 +65,9 @@ def read_yaml(path: Path, error: type[PleuraError]) -> Any:
         return parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise error(f"{path} does not exist") from None
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as failure:
+    except OSError as failure:
+        raise error(f"{path} cannot be read ({failure.strerror})") from failure
+    except (yaml.YAMLError, UnicodeDecodeError) as failure:
         raise error(f"{path} is not YAML: {failure}") from failure
 
 

@@ -140,7 +140,7 @@ class Finding:
 
     @property
     def area_mm2(self) -> float | None:
-        """Area of the mask, or None where the film's spacing is not believable or it was declined."""
+        """Area of the mask; None without a lesion or where the film's spacing is not believable."""
         if self.mask is None:
             return None
         areas = [lesion.area_mm2 for lesion in self.lesions]

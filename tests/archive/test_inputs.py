@@ -51,6 +51,8 @@ def test_lists(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (films / "list.txt").write_bytes(lines)
     want = [("b/2.dcm", True), ("b/c/1.dcm", False), ("# no comment", True), (odd, True)]
     assert found("@list.txt") == want
+    Path("list.txt").write_bytes(b"\xef\xbb\xbf" + lines)
+    assert found("@list.txt") == want
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(lines)))
     assert found("-") == want
 

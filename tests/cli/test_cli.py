@@ -36,6 +36,13 @@ def test_the_help_of_train_names_every_start() -> None:
     assert all(start in option for start in ("imagenet", "coco", "random", "safetensors"))
 
 
+@pytest.mark.parametrize("asked", [["predict", "."], ["serve"]])
+def test_more_threads_than_any_machine_has_are_told_at_once(asked: list[str]) -> None:
+    shown = CliRunner().invoke(app, [*asked, "--threads", "5000"])
+    assert shown.exit_code == 2
+    assert "1024" in shown.output
+
+
 def test_the_front_page_says_what_it_is_not() -> None:
     shown = CliRunner().invoke(app, ["--help"])
     assert "not a medical device" in " ".join(shown.output.split())
@@ -50,6 +57,7 @@ def test_the_front_page_says_what_it_is_not() -> None:
         (["verify", "nowhere"], "no prepared dataset"),
         (["evaluate", "b", "--data", "nowhere", "--out", "o"], "no prepared dataset"),
         (["export", "nowhere", "--out", "b"], "holds no training run"),
+        (["export", __file__, "--out", "b"], "holds no training run"),
         (["predict", "nowhere.dcm", "--bundle", "b", "--out", "o"], "does not exist"),
         (["prepare", "nowhere", "--out", "d"], "nowhere"),
     ],

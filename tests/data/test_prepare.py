@@ -266,8 +266,9 @@ def test_a_killed_run_goes_on_where_it_stopped(
     script = KILLED.format(root=str(siim), out=str(out))
     ended = subprocess.run([sys.executable, "-c", script], check=False)
     assert ended.returncode == -signal.SIGKILL
-    with pytest.raises(DatasetError, match="holds no prepared dataset"):
-        Dataset.open(out)
+    for place in (out, out / "journal.jsonl"):
+        with pytest.raises(DatasetError, match="holds no prepared dataset"):
+            Dataset.open(place)
     with (out / "journal.jsonl").open("ab") as journal:
         journal.write(b'{"case": "cut o')
     (out / "images/1.2.3.png").write_bytes(b"half")  # finished, but its file is not whole any more

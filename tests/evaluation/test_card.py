@@ -111,8 +111,9 @@ def test_an_evaluation_of_another_model_is_refused(bundle: Bundle, tmp_path: Pat
 
 
 def test_what_is_no_evaluation_is_refused(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match=r"holds no evaluation\.json"):
-        write_card(tmp_path / "card.md", bundle, [tmp_path])
+    for place in (tmp_path, Path(__file__)):
+        with pytest.raises(EvaluationError, match=r"holds no evaluation\.json"):
+            write_card(tmp_path / "card.md", bundle, [place])
     for text in ("{}", "[]", "{"):
         (tmp_path / NUMBERS_FILE).write_text(text)
         with pytest.raises(EvaluationError, match="is damaged"):

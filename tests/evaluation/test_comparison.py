@@ -143,8 +143,9 @@ def test_folders_that_cannot_be_compared(tmp_path):
         read_entrants([tmp_path / "a"])
     with pytest.raises(EvaluationError, match="given twice"):
         read_entrants([tmp_path / "a", tmp_path / "a"])
-    with pytest.raises(EvaluationError, match=r"holds no evaluation \(run.json is missing\)"):
-        read_entrants([tmp_path / "a", tmp_path])
+    for place in (tmp_path, tmp_path / "b" / "films.csv"):
+        with pytest.raises(EvaluationError, match=r"holds no evaluation \(run.json is missing\)"):
+            read_entrants([tmp_path / "a", place])
     text = (tmp_path / "b" / "films.csv").read_text().splitlines(keepends=True)
     (tmp_path / "b" / "films.csv").write_text("".join(text[:-1]))
     with pytest.raises(EvaluationError, match=r"unfinished \(9 of 10 films\)"):

@@ -1,5 +1,6 @@
 """A calibrator for a bundle: fitted, judged on films it was not fitted on, and moved."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,11 @@ def test_what_could_not_be_written_is_said_before_films_are_scored(tmp_path: Pat
     check_asked(tmp_path / "folder", 0.1)  # empty
     (tmp_path / "folder" / "thesis.txt").write_text("all of it")
     (tmp_path / "file.zip").write_text("no zip")
-    for name in ("folder", "file.zip"):
+    (tmp_path / "mixed").mkdir()
+    for name in ("bundle.json", "thesis.txt"):
+        (tmp_path / "mixed" / name).write_text("{}")
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("photo.jpg", b"mine")
+    for name in ("folder", "file.zip", "mixed", "photos.zip"):
         with pytest.raises(BundleError, match="exists and is no bundle"):
             check_asked(tmp_path / name, None)

@@ -21,7 +21,7 @@ from pleura.inference.bundle import (
 )
 from pleura.inference.detector import Detector
 from pleura.inference.preprocess import InputSpec
-from pleura.inference.runtimes import RuntimeOptions, base, cache, choice
+from pleura.inference.runtimes import RuntimeOptions, cache, choice
 from pleura.inference.runtimes.graph import RuntimeRefusal
 from pleura.radiograph import Radiograph
 from tiny_graphs import SIZE, graph, graph_with_outside_data
@@ -211,21 +211,6 @@ class TestChoice:
                 RuntimeOptions(threads=threads)
         assert RuntimeOptions(threads=3).thread_count == 3
         assert RuntimeOptions().thread_count >= 1
-
-
-@pytest.mark.parametrize(
-    ("content", "cores"),
-    [("150000 100000", 2), ("10000 100000", 1), ("max 100000", 8), ("1 0", 8), ("", 8), (None, 8)],
-)
-def test_a_containers_quota_bounds_the_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, cores: int
-) -> None:
-    monkeypatch.setattr(base, "_CPU_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(base.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    if content is not None:
-        (tmp_path / "cpu.max").write_text(content)
-    assert RuntimeOptions().thread_count == cores
-    assert RuntimeOptions(threads=5).thread_count == 5
 
 
 def test_bf16_is_used_only_where_the_bundle_was_checked_with_it() -> None:

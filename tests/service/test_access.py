@@ -357,6 +357,40 @@ def test_a_lut_keeps_its_words_whatever_their_byte_order(
     assert clean.pixels.max() - clean.pixels.min() > 0.5
 
 
+@pytest.mark.parametrize(("padding", "vr"), [(-2000, "SS"), (63536, "US")])
+@pytest.mark.parametrize("padded", [0, 50])
+def test_padding_of_signed_values_stays_padding(
+    films: list[bytes], tmp_path: Path, padding: int, vr: str, padded: int
+) -> None:
+    """63536 is -2000 in 16 bits, and some writers say it so."""
+    ds = pydicom.dcmread(io.BytesIO(films[0]))
+    ds.decompress()
+    samples = np.linspace(0, 1000, ds.Rows * ds.Columns).astype("<i2")
+    samples[:padded] = -2000
+    ds.set_pixel_data(samples.reshape(ds.Rows, ds.Columns), "MONOCHROME2", 16)
+    ds.add_new("PixelPaddingValue", vr, padding)
+    path = tmp_path / "a.dcm"
+    ds.save_as(path)
+    clean = read(deidentified(path, KEY, Limits()))
+    np.testing.assert_array_equal(clean.pixels, read(path).pixels)
+    assert "Pixels of the padding value are drawn as air." in clean.notes
+
+
+@pytest.mark.parametrize("said", [-1, 300, 65535])
+def test_padding_that_no_pixel_can_have_costs_no_film(
+    films: list[bytes], tmp_path: Path, said: int
+) -> None:
+    ds = pydicom.dcmread(io.BytesIO(films[0]))
+    ds.decompress()
+    samples = np.arange(ds.Rows * ds.Columns).astype("u1").reshape(ds.Rows, ds.Columns)
+    ds.set_pixel_data(samples, "MONOCHROME2", 8)
+    ds.add_new("PixelPaddingValue", "SS" if said < 0 else "US", said)
+    path = tmp_path / "a.dcm"
+    ds.save_as(path)
+    clean = read(deidentified(path, KEY, Limits()))
+    np.testing.assert_array_equal(clean.pixels, read(path).pixels)
+
+
 @pytest.mark.parametrize(
     ("said", "kept"), [("PA ERECT", "PA"), ("AP SUPINE", "AP"), ("DOE PA", None)]
 )

@@ -564,6 +564,17 @@ def test_a_clock_that_was_set_makes_no_film_old() -> None:
     assert not clock.may_be_believed()
 
 
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="of Linux")
+def test_a_machine_that_slept_had_no_clock_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    awake, slept = 50.0, 0.0
+    monkeypatch.setattr(
+        time, "clock_gettime", lambda which: awake + slept * (which == time.CLOCK_BOOTTIME)
+    )
+    clock = Clock(lambda: 1e9 + awake + slept)
+    awake, slept = awake + 300.0, 8 * 3600.0
+    assert clock.may_be_believed()
+
+
 def test_films_that_are_retained_grow_no_older(store: Store, tmp_path: Path) -> None:
     film = arrival(store, b"x")
     store.receive([film], [])

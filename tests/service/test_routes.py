@@ -1,5 +1,6 @@
 """Routes of a service whose decoders, disk or index do what the test wants; it judges nothing."""
 
+import asyncio
 import errno
 import hashlib
 import sqlite3
@@ -11,6 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -97,6 +100,22 @@ def test_busy_decoders_hold_nothing_else_up(
     assert {(answer.status_code, answer.headers["Retry-After"]) for answer in refused} == {
         (503, "2")
     }
+
+
+def test_an_upload_holds_nothing_else_up_while_it_is_noted(
+    running: Running, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looped: list[object] = []
+    monkeypatch.setattr(running, "jobs", SimpleNamespace(waits_seconds=0.0))
+    monkeypatch.setattr(running, "submit", lambda _: None)
+    monkeypatch.setattr(running.decoders, "ask", lambda *_: ({}, []))
+    monkeypatch.setattr(
+        running.audit, "note", lambda *_, **__: looped.append(asyncio._get_running_loop())
+    )
+    picture = cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes()
+    answer = client.post("/v1/films", files=[("files", ("a.png", picture))])
+    assert answer.status_code == 202, answer.text
+    assert looped == [None]  # in a thread of its own
 
 
 def full_index() -> Exception:

@@ -66,6 +66,25 @@ def test_whatever_a_runtime_raises_only_its_film_fails(store: Store, decoders: D
     )
 
 
+def test_a_film_that_is_judged_again_has_not_waited_since_it_came(
+    store: Store, decoders: Decoders
+) -> None:
+    metrics = Metrics()
+    settings = Settings(store.folders.root, store.folders.root)
+    _, tasks = Uploads(settings, store, decoders, metrics).receive([sent("a.png", png(3))])
+    ((film,),) = tasks.values()
+    judge = Judge(store, Failing(), decoders, metrics, Limits())  # type: ignore[arg-type]
+    judge(film)
+    assert store.again(film) is not None
+    judge(film)
+
+    def taken(stage: str) -> float:
+        (found,) = metrics.stage_seconds.labels(stage).collect()
+        return next(s.value for s in found.samples if s.name.endswith("_count"))
+
+    assert (taken("decode"), taken("wait")) == (2, 1)
+
+
 def test_a_film_that_comes_again_while_it_is_judged_waits_for_its_own_turn(
     store: Store, decoders: Decoders
 ) -> None:

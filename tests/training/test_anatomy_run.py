@@ -122,8 +122,9 @@ def test_interrupted_it_goes_on_to_the_same_end(
     out, rows = tmp_path / "run", []
     with pytest.raises(KeyboardInterrupt):
         trained(lungs, blocks, blocks_split, out, report=AnatomyReport(epoch=stop))
-    with pytest.raises(TrainingError, match="no finished anatomy run"):
-        finished_anatomy(out)
+    for place in (out, out / "run.json"):
+        with pytest.raises(TrainingError, match="no finished anatomy run"):
+            finished_anatomy(place)
     trained(lungs, blocks, blocks_split, out, report=AnatomyReport(epoch=rows.append))
     assert [row["epoch"] for row in rows] == [2]
     for name in ("best.safetensors", "admission.json"):
@@ -415,6 +416,12 @@ def test_thresholds_by_hand() -> None:
     [
         ({"epochs": 0}, RecipeError),
         ({"epoch_films": 3}, RecipeError),
+        ({"size": 0}, RecipeError),
+        ({"size": 100}, RecipeError),
+        ({"size": 8192}, RecipeError),
+        ({"learning_rate": -1e-3}, RecipeError),
+        ({"learning_rate": float("nan")}, RecipeError),
+        ({"seed": -1}, RecipeError),
         ({"precision": "64"}, UnknownName),
         ({"withheld_lungs": "first"}, UnknownName),
         ({"withheld_kinds": ("foot",)}, UnknownName),

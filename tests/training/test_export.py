@@ -12,7 +12,7 @@ from safetensors.torch import load, save
 
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split, make_split
-from pleura.errors import TrainingError
+from pleura.errors import BundleError, TrainingError
 from pleura.inference.bundle import open_bundle
 from pleura.inference.detector import Detector
 from pleura.inference.preprocess import InputSpec
@@ -253,6 +253,20 @@ def test_graphs_alone_make_a_bundle_that_decides_the_same(
         )
         assert found.decision == expected.decision
         assert found.probability == pytest.approx(expected.probability, abs=0.01)
+
+
+def test_a_place_that_is_taken_is_told_before_anything_is_fitted(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text").write_text("mine")
+    fitted: list[int] = []
+    with pytest.raises(BundleError, match="exists and is no bundle"):
+        export(
+            runs, blocks, blocks_split, tmp_path / "thesis",
+            device="cpu", progress=lambda done, _: fitted.append(done),
+        )  # fmt: skip
+    assert fitted == []
 
 
 def test_a_bundle_of_nothing_is_refused(

@@ -144,6 +144,11 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, says: str) -> None:
         read_recipe(write(tmp_path, text))
 
 
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"cannot be read \(Is a directory\)"):
+        read_recipe(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [

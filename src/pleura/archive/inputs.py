@@ -1,5 +1,6 @@
 """What a user names, one path at a time: files, folders, patterns, and lists of them."""
 
+import codecs
 import glob
 import os
 import sys
@@ -116,5 +117,6 @@ def _listed(file: BinaryIO, name: str, ours: frozenset[str]) -> Iterator[Place]:
             raise ArchiveError(
                 f"{name} is no list of files; give a text file with a path on each line"
             )
-        if path := os.fsdecode(line.rstrip(b"\r\n")):
+        # Windows begins a text with a mark of its encoding.
+        if path := os.fsdecode(line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")):
             yield from _files(Path(path), ours)

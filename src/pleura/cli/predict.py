@@ -16,9 +16,10 @@ from pleura.archive.submission import fill
 from pleura.cli.latency import latency_table
 from pleura.cli.options import Device
 from pleura.cli.progress import Bar, console
+from pleura.cores import usable_cores
 from pleura.errors import PleuraError, ReadError
 from pleura.inference.detector import Detector
-from pleura.inference.runtimes.base import usable_cores
+from pleura.inference.runtimes.base import MAX_THREADS
 from pleura.inference.shipped import DISTRIBUTION
 from pleura.inference.stages import Stages
 from pleura.outputs.dicom import check_installed
@@ -117,7 +118,7 @@ def predict(
     runtime: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16 or f16.")] = "auto",
     threads: Annotated[
-        int, typer.Option(help="Of the network; 0: as many as there are.", min=0)
+        int, typer.Option(help="Of the network; 0: as many as there are.", min=0, max=MAX_THREADS)
     ] = 0,
     batch_size: Annotated[int, typer.Option(help="Films the network sees at once.", min=1)] = 4,
     readers: Annotated[

@@ -13,6 +13,7 @@ import typer
 from pleura.cli.options import Device
 from pleura.cli.progress import console
 from pleura.errors import MissingExtra, ServiceError
+from pleura.inference.runtimes.base import MAX_THREADS
 
 if TYPE_CHECKING:
     from pleura.service.settings import Settings
@@ -86,7 +87,9 @@ def serve(
     device: Device = "auto",
     runtime: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, f32, bf16 or f16.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Of the network; 0: all there are.", min=0)] = 0,
+    threads: Annotated[
+        int, typer.Option(help="Of the network; 0: all there are.", min=0, max=MAX_THREADS)
+    ] = 0,
     dicom_port: Annotated[
         int | None,
         typer.Option(

@@ -1,7 +1,6 @@
 """`FilmSet`: a dataset's films at a network's size, held in one array on disk, for training."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from pleura.cores import usable_cores
 from pleura.data.augment import augment, hemithorax_cutmix, painted_collapse
 from pleura.data.manifest import Dataset, Film
 from pleura.errors import DatasetError
@@ -254,7 +254,7 @@ def _fill(
                 pixels[index, 2] = cv2.resize(cut, (size, size), interpolation=cv2.INTER_NEAREST)
 
     # Threads suffice: decoding and resizing run outside the interpreter's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for done, _ in enumerate(pool.map(one, range(len(film_ids))), start=1):
             if progress:
                 progress(done, len(film_ids))

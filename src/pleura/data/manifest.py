@@ -209,7 +209,7 @@ class Dataset:
         try:
             description = json.loads(path.read_text(encoding="utf-8"))
             version, target = description["format_version"], Target(**description["target"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise DatasetError(
                 f"{root} holds no prepared dataset (no dataset.json); make one with `pleura prepare`"
             ) from None

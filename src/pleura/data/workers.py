@@ -26,13 +26,6 @@ Result = TypeVar("Result")
 _AHEAD = 4  # tasks a worker that are handed out at once: enough to keep it busy, few to try again
 
 
-def usable_cores() -> int:
-    """The cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def each(
     task: Callable[[Item], Result], items: Iterable[Item], processes: int
 ) -> Iterator[tuple[Item, Result | None]]:

@@ -98,7 +98,7 @@ def _read(folder: Path, bundle: Bundle) -> dict[str, Any]:
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version, model = told.get("format_version"), told["run"]["model"]["sha256"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise EvaluationError(
             f"{folder} holds no {NUMBERS_FILE}; make one with `pleura evaluate`"
         ) from None

@@ -119,7 +119,7 @@ def read_entrants(folders: Sequence[Path]) -> list[Entrant]:
             run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
             films, name = int(run["films"]), str(run["model"]["name"])
             table = ScoreTable.of(read_scores(folder / FILMS_FILE))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise EvaluationError(
                 f"{folder} holds no evaluation ({Path(error.filename).name} is missing); make one with "
                 "`pleura evaluate`"

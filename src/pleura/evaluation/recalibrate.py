@@ -1,13 +1,12 @@
 """A calibrator for a bundle: fitted on films of a site, or moved to another prevalence."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pleura.data.manifest import Film
-from pleura.errors import BundleError, EvaluationError
+from pleura.errors import EvaluationError
 from pleura.evaluation.calibration import (
     CalibrationNumbers,
     assess,
@@ -18,7 +17,7 @@ from pleura.evaluation.near_copies import card_thumbnails
 from pleura.evaluation.provenance import CALIBRATE
 from pleura.evaluation.scores import FilmScore, ScoreTable
 from pleura.finding import ModelIdentity
-from pleura.inference.bundle import CARD_HASH_CHARACTERS, MANIFEST, Bundle, write_bundle
+from pleura.inference.bundle import CARD_HASH_CHARACTERS, Bundle, check_replaceable, write_bundle
 from pleura.inference.calibration import Calibrator, Kind
 
 
@@ -55,13 +54,7 @@ def check_asked(out: Path, prevalence: float | None) -> None:
     """
     if prevalence is not None and not 0.0 < prevalence < 1.0:
         raise EvaluationError(f"a prevalence lies between 0 and 1; got {prevalence}")
-    replaceable = (
-        (out / MANIFEST).exists() or not any(out.iterdir())
-        if out.is_dir()
-        else zipfile.is_zipfile(out) or not out.exists()
-    )
-    if not replaceable:
-        raise BundleError(f"{out} exists and is no bundle; remove it or choose another place")
+    check_replaceable(out)
 
 
 def recalibrate(

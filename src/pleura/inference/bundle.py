@@ -166,8 +166,7 @@ def write_bundle(
     Raises:
         BundleError: `out` exists and is no bundle, or there is not a file for each member.
     """
-    if out.exists() and not _looks_like_bundle(out):
-        raise BundleError(f"{out} exists and is no bundle; remove it or choose another place")
+    check_replaceable(out)
     files = _named(manifest, weights, graphs)
     described = asdict(manifest) | {
         "format_version": FORMAT_VERSION,
@@ -280,6 +279,16 @@ def _member(archive: zipfile.ZipFile, name: str) -> str:
     return matches[0]
 
 
+def check_replaceable(out: Path) -> None:
+    """Refuses a place where a bundle cannot be written without losing something else.
+
+    Raises:
+        BundleError: `out` exists and is no bundle.
+    """
+    if out.exists() and not _looks_like_bundle(out):
+        raise BundleError(f"{out} exists and is no bundle; remove it or choose another place")
+
+
 def _looks_like_bundle(path: Path) -> bool:
     """Whether nothing but a bundle would be lost with `path`."""
     if path.is_dir():
@@ -300,6 +309,7 @@ __all__ = [
     "Bundle",
     "BundleManifest",
     "Member",
+    "check_replaceable",
     "open_bundle",
     "write_bundle",
 ]

@@ -4,7 +4,6 @@ A `Radiograph` is what the film's window shows, and what lies outside that is lo
 the window further wants to see the rest.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -159,5 +158,5 @@ def _common_windows(pixels: NDArray[np.generic], peak: float) -> Iterator[Window
     if not share[-1]:
         return
     low, high = (int(np.searchsorted(share, part * share[-1])) for part in (_TAIL, 1 - _TAIL))
-    if high > low and math.isfinite(high):
+    if high > low:
         yield Window("1 to 99 % of pixels", (low + high) / 2, float(high - low))

@@ -5,16 +5,15 @@ import json
 import sqlite3
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pleura.service.folders import MASK
 from pleura.service.problems import Refused
+from pleura.service.schemas import Verdict
 from pleura.service.store import Store
 from pleura.service.tables import next_revision
 from pleura.service.worklist import moment
 
-Verdict = Literal["accepted", "rejected", "corrected"]
-VERDICTS: tuple[str, ...] = get_args(Verdict)
 _SAME_SECONDS = 60.0
 MOST = 1000
 """Corrections that one film may have."""

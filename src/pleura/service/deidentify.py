@@ -24,10 +24,10 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorag
 
 from pleura.errors import UnrecognisedFormat
 from pleura.read import Limits, dicom, image, is_dicom
-from pleura.read.display import bits_stored, is_inverse, stored_values
+from pleura.read.display import bits_stored, is_inverse, padding_of, stored_values
 from pleura.read.facts import VIEW_CODES
 from pleura.read.source import NO_FILM, load
-from pleura.read.values import item, number, numbers, text, texts
+from pleura.read.values import integer, item, number, numbers, text, texts
 
 METHOD = "pleura: allow-list of elements, pixels written anew, keyed UIDs"
 
@@ -39,7 +39,7 @@ _EMPTY = (  # type 2: there, but empty
 _NUMBERS = (
     "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing",
     "EstimatedRadiographicMagnificationFactor", "WindowCenter", "WindowWidth", "RescaleSlope",
-    "RescaleIntercept", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "RescaleIntercept",
 )  # fmt: skip
 _WORDS: dict[str, re.Pattern[str]] = {
     "Modality": re.compile("|".join(sorted(dicom.MODALITIES))),
@@ -130,8 +130,7 @@ def _keep_words(source: Dataset, ds: Dataset) -> None:
             one for one in (number(source, keyword),) if one is not None
         ]
         if values:
-            padding = keyword.startswith("PixelPadding")
-            kept = [int(one) for one in values] if padding else [f"{one:.10g}" for one in values]
+            kept = [f"{one:.10g}" for one in values]
             setattr(ds, keyword, kept if len(kept) > 1 else kept[0])
     for keyword, known in _WORDS.items():
         words = [one for one in texts(source, keyword) if known.fullmatch(one.upper())]
@@ -176,11 +175,17 @@ def _keep_samples(
 ) -> None:
     """The stored values alone: the bits around them may hold an overlay's writing."""
     bits = bits_stored(source)
-    values = np.take(stored_values(samples.dtype, source), samples, mode="clip")
-    signed = bool(values.min() < 0)
+    stored = stored_values(samples.dtype, source)
+    values = np.take(stored, samples, mode="clip")
+    signed = integer(source, "PixelRepresentation") == 1
     deep = bits > 8
     dtype = {(False, False): "u1", (True, False): "<u2", (False, True): "i1", (True, True): "<i2"}
     _set_samples(ds, values.astype(dtype[deep, signed]), bits, signed=signed)
+    padding = stored[
+        padding_of(stored, source, [])
+    ]  # what a header may say and no pixel is, left out
+    if padding.size:
+        ds.PixelPaddingValue, ds.PixelPaddingRangeLimit = int(padding.min()), int(padding.max())
     inverse = is_inverse(source, [])
     ds.PhotometricInterpretation = "MONOCHROME1" if inverse else "MONOCHROME2"
 

@@ -1,6 +1,6 @@
 """Routes: upload, one film, read marks, deletion."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
@@ -57,9 +57,8 @@ def routes(running: Running) -> APIRouter:
             raise Refused(415, "an upload is multipart/form-data with parts named files")
         with running.one_more_upload():
             job, tasks = await received(running, request, running.uploads.receive)
-        await run_in_threadpool(running.submit, tasks)
-        audit.note(request.state.identity, "uploaded", job, durable=True)
-        return JSONResponse(job_facts(running, job), 202, {"Location": f"/v1/jobs/{job}"})
+        who = request.state.identity
+        return await run_in_threadpool(_begin, running, job, tasks, who, "uploaded", job)
 
     @router.get("/films/{film}", response_model=schemas.Film, tags=["films"])
     def one(request: Request, film: FilmId) -> dict[str, Any]:
@@ -84,10 +83,7 @@ def routes(running: Running) -> APIRouter:
         begun = store.again(film)
         if begun is None:
             raise Refused(409, "the film waits to be judged as it is")
-        job, tasks = begun
-        running.submit(tasks)
-        audit.note(request.state.identity, "judged again", film, durable=True)
-        return JSONResponse(job_facts(running, job), 202, {"Location": f"/v1/jobs/{job}"})
+        return _begin(running, *begun, request.state.identity, "judged again", film)
 
     @router.delete("/films/{film}", status_code=204, tags=["films"])
     def delete(request: Request, film: FilmId) -> Response:
@@ -108,6 +104,15 @@ def routes(running: Running) -> APIRouter:
         return _mark(running, request, film, read=False)
 
     return router
+
+
+def _begin(
+    running: Running, job: str, tasks: Mapping[str, Sequence[str]], who: str, did: str, what: str
+) -> Response:
+    """Has a job's films judged, and says where it can be followed; waits for the disk."""
+    running.submit(tasks)
+    running.audit.note(who, did, what, durable=True)
+    return JSONResponse(job_facts(running, job), 202, {"Location": f"/v1/jobs/{job}"})
 
 
 async def received(

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from pleura.errors import DecodeError
 from pleura.extent import Extent, Line
-from pleura.finding import Finding, Instance, Lesion, ModelIdentity, Target
+from pleura.finding import PNEUMOTHORAX, Finding, Instance, Lesion, ModelIdentity, Target
 from pleura.inference.manifest import BundleManifest
 
 Kept = TypeVar("Kept")
 
 
 def finding_facts(finding: Finding) -> dict[str, Any]:
-    """Everything but the arrays and the film's name, as JSON types."""
+    """Everything but the arrays and the film's name, as JSON types; the target's code, too."""
     facts = finding.facts()
-    return {key: value for key, value in facts.items() if key not in ("file", "sop_instance_uid")}
+    kept = {key: value for key, value in facts.items() if key not in ("file", "sop_instance_uid")}
+    return kept | {"target_code": finding.target.code, "target_scheme": finding.target.scheme}
 
 
 def finding_from(
@@ -32,7 +33,11 @@ def finding_from(
     side_basis = facts["side_basis"] or "convention"
     declined = facts["decision"] == "declined"
     return Finding(
-        target=Target(facts["target"]),
+        target=Target(
+            facts["target"],
+            facts.get("target_code", PNEUMOTHORAX.code),  # older stores have none
+            facts.get("target_scheme", PNEUMOTHORAX.scheme),
+        ),
         decision=facts["decision"],
         reason=facts["reason"],
         model=ModelIdentity(facts["model"], facts["model_version"], facts["model_sha256"]),

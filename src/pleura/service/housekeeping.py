@@ -20,11 +20,16 @@ _JOBS_DAYS = 7
 _ID_CHARACTERS = 32
 
 
+def _since_boot() -> float:
+    """Seconds, those included in which the machine slept: Linux leaves them out of `time.monotonic`."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Clock:
     """Tells whether the machine's clock was set while the service ran: films must not grow old by that.
 
     Args:
-        now, ticked: the time, s since 1970, and a steady count of seconds.
+        now, ticked: the time, s since 1970, and a steady count of seconds, in which a sleeping machine's are.
     """
 
     JUMP_SECONDS = 3600.0
@@ -32,7 +37,7 @@ class Clock:
     def __init__(
         self,
         now: Callable[[], float] = time.time,
-        ticked: Callable[[], float] = time.monotonic,
+        ticked: Callable[[], float] = _since_boot,
     ) -> None:
         self._now, self._ticked = now, ticked
         self._apart = now() - ticked()

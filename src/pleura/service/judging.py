@@ -65,7 +65,9 @@ class Judge:
         if deaths >= MAX_DEATHS:
             self._give_up(film_id)
             return
-        self._metrics.stage_seconds.labels("wait").observe(max(0.0, time.time() - row["received"]))
+        if row["reason"] is None:  # judged again, it did not wait since it came
+            waited = max(0.0, time.time() - row["received"])
+            self._metrics.stage_seconds.labels("wait").observe(waited)
         try:
             judged = self._judged(film_id)
         except ReadError as error:

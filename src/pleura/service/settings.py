@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pleura.errors import ServiceError
+from pleura.pacs.peers import LOOPBACK
 from pleura.read import Limits
 from pleura.service.node_settings import NodeSettings
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MIN_TOKEN = 16
 
 
@@ -114,4 +114,4 @@ class Settings:
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine can ask."""
-        return self.host in _LOOPBACK
+        return self.host in LOOPBACK

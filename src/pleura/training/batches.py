@@ -1,6 +1,5 @@
 """An epoch's films in batches: augmented, normalised, on the device."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from pleura.cores import usable_cores
 from pleura.data.dataset import FilmSet
 from pleura.data.instances import padded
 from pleura.inference.preprocess import normalise
@@ -64,7 +64,7 @@ def batches(
     part of every batch.
     """
     on_gpu = fabric.device.type == "cuda"
-    cores = (os.cpu_count() or 1) // processes_here(fabric)
+    cores = usable_cores() // processes_here(fabric)
     loader: DataLoader[Any] = DataLoader(
         _Epoch(films, recipe, epoch, order, share(len(order), fabric, recipe.batch_size)),
         batch_size=recipe.batch_size // fabric.world_size,

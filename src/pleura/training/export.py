@@ -18,6 +18,7 @@ from pleura.inference.bundle import (
     Bundle,
     BundleManifest,
     Member,
+    check_replaceable,
     write_bundle,
 )
 from pleura.inference.calibration import Calibrator
@@ -110,6 +111,7 @@ def export(
     """
     if not runs:
         raise TrainingError("there is no run to export; give the folder of a finished run")
+    check_replaceable(out)
     if graph is None and not keep_weights:
         raise TrainingError(
             "a bundle without weights needs a graph; ask for one, or keep the weights"

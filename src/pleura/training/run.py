@@ -168,7 +168,7 @@ class RunFolder:
             described = json.loads(path.read_text(encoding="utf-8"))
             if described["format_version"] != FORMAT_VERSION:
                 raise TrainingError(f"{path} is of another version of pleura; train anew")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise TrainingError(
                 f"{self.root} holds no training run; make one with `pleura train`"
             ) from None

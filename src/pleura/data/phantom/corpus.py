@@ -13,7 +13,6 @@ import io
 import json
 import math
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pleura.cores import usable_cores
 from pleura.data.phantom.dicom import KINDS, dicom_bytes, uid
 from pleura.data.phantom.film import SIZES, Pneumothorax, phantom
 from pleura.errors import CorpusError
@@ -201,7 +201,7 @@ def _positives(
 
 def _made(out: Path, plans: list[_Plan], processes: int | None) -> Iterator[_Row]:
     """Makes the films, in order, in this process or several."""
-    workers = min(processes or min(os.cpu_count() or 1, 8), math.ceil(len(plans) / _FEW))
+    workers = min(processes or min(usable_cores(), 8), math.ceil(len(plans) / _FEW))
     jobs = [(out, plan) for plan in plans]
     if workers == 1:
         yield from map(_make, jobs)

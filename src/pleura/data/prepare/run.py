@@ -11,13 +11,14 @@ from functools import partial
 from itertools import chain, count
 from pathlib import Path
 
+from pleura.cores import usable_cores
 from pleura.data.corpora import Case, CorpusSpec, find_cases
 from pleura.data.duplicates import keep_once
 from pleura.data.manifest import Dataset, Film, dataset_description, films_sha256, write_manifest
 from pleura.data.prepare.convert import Converted, convert
 from pleura.data.prepare.journal import NAME as JOURNAL
 from pleura.data.prepare.journal import Journal, sweep
-from pleura.data.workers import each, usable_cores
+from pleura.data.workers import each
 from pleura.errors import CorpusError, DatasetError
 from pleura.files import remove_partial, whole, write_json
 from pleura.finding import Target

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pleura
+from pleura.cores import usable_cores
 from pleura.data.manifest import Dataset
 from pleura.data.split.file import Split
 from pleura.data.verify.checks import (
@@ -26,7 +27,7 @@ from pleura.data.verify.checks import (
 from pleura.data.verify.measure import Looks, Measured, measure
 from pleura.data.verify.outliers import Z_LIMIT, looks_scores, odd_poses
 from pleura.data.verify.problems import Problem, Problems, Severity
-from pleura.data.workers import each, usable_cores
+from pleura.data.workers import each
 from pleura.errors import DatasetError
 from pleura.files import write_json
 

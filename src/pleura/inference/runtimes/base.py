@@ -1,15 +1,13 @@
 """What every runtime is: logits of a batch, whichever library computes them."""
 
-import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pleura.cores import usable_cores
 from pleura.errors import UnknownName
 
 AUTO = "auto"
@@ -17,8 +15,6 @@ RUNTIMES = ("openvino", "onnxruntime", "torch")
 DEVICES = (AUTO, "cpu", "cuda")
 PRECISIONS = (AUTO, "f32", "bf16", "f16")
 MAX_THREADS = 1024
-
-_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class Logits(NamedTuple):
@@ -87,20 +83,6 @@ class RuntimeOptions:
     def thread_count(self) -> int:
         """`threads`, or the cores that this process may use."""
         return self.threads or usable_cores()
-
-
-def usable_cores() -> int:
-    """The cores that this process may use; libraries by themselves would count all of the machine's.
-
-    What it may be scheduled on, and what a container's quota of time comes to (cgroup v2, `cpu.max`).
-    """
-    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = _CPU_QUOTA.read_text(encoding="ascii").split()
-        return max(1, min(cores, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max": no quota
-        return max(1, cores)
 
 
 def in_batches(

@@ -45,7 +45,7 @@ def finished_anatomy(run: Path) -> tuple[Member, bytes, AdmissionThresholds]:
             **described["settings"]
             | {"withheld_kinds": tuple(described["settings"]["withheld_kinds"])}
         )
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise TrainingError(
             f"{run} holds no finished anatomy run ({Path(error.filename).name} is missing); make or finish "
             "one with `pleura train-anatomy`"

@@ -1,5 +1,6 @@
 """`AnatomySettings`: what a run of the anatomy network is made with."""
 
+import math
 from dataclasses import dataclass
 
 from pleura.data.impostors import KINDS
@@ -42,9 +43,15 @@ class AnatomySettings:
     withheld_lungs: str = "none"
 
     def __post_init__(self) -> None:
-        for name in ("size", "epochs", "epoch_films", "batch_size"):
+        for name in ("epochs", "epoch_films", "batch_size"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} is 1 or more; got {getattr(self, name)}")
+        if self.size % 32 or not 32 <= self.size <= 4096:
+            raise RecipeError(f"size is a multiple of 32 from 32 to 4096 px; got {self.size}")
+        if not 0.0 < self.learning_rate < math.inf:
+            raise RecipeError(f"the learning rate is positive; got {self.learning_rate}")
+        if self.seed < 0:
+            raise RecipeError(f"seed is not negative; got {self.seed}")
         if self.epoch_films < self.batch_size:
             raise RecipeError(
                 f"an epoch of {self.epoch_films} films holds no batch of {self.batch_size}; give more films"
