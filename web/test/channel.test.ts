@@ -1,6 +1,6 @@
-import { beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
-import { answering, browser, Channel, film, settled, turn, VIEWING } from "./a_page";
+import { answering, browser, Channel, film, turn, VIEWING } from "./a_page";
 
 const PAGE = { films: [], next: null, total: 0, counts: null, revision: 5 };
 const ANSWERS: Record<string, unknown> = {
@@ -11,14 +11,19 @@ const ANSWERS: Record<string, unknown> = {
 };
 let asked: string[] = [];
 
-// A page and modules of its own for each test: none has listened yet.
+// A page, modules and a clock of its own for each test: none has listened yet, and nothing comes from the one before.
 beforeEach(async () => {
+  vi.useFakeTimers();
   browser();
   vi.resetModules();
   const { listenOnlyWhileShown } = await import("../src/state/channel");
   listenOnlyWhileShown();
   Channel.opened = 0;
   asked = answering(ANSWERS);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 async function modules() {
@@ -78,7 +83,7 @@ it("fetches the open film again where too much happened meanwhile", async () => 
   const later = film("a", { revision: 20_000, state: "negative" });
   asked = answering({ ...ANSWERS, "/v1/films/a": later });
   Channel.latest.tell("reset", {}, 20_005);
-  await settled();
+  await vi.advanceTimersByTimeAsync(20);
   expect(asked).toContain("/v1/films/a");
   expect(current.film.value?.state).toBe("negative");
   turn("hidden");
@@ -88,17 +93,12 @@ it("fetches the open film again where too much happened meanwhile", async () => 
 
 it("asks for the list later where it is refused", async () => {
   const { refresh } = await modules();
-  vi.useFakeTimers();
-  try {
-    await refresh();
-    asked.length = 0;
-    Channel.latest.refuse();
-    await vi.advanceTimersByTimeAsync(4900);
-    expect(asked).toEqual([]);
-    await vi.advanceTimersByTimeAsync(200);
-    expect(asked.map((path) => path.split("?")[0])).toEqual(["/v1/films"]);
-    expect(Channel.opened).toBe(2);
-  } finally {
-    vi.useRealTimers();
-  }
+  await refresh();
+  asked.length = 0;
+  Channel.latest.refuse();
+  await vi.advanceTimersByTimeAsync(4900);
+  expect(asked).toEqual([]);
+  await vi.advanceTimersByTimeAsync(200);
+  expect(asked.map((path) => path.split("?")[0])).toEqual(["/v1/films"]);
+  expect(Channel.opened).toBe(2);
 });

@@ -179,17 +179,20 @@ describe("a verdict", () => {
     const { correction, current } = await modules();
     const said = reading(1, { verdict: "corrected", has_mask: true });
     let answer = (_: Response) => {};
-    answering({
-      [SAY]: () =>
-        new Promise<Response>((done) => {
-          answer = done;
-        }),
+    const sent = new Promise<void>((isSent) => {
+      answering({
+        [SAY]: () =>
+          new Promise<Response>((done) => {
+            answer = done;
+            isSent();
+          }),
+      });
     });
     await show("a");
     await draw(5);
     const [mask, area] = [correction.draft.value, correction.draft.value?.areaFraction];
     const saved = correction.save("corrected");
-    await settled();
+    await sent;
     await draw(15);
     correction.comment.value = "and the apex";
     answer(new Response(JSON.stringify(said)));
