@@ -36,6 +36,14 @@ def test_the_help_of_train_names_every_start() -> None:
     assert all(start in option for start in ("imagenet", "coco", "random", "safetensors"))
 
 
+@pytest.mark.parametrize("limit", ["--keep-days", "--disk-limit", "--film-limit", "--pixel-limit"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_no_limit_of_the_service_is_without_end(limit: str, value: str) -> None:
+    refused = CliRunner().invoke(app, ["serve", limit, value])
+    assert refused.exit_code == 2
+    assert limit in refused.output
+
+
 @pytest.mark.parametrize("asked", [["predict", "."], ["serve"]])
 def test_more_threads_than_any_machine_has_are_told_at_once(asked: list[str]) -> None:
     shown = CliRunner().invoke(app, [*asked, "--threads", "5000"])

@@ -1,6 +1,7 @@
 """`pleura serve`: the page and the API."""
 
 import logging
+import math
 import os
 import tempfile
 import warnings
@@ -23,6 +24,12 @@ _DEFAULT_STORE = Path("pleura-store")
 _GIB = 1 << 30
 _MIB = 1 << 20
 _STOP_SECONDS = 5
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):  # in every range without an end
+        raise typer.BadParameter(f"give a number; got {value}")
+    return value
 
 
 def serve(
@@ -66,16 +73,27 @@ def serve(
     ] = False,
     keep_days: Annotated[
         float | None,
-        typer.Option(help="Delete films after so many days.", show_default="never", min=0.01),
+        typer.Option(
+            help="Delete films after so many days.",
+            show_default="never",
+            min=0.01,
+            callback=_finite,
+        ),
     ] = None,
     disk_limit: Annotated[
         float | None,
-        typer.Option(help="Of the films, in GiB.", show_default="the disk", min=0.01),
+        typer.Option(
+            help="Of the films, in GiB.", show_default="the disk", min=0.01, callback=_finite
+        ),
     ] = None,
-    upload_limit: Annotated[float, typer.Option(help="Of one upload, in GiB.", min=0.001)] = 2.0,
-    film_limit: Annotated[float, typer.Option(help="Of one film, in MiB.", min=0.1)] = 256.0,
+    upload_limit: Annotated[
+        float, typer.Option(help="Of one upload, in GiB.", min=0.001, callback=_finite)
+    ] = 2.0,
+    film_limit: Annotated[
+        float, typer.Option(help="Of one film, in MiB.", min=0.1, callback=_finite)
+    ] = 256.0,
     pixel_limit: Annotated[
-        float, typer.Option(help="Of one film, in millions of pixels.", min=0.1)
+        float, typer.Option(help="Of one film, in millions of pixels.", min=0.1, callback=_finite)
     ] = 50.0,
     jobs: Annotated[
         str | None,
