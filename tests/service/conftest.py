@@ -60,10 +60,13 @@ def serve(
             served.stop()
 
 
-@pytest.fixture(scope="session")
-def served(serve: Callable[..., Served]) -> Served:
-    """A service with nothing but its defaults."""
-    return serve()
+@pytest.fixture(scope="module")
+def served(serve: Callable[..., Served]) -> Iterator[Served]:
+    """A service with nothing but its defaults, and no films but its module's."""
+    service = serve()
+    yield service
+    if service.process.poll() is None:
+        service.stop()
 
 
 @pytest.fixture(scope="session")
