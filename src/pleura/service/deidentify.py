@@ -181,10 +181,8 @@ def _keep_samples(
     deep = bits > 8
     dtype = {(False, False): "u1", (True, False): "<u2", (False, True): "i1", (True, True): "<i2"}
     _set_samples(ds, values.astype(dtype[deep, signed]), bits, signed=signed)
-    padding = stored[
-        padding_of(stored, source, [])
-    ]  # what a header may say and no pixel is, left out
-    if padding.size:
+    padding = stored[padding_of(stored, source, [])]
+    if padding.size:  # a header may name what no pixel can be
         ds.PixelPaddingValue, ds.PixelPaddingRangeLimit = int(padding.min()), int(padding.max())
     inverse = is_inverse(source, [])
     ds.PhotometricInterpretation = "MONOCHROME1" if inverse else "MONOCHROME2"

@@ -22,7 +22,9 @@ _ID_CHARACTERS = 32
 
 def _since_boot() -> float:
     """Seconds, those included in which the machine slept: Linux leaves them out of `time.monotonic`."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 class Clock:
