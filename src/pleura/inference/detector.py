@@ -12,6 +12,7 @@ from pleura.finding import PNEUMOTHORAX, Finding
 from pleura.frame import WHOLE, Frame
 from pleura.inference.admission.doorkeeper import Admission, Doorkeeper
 from pleura.inference.bundle import Bundle, BundleManifest, open_bundle
+from pleura.inference.calibration import Calibrator
 from pleura.inference.ensemble import Ensemble, Vote
 from pleura.inference.lung_fields import LungFields, lung_frame
 from pleura.inference.manifest import ANATOMY, GATE, SEGMENTER
@@ -229,7 +230,7 @@ class Detector:
         finding = Finding(
             target=self.manifest.target,
             decision="positive" if mask.any() else "negative",
-            reason=_reason(score, point, found=bool(mask.any())),
+            reason=_reason(score, point, calibrator, found=bool(mask.any())),
             model=self.bundle.identity,
             source=film.source,
             sop_instance_uid=film.sop_instance_uid,
@@ -275,15 +276,25 @@ def _outcomes_of(vote: Vote) -> Iterator[_Outcome]:
         yield _Outcome(drawn, float(score), frame, found)
 
 
-def _reason(score: float, point: OperatingPoint, *, found: bool) -> str:
-    """Why a film was called positive, having a mask, or negative."""
+def _reason(
+    score: float, point: OperatingPoint, calibrator: Calibrator | None, *, found: bool
+) -> str:
+    """Why a film was called positive, having a mask, or negative; in the units of its probability."""
+    word, value, threshold = "Score", f"{score:.3f}", f"{point.presence_threshold:.3f}"
+    if calibrator is not None:
+        word = "Probability"
+        value, threshold = (
+            f"{float(calibrator(x)):.3f}" for x in (score, point.presence_threshold)
+        )
     if score < point.presence_threshold:
-        return f"Score {score:.3f} is below the threshold {point.presence_threshold:.3f}."
+        if value == threshold:  # of an isotonic step, or rounded
+            return f"{word} {value} is just below the threshold."
+        return f"{word} {value} is below the threshold {threshold}."
     if point.top_threshold is not None:
         top = f"reaches a probability of {point.top_threshold:.2f}"
         if found:
             return f"Enough of the film {top}."
         return f"Too little of the film {top}, or no region is large enough."
     if found:
-        return f"Score {score:.3f} reaches the threshold {point.presence_threshold:.3f}."
-    return f"Score {score:.3f} reaches the threshold, but no region is large enough."
+        return f"{word} {value} reaches the threshold {threshold}."
+    return f"{word} {value} reaches the threshold, but no region is large enough."
