@@ -1,6 +1,9 @@
-"""`Average`: the moving average of a network's weights."""
+"""Means of weights: along a run (`Average`), and of where it began and where it came to (`between`)."""
 
-from torch import nn
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
 
 
 class Average:
@@ -22,3 +25,24 @@ class Average:
                 self.tensors[name].lerp_(tensor.detach(), 1 - decay)
             else:
                 self.tensors[name].copy_(tensor)
+
+
+def between(
+    began: Mapping[str, Tensor], came: Mapping[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """Weights on the line from those that a run came to towards those that it began with.
+
+    Args:
+        began, came: parameters and buffers of one network, by name.
+        share: of `began`, 0 to 1; the WiSE-FT of Wortsman et al. 2022 (arXiv:2109.01903), whose mixing
+            coefficient is 1 - `share`.
+
+    Returns:
+        New tensors; those that count are as they came.
+    """
+    return {
+        name: torch.lerp(tensor, began[name], share)
+        if tensor.is_floating_point()
+        else tensor.clone()
+        for name, tensor in came.items()
+    }

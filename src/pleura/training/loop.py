@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from pleura.data.dataset import FilmSet
 from pleura.errors import NonFiniteLoss
-from pleura.training.average import Average
+from pleura.training.average import Average, between
 from pleura.training.batches import batches
 from pleura.training.depthwise import quicken
 from pleura.training.frozen import Frozen
@@ -58,6 +58,7 @@ class Trainer:
         self.state = State.of(stored or {})
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         quicken(network)
+        self.began = copied(network.state_dict()) if recipe.start_share else None
         self._begin_phase(network)
         if stored:
             self._resume(stored)
@@ -78,8 +79,12 @@ class Trainer:
         self.average = self._new_average()
 
     def weights(self) -> dict[str, Tensor]:
-        """What would be kept now: the average where there is one, else the network's own."""
-        return self.average.tensors if self.average else self.network.module.state_dict()
+        """What would be kept now: the average where there is one, else the network's own; with their share
+        of those that the run began with.
+        """
+        came = self.average.tensors if self.average else self.network.module.state_dict()
+        share = self.recipe.start_share
+        return came if self.began is None or share is None else between(self.began, came, share)
 
     @property
     def phase_over(self) -> bool:
@@ -271,13 +276,9 @@ class Trainer:
     def _tune(self, keep: Collection[int]) -> Tuning:
         """Scores the weights that would be kept, then puts the network's own back."""
         module = self.network.module
-        own = (
-            {k: v.detach().clone() for k, v in module.state_dict().items()}
-            if self.average
-            else None
-        )
-        if self.average:
-            module.load_state_dict(self.average.tensors)
+        own = copied(module.state_dict()) if self.average or self.began else None
+        if own:
+            module.load_state_dict(self.weights())
         try:
             return tune(
                 module,
@@ -349,6 +350,7 @@ class Trainer:
                 "network": self.network.module.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "average": self.average.tensors if self.average else None,
+                "began": self.began,
             }
         )
         self.folder.remove_kept_but([epoch for _, epoch in self.state.kept])
@@ -359,7 +361,15 @@ class Trainer:
         if self.average:
             for name, tensor in stored["average"].items():
                 self.average.tensors[name].copy_(tensor)
+        if self.began:
+            for name, tensor in stored["began"].items():
+                self.began[name].copy_(tensor)
         self.folder.remove_kept_but([epoch for _, epoch in self.state.kept])
+
+
+def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that do not follow those they were copied from."""
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _optimizer(recipe: OptimizerRecipe, network: nn.Module) -> torch.optim.Optimizer:

@@ -154,6 +154,12 @@ def start(
         say_missing(loaded.missing, str(path), note)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         began = Start(path.name, sha256, read_pretraining(path), loaded.whole)
+        if recipe.start_share is not None and loaded.missing:
+            raise RecipeError(
+                f"{path} has no weights for {len(loaded.missing)} tensors ({loaded.missing[0]} is one): "
+                "start_share would mix what is learnt with random numbers. Leave it out, or start from "
+                "weights of the whole network"
+            )
     if began != Start() and not began.whole and hasattr(network, "absorb_epsilon"):
         network.absorb_epsilon()  # type: ignore[operator]
     if began == Start():

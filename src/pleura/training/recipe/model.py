@@ -224,6 +224,9 @@ class Recipe:
             end, if those are too few).
         flip: whether the model averages its answer with that for the mirrored film.
         ema_decay: of the exponential moving average of weights that is evaluated and kept; None: no average.
+        start_share: of the weights that the run starts from in those that are evaluated and kept, which lie
+            between both (`pleura.training.average.between`): what was learnt before is forgotten less where a
+            trained model is trained on. None: none of them.
         clip_norm: of the gradient; None does not clip.
         precision: `bf16` autocast, `32`, or `auto`: bf16 where the machine is quicker in it.
         pictures_every: epochs between two contact sheets of tuning predictions.
@@ -259,6 +262,7 @@ class Recipe:
     keep_checkpoints: int = 1
     flip: bool = False
     ema_decay: float | None = None
+    start_share: float | None = None
     clip_norm: float | None = 1.0
     precision: Precision = "auto"
     pictures_every: int = 5
@@ -273,7 +277,8 @@ class Recipe:
         for name in ("micro_batch", "patience", "epoch_films", "tune_every"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1 or absent; got {getattr(self, name)}")
-        for name in ("positive_share", "ema_decay", "hemithorax_cutmix", "painted_collapses"):
+        shares = ("hemithorax_cutmix", "painted_collapses", "start_share")
+        for name in ("positive_share", "ema_decay", *shares):
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 < value < 1:
                 raise ValueError(f"{name} lies between 0 and 1; got {value}")
@@ -310,6 +315,13 @@ class Recipe:
                 "painted_collapses needs to know where the lungs are: set input.region: lungs and anatomy: "
                 "shipped, or leave it out"
             )
+        if self.start_share is not None and self.network.init in ("random", "imagenet"):
+            raise ValueError(
+                "start_share is for training a whole network on: set network.init to a file of its weights, "
+                f"or leave it out; got init: {self.network.init}"
+            )
+        if self.start_share is not None and self.phases:
+            raise ValueError("start_share is for a run without phases; leave it or them out")
         if not self.loss:
             raise ValueError("loss needs at least one term")
         if self.phases:
