@@ -509,6 +509,33 @@ def test_the_readers_name_goes_with_who_signs_out(browser: Any, guarded: str) ->
     context.close()
 
 
+def test_a_download_asks_for_the_token_first(browser: Any, guarded: str) -> None:
+    page = browser.new_page()
+    page.goto(guarded)
+    sign_in(page)
+    page.context.clear_cookies()  # as where a session has run out
+    export = page.get_by_role("link", name="Export corrections")
+    export.click()
+    sign_in(page)
+    with page.expect_download() as download:
+        export.click()
+    assert Path(download.value.path()).read_bytes()[:2] == b"PK"
+    page.close()
+
+
+def test_order_and_filters_outlive_the_page(page: Any) -> None:
+    upload(page, ("lasting.png", film(161)))
+    page.locator(".row", has_text="lasting.png").wait_for()
+    page.get_by_role("combobox", name="Order").select_option("name")
+    page.locator(".chip.positive").click()
+    page.get_by_label("Search films").fill("lasting")
+    page.reload()
+    page.locator(".row", has_text="lasting.png").wait_for()
+    assert page.get_by_role("combobox", name="Order").input_value() == "name"
+    assert page.locator(".chip.positive").get_attribute("aria-pressed") == "true"
+    assert page.get_by_label("Search films").input_value() == ""  # it may be a patient's name
+
+
 def test_many_tabs_load_and_catch_up_once_they_are_shown(browser: Any, address: str) -> None:
     context = browser.new_context()
     context.set_default_timeout(30_000)

@@ -17,6 +17,7 @@ import { forgetReaderWithOthers } from "./state/settings";
 import { sent, upload } from "./state/uploads";
 import { type Pane, pane } from "./state/view";
 import { loaded, refresh } from "./state/worklist";
+import { DownloadLink } from "./ui/DownloadLink";
 import { DropZone } from "./ui/DropZone";
 import { HelpDialog } from "./ui/HelpDialog";
 import { Icon } from "./ui/Icon";
@@ -158,14 +159,13 @@ function Header() {
           </span>
         </button>
       )}
-      <a
+      <DownloadLink
         class="plain"
         href={api.address.corrections}
-        download
         title="All corrected films as a corpus (zip)"
       >
         <Icon of={Download} size={16} /> <span class="word">Export corrections</span>
-      </a>
+      </DownloadLink>
       {signedIn.value && (
         <button type="button" class="plain" title="Sign out" onClick={signOut}>
           <Icon of={LogOut} size={16} /> <span class="word">Sign out</span>

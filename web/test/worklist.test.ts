@@ -6,10 +6,13 @@ import { facts, parted, score, verdict } from "../src/list/words";
 import {
   EVERYTHING,
   isFiltered,
+  lasting,
   neighbour,
   nextUnread,
   parameters,
   patched,
+  type Query,
+  restored,
 } from "../src/state/query";
 
 function film(id: string, change: Partial<Summary> = {}): Summary {
@@ -87,6 +90,28 @@ describe("the query", () => {
   it("is a filter only where something is left out", () => {
     expect(isFiltered({ ...EVERYTHING, sort: "name", words: " " })).toBe(false);
     expect(isFiltered({ ...EVERYTHING, unread: true })).toBe(true);
+  });
+
+  it("outlives the page, but for a patient's name and a threshold on trial", () => {
+    const query: Query = {
+      sort: "name",
+      reversed: true,
+      states: ["positive"],
+      views: ["AP"],
+      unread: true,
+      corrected: true,
+      words: "Doe",
+      changesAt: 0.3,
+    };
+    const kept = JSON.stringify(lasting(query));
+    expect(kept).not.toContain("Doe");
+    expect(restored(JSON.parse(kept))).toEqual({ ...query, words: "", changesAt: null });
+  });
+
+  it("is the usual one where what was kept makes no sense", () => {
+    expect(restored({})).toEqual(EVERYTHING);
+    const odd = { sort: "magic", states: ["positive", 3, "lost"], views: "AP", unread: "yes" };
+    expect(restored(odd)).toEqual({ ...EVERYTHING, states: ["positive"] });
   });
 });
 

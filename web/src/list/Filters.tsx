@@ -2,7 +2,7 @@ import { SlidersHorizontal } from "lucide";
 import { useRef } from "preact/hooks";
 
 import type { State } from "../api/types";
-import type { Sort } from "../state/query";
+import type { Sort, View } from "../state/query";
 import { toggleTrial, trying } from "../state/trial";
 import { ask, counts, query, total } from "../state/worklist";
 import { IconButton } from "../ui/IconButton";
@@ -17,7 +17,7 @@ const SORTS: Record<Sort, string> = {
   name: "Name",
   age: "Age",
 };
-const VIEWS = {
+const VIEWS: Record<View | "", string> = {
   "": "Any view",
   PA: "PA",
   AP: "AP",
@@ -52,7 +52,7 @@ export function Filters() {
           aria-label="View position"
           value={query.value.views[0] ?? ""}
           onChange={(event) =>
-            ask({ views: event.currentTarget.value ? [event.currentTarget.value] : [] })
+            ask({ views: event.currentTarget.value ? [event.currentTarget.value as View] : [] })
           }
         >
           {Object.entries(VIEWS).map(([value, label]) => (

@@ -3,6 +3,7 @@ import { Download } from "lucide";
 import { address } from "../api/client";
 import type { Delivery, Film } from "../api/types";
 import { service } from "../state/service";
+import { DownloadLink } from "../ui/DownloadLink";
 import { Icon } from "../ui/Icon";
 
 const KINDS = [
@@ -20,9 +21,9 @@ export function Results({ film }: { film: Film }) {
       <h3>As DICOM</h3>
       <p>
         {kinds.map(([kind, name, meaning]) => (
-          <a key={kind} href={address.dicom(film.id, kind)} download title={meaning}>
+          <DownloadLink key={kind} href={address.dicom(film.id, kind)} title={meaning}>
             <Icon of={Download} size={14} /> {name}
-          </a>
+          </DownloadLink>
         ))}
       </p>
       {film.deliveries.length > 0 && (

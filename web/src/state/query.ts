@@ -2,13 +2,19 @@
 
 import type { State, Summary } from "../api/types";
 
-export type Sort = "suspicion" | "received" | "name" | "age" | "read";
+/** As the service names them. */
+const VIEWS = ["PA", "AP", "lateral", "other", "unknown"] as const;
+const SORTS = ["suspicion", "received", "name", "age", "read"] as const;
+const STATES: readonly State[] = ["waiting", "positive", "negative", "declined", "failed"];
+
+export type Sort = (typeof SORTS)[number];
+export type View = (typeof VIEWS)[number];
 
 export interface Query {
   sort: Sort;
   reversed: boolean;
   states: State[];
-  views: string[];
+  views: View[];
   unread: boolean;
   corrected: boolean;
   words: string;
@@ -26,6 +32,26 @@ export const EVERYTHING: Query = {
   words: "",
   changesAt: null,
 };
+
+/** What of a query outlives the page in its tab: not the words, which may be a patient's, nor a threshold on trial. */
+export function lasting({ sort, reversed, states, views, unread, corrected }: Query) {
+  return { sort, reversed, states, views, unread, corrected };
+}
+
+/** The query of which that was kept; what cannot be of one is as in `EVERYTHING`. */
+export function restored(kept: Record<string, unknown>): Query {
+  const sort = SORTS.find((one) => one === kept.sort) ?? EVERYTHING.sort;
+  const listed = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+  return {
+    ...EVERYTHING,
+    sort,
+    reversed: kept.reversed === true,
+    states: STATES.filter((state) => listed(kept.states).includes(state)),
+    views: VIEWS.filter((view) => listed(kept.views).includes(view)),
+    unread: kept.unread === true,
+    corrected: kept.corrected === true,
+  };
+}
 
 /** A page of what a query finds. */
 export function parameters(query: Query, limit: number, cursor?: string): URLSearchParams {

@@ -2,6 +2,8 @@
 
 import { effect, signal } from "@preact/signals";
 
+import { keep, kept } from "./storage";
+
 export interface Settings {
   contour: boolean;
   heat: boolean;
@@ -29,16 +31,14 @@ const USUAL: Settings = {
   brush: 12,
 };
 
-export const settings = signal<Settings>({ ...USUAL, ...stored() });
+const local = () => localStorage;
 
-effect(() => {
-  const text = JSON.stringify(settings.value);
-  try {
-    localStorage.setItem(KEY, text);
-  } catch {
-    // private windows may keep nothing
-  }
+export const settings = signal<Settings>({
+  ...USUAL,
+  ...(kept(local, KEY) as Partial<Settings>),
 });
+
+effect(() => keep(local, KEY, settings.value));
 
 export function set(change: Partial<Settings>): void {
   settings.value = { ...settings.value, ...change };
@@ -55,13 +55,4 @@ export function forgetReader(): void {
 /** Forgets who reads where another tab signs out: or this one would write the name back. */
 export function forgetReaderWithOthers(): void {
   new BroadcastChannel(SIGNED_OUT).onmessage = () => set({ reader: "" });
-}
-
-function stored(): Partial<Settings> {
-  try {
-    const kept: unknown = JSON.parse(localStorage.getItem(KEY) ?? "{}");
-    return kept !== null && typeof kept === "object" ? (kept as Partial<Settings>) : {};
-  } catch {
-    return {};
-  }
 }

@@ -1,23 +1,29 @@
 /** The worklist: rows from the service, kept up to date by its live channel. */
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 
 import * as api from "../api/client";
 import type { Counts, Summary } from "../api/types";
 import { type Hearer, listen } from "./channel";
 import { attempt } from "./messages";
-import { EVERYTHING, parameters, patched, type Query } from "./query";
+import { lasting, parameters, patched, type Query, restored } from "./query";
+import { keep, kept } from "./storage";
 
 const PAGE = 200;
 const QUIET_MS = 400;
 const QUIET_MS_A_ROW = 1; // a long list is fetched again less often
 const REFUSED_MS = 5000;
 
-export const query = signal<Query>(EVERYTHING);
+const KEY = "pleura.worklist";
+const tab = () => sessionStorage;
+
+export const query = signal<Query>(restored(kept(tab, KEY)));
 export const rows = signal<Summary[]>([]);
 export const total = signal(0);
 export const counts = signal<Counts | null>(null);
 export const loaded = signal(false);
+
+effect(() => keep(tab, KEY, lasting(query.value)));
 
 let cursor: string | null = null;
 let asked = 0; // numbers the questions, so that a late answer is not taken for the latest
