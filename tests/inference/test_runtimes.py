@@ -156,6 +156,11 @@ class TestChoice:
                 Bundle.in_memory(MANIFEST, [b""]), options=RuntimeOptions(runtime="openvino")
             )
 
+    def test_a_device_beside_options_for_another_is_refused(self) -> None:
+        bundle = Bundle.in_memory(MANIFEST, [None], [graph()])
+        with pytest.raises(ValueError, match="options ask for the device auto, not cuda"):
+            Detector.of(bundle, "cuda", options=RuntimeOptions(runtime="onnxruntime"))
+
     def test_nothing_installed(self, only) -> None:
         only()
         with pytest.raises(MissingExtra, match=r"exported graph.*\[openvino\]' or .*onnxruntime"):

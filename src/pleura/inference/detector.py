@@ -24,7 +24,7 @@ from pleura.inference.postprocess import (
     lesions,
     to_source_matrix,
 )
-from pleura.inference.runtimes import Runtime, RuntimeOptions, runtimes_for
+from pleura.inference.runtimes import AUTO, Runtime, RuntimeOptions, runtimes_for
 from pleura.inference.shipped import default_bundle
 from pleura.inference.stages import stage
 from pleura.radiograph import Radiograph
@@ -100,7 +100,15 @@ class Detector:
     def of(
         cls, bundle: Bundle, device: str = "auto", *, options: RuntimeOptions | None = None
     ) -> "Detector":
-        """An opened bundle, made ready, on `device` or as `options` say; raises as `load` does."""
+        """An opened bundle, made ready, on `device` or as `options` say; raises as `load` does.
+
+        Raises:
+            ValueError: both are given, and `options` would not be on that device.
+        """
+        if options is not None and device not in (AUTO, options.device):
+            raise ValueError(
+                f"options ask for the device {options.device}, not {device}; give one of both"
+            )
         choice = runtimes_for(bundle, options or RuntimeOptions(device=device))
         return cls(bundle, choice.runtimes, choice.reason)
 

@@ -9,7 +9,7 @@ graph.py          what an exported graph takes and gives
 cache.py          compiled networks, kept for the next start
 """
 
-from pleura.inference.runtimes.base import Logits, Runtime, RuntimeOptions
+from pleura.inference.runtimes.base import AUTO, Logits, Runtime, RuntimeOptions
 from pleura.inference.runtimes.choice import Choice, runtimes_for
 
-__all__ = ["Choice", "Logits", "Runtime", "RuntimeOptions", "runtimes_for"]
+__all__ = ["AUTO", "Choice", "Logits", "Runtime", "RuntimeOptions", "runtimes_for"]
