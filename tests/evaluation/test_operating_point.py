@@ -70,14 +70,25 @@ def test_areas_are_those_of_the_masks_drawn_one_by_one():
 
 
 def test_relative_thresholds_are_shares_of_each_film_s_score():
-    made = swept(FILMS, pixel_thresholds=(0.2, 0.7, 0.95), relative=True)
+    made = swept(
+        FILMS,
+        pixel_thresholds=(0.2, 0.7, 0.95),
+        min_area_fractions=(0.0, 0.01, 0.5),
+        relative=True,
+    )
     for t, share in enumerate(made.pixel_thresholds):
-        areas, shared = made.areas(t, 0)
-        for n, (found, truth) in enumerate(FILMS[:-1]):
-            mask = found.probability_map >= np.float32(share * found.probability)
-            assert (areas[n], shared[n]) == (mask.sum(), (mask & truth).sum())
+        for a, smallest in enumerate(made.min_area_fractions):
+            areas, shared = made.areas(t, a)
+            point = OperatingPoint(share, smallest, 0.0, relative=True, keep_largest=True)
+            for n, (found, truth) in enumerate(FILMS[:-1]):
+                mask = draw_mask(found.probability_map, point, found.probability)
+                assert (areas[n], shared[n]) == (mask.sum(), (mask & truth).sum())
+                above = found.probability_map >= np.float32(share * found.probability)
+                assert mask.any() == above.any()  # the largest region is kept
     fitted = fit_operating_point(swept(FILMS, relative=True), part="tune", rule="relative")
     assert fitted.point.relative
+    assert fitted.point.keep_largest
+    assert not fit_operating_point(swept(FILMS), part="tune").point.keep_largest
     assert fitted.value == pytest.approx(mean_dice(FILMS, fitted.point))
     other = PixelSweep(relative=True)
     for n, (found, truth) in enumerate(FILMS):

@@ -55,6 +55,25 @@ def test_a_relative_threshold_is_a_share_of_the_presence_score() -> None:
         OperatingPoint(0.3, relative=True, top_threshold=0.7)
 
 
+def test_the_largest_region_is_kept_where_the_point_says_so() -> None:
+    probability = np.zeros((100, 100), np.float32)
+    probability[10:12, 10:15] = 0.6  # 10 px
+    probability[50:54, 50:55] = 0.6  # 20 px
+
+    def drawn(smallest: float, *, keep: bool) -> list[int]:
+        mask = draw_mask(probability, OperatingPoint(0.5, smallest, 0.0, keep_largest=keep), 1.0)
+        return [int(mask[:30].sum()), int(mask[30:].sum())]
+
+    assert drawn(0.0005, keep=True) == drawn(0.0005, keep=False) == [10, 20]
+    assert drawn(0.0015, keep=True) == drawn(0.0015, keep=False) == [0, 20]
+    assert drawn(0.01, keep=False) == [0, 0]
+    assert drawn(0.01, keep=True) == [0, 20]
+    nothing = np.zeros((100, 100), np.float32)
+    assert not draw_mask(nothing, OperatingPoint(0.5, 0.01, keep_largest=True), 1.0).any()
+    with pytest.raises(ValueError, match="keep_largest is true or false; got 1"):
+        OperatingPoint(keep_largest=1)  # type: ignore[arg-type]
+
+
 def test_a_mask_stays_only_where_enough_reaches_the_top_threshold() -> None:
     probability = np.zeros((100, 100), np.float32)
     probability[10:20, 10:20] = 0.4

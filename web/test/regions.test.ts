@@ -11,7 +11,12 @@ const VALUES = [
   [90, 0, 0, 0, 0],
 ].flat();
 const FIELD = { values: Uint8Array.from(VALUES), width: W, height: 4 };
-const ANY = { min_area_fraction: 0, top_threshold: null, min_top_area_fraction: 0 };
+const ANY = {
+  min_area_fraction: 0,
+  keep_largest: false,
+  top_threshold: null,
+  min_top_area_fraction: 0,
+};
 
 function least(min_area_fraction: number) {
   return { ...ANY, min_area_fraction };
@@ -39,6 +44,16 @@ describe("regions", () => {
   it("keeps a region of exactly the smallest area", () => {
     expect(regions(FIELD, 100, least(4 / 20)).count).toBe(1);
     expect(regions(FIELD, 100, least(5 / 20)).count).toBe(0);
+  });
+
+  it("keeps the largest region where none is large enough, if it is asked to", () => {
+    const kept = regions(FIELD, 90, { ...least(0.5), keep_largest: true });
+    expect(kept).toMatchObject({ count: 1, areaFraction: 4 / 20 });
+    expect([kept.kept.values[6], kept.kept.values[14], kept.kept.values[15]]).toEqual([
+      200, 130, 0,
+    ]);
+    expect(regions(FIELD, 90, { ...least(0.1), keep_largest: true }).count).toBe(1);
+    expect(regions(FIELD, 201, { ...least(0.5), keep_largest: true }).count).toBe(0);
   });
 
   it("finds nothing where too little reaches the top threshold", () => {

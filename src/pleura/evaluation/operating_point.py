@@ -3,7 +3,8 @@
 Three rules say what is chosen:
 
 - `threshold`: a pixel threshold, a smallest region, and any presence threshold that tells two films apart;
-- `relative`: the same, the pixel threshold being a share of the film's presence score;
+- `relative`: the same, the pixel threshold being a share of the film's presence score, and the largest
+  region of a film that reaches the presence threshold being kept, however small;
 - `triplet`: a pixel threshold, a top threshold, and the area that must reach the latter; no presence
   threshold. It is how the winner of the SIIM-ACR challenge decided.
 
@@ -225,13 +226,18 @@ def _at_presence(swept: PixelSweep, part: str, aim: Aim) -> Tried:
             presence, open_share = cut
             dice = np.where(able & (scores >= presence), dice_of(predicted, truth, shared), silent)
             far = abs(pixel - default.pixel_threshold) + abs(smallest - default.min_area_fraction)
-            point = OperatingPoint(
-                pixel, smallest, presence, str(aim), part, relative=swept.relative
-            )
+            point = _point(swept, pixel, smallest, presence, aim, part)
             tried.append((float(dice.mean()), far, point))
             served.append(open_share)
     least = max(served, default=0.0) - _LEEWAY
     return [one for one, share in zip(tried, served, strict=True) if share >= least]
+
+
+def _point(
+    swept: PixelSweep, pixel: float, smallest: float, presence: float, aim: Aim, part: str
+) -> OperatingPoint:
+    drawn = {"relative": swept.relative, "keep_largest": swept.relative}
+    return OperatingPoint(pixel, smallest, presence, str(aim), part, **drawn)
 
 
 def _presence_for(
@@ -298,9 +304,7 @@ def _thresholds(swept: PixelSweep, part: str, aim: Aim) -> Tried:
             best = int(np.argmax(np.where(equal, curve.dice, -np.inf)))
             found.append(float(on_positives[best]))
         far = abs(pixel - default.pixel_threshold) + abs(smallest - default.min_area_fraction)
-        point = OperatingPoint(
-            pixel, smallest, float(curve.cuts[best]), str(aim), part, relative=swept.relative
-        )
+        point = _point(swept, pixel, smallest, float(curve.cuts[best]), aim, part)
         tried.append((float(curve.dice[best]), far, point))
     if aim.value is None:
         return tried

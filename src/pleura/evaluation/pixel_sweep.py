@@ -32,8 +32,8 @@ class PixelSweep:
     Args:
         pixel_thresholds: rising, 0 to 1.
         min_area_fractions: rising, of the image.
-        relative: whether the pixel thresholds are shares of each film's presence score, as in an
-            `OperatingPoint`.
+        relative: whether the pixel thresholds are shares of each film's presence score, and its largest
+            region is kept, however small: `relative` and `keep_largest` of an `OperatingPoint`.
 
     Raises:
         EvaluationError: a grid is empty, does not rise, or leaves [0, 1].
@@ -137,6 +137,8 @@ class PixelSweep:
             shared = np.bincount(labels[truth], minlength=regions)[1:]
             for a, fraction in enumerate(self.min_area_fractions):
                 kept = areas >= fraction * size
+                if self.relative:
+                    kept[areas.argmax()] = True
                 table[:, t, a] = areas[kept].sum(), shared[kept].sum()
 
     def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:

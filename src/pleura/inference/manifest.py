@@ -10,10 +10,11 @@ from pleura.inference.calibration import Calibrator
 from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import LUNGS, InputSpec
 
-FORMAT_VERSION = 5
-READABLE_VERSIONS = (1, 2, 3, 4, 5)
+FORMAT_VERSION = 6
+READABLE_VERSIONS = (1, 2, 3, 4, 5, 6)
 """Format 1 had one network and said all of it at the top level; format 2 had no exported graphs, format 3 no
-network that looks at a film before the others do, and format 4 none that sees the lungs alone."""
+network that looks at a film before the others do, format 4 none that sees the lungs alone, and format 5 no
+operating point that keeps a film's largest region."""
 
 TOP_PIXELS = "mean of the top 0.1 % of pixel probabilities"
 PRESENCE_HEAD = "the presence head's probability"

@@ -22,7 +22,8 @@ class OperatingPoint:
 
     A film is positive when its presence score reaches `presence_threshold`, at least `min_top_area_fraction`
     of the image is at `top_threshold` or above, and a region of at least `min_area_fraction` of the image
-    is at `pixel_threshold` or above; those regions are the mask.
+    is at `pixel_threshold` or above; those regions are the mask. Where it is to `keep_largest`, the largest
+    region will do, however small: what is suspected is then outlined, and the score alone decides.
 
     Where it is `relative`, a pixel must reach that share of the film's presence score: a pixel's probability
     holds both whether there is anything and whether it is here, and the outline asks the latter alone.
@@ -35,6 +36,7 @@ class OperatingPoint:
         top_threshold: a probability, `pixel_threshold` at least; None asks for no area above it.
         min_top_area_fraction: of the image, all regions together; nothing where `top_threshold` is None.
         relative: whether `pixel_threshold` is a share of the film's presence score.
+        keep_largest: whether the largest region is kept where none is of `min_area_fraction`.
     """
 
     pixel_threshold: float = 0.5
@@ -45,6 +47,7 @@ class OperatingPoint:
     top_threshold: float | None = None
     min_top_area_fraction: float = 0.0
     relative: bool = False
+    keep_largest: bool = False
 
     def __post_init__(self) -> None:
         names = [
@@ -59,6 +62,8 @@ class OperatingPoint:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} lies in [0, 1]; got {value!r}")
+        if not isinstance(self.keep_largest, bool):
+            raise ValueError(f"keep_largest is true or false; got {self.keep_largest!r}")
         if self.top_threshold is not None and self.relative:
             raise ValueError(
                 "a top_threshold is a probability; it does not go with relative thresholds"
@@ -111,7 +116,8 @@ def to_source_matrix(
 def draw_mask(
     probability_map: NDArray[np.float32], point: OperatingPoint, score: float
 ) -> NDArray[np.bool_]:
-    """bool (H, W): pixels at the pixel threshold or above, without the regions that are too small.
+    """bool (H, W): pixels at the pixel threshold or above, without the regions that are too small; but for
+    the largest, where the point keeps it.
 
     `score` is the film's presence score, which relative thresholds are shares of.
 
@@ -127,6 +133,8 @@ def draw_mask(
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= point.min_area_fraction * mask.size
     large[0] = False  # the background
+    if point.keep_largest and not large.any():
+        large[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())] = True
     kept: NDArray[np.bool_] = large[labels]
     return kept
 

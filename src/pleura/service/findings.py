@@ -72,6 +72,7 @@ def operating_point(manifest: BundleManifest) -> dict[str, Any]:
         "pixel_threshold": point.pixel_threshold,
         "relative": point.relative,
         "min_area_fraction": point.min_area_fraction,
+        "keep_largest": point.keep_largest,
         "top_threshold": point.top_threshold,
         "min_top_area_fraction": point.min_top_area_fraction,
         "aim": point.aim,

@@ -193,6 +193,7 @@ class OperatingPoint(_Given):
     pixel_threshold: Fraction
     relative: bool = False
     min_area_fraction: Fraction
+    keep_largest: bool = False
     top_threshold: Fraction | None
     min_top_area_fraction: Fraction
     aim: str

@@ -92,6 +92,7 @@ export interface OperatingPoint {
   pixel_threshold: number;
   relative: boolean;
   min_area_fraction: number;
+  keep_largest: boolean;
   top_threshold: number | null;
   min_top_area_fraction: number;
   aim: string;

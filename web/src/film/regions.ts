@@ -4,7 +4,7 @@ import type { OperatingPoint } from "../api/types";
 import type { Field } from "./contour";
 
 export interface Regions {
-  /** The map with the regions that are too small set to 0. */
+  /** The map with the regions that are not kept set to 0. */
   kept: Field;
   count: number;
   /** Share of the film inside the kept regions, 0 to 1. */
@@ -16,12 +16,12 @@ export interface Regions {
 /** What a map is asked for besides the threshold that is tried. */
 export type Asked = Pick<
   OperatingPoint,
-  "min_area_fraction" | "top_threshold" | "min_top_area_fraction"
+  "min_area_fraction" | "keep_largest" | "top_threshold" | "min_top_area_fraction"
 >;
 
 /**
- * The regions (8-neighbourhood) of `field >= level` that are large enough, as the service draws its mask: none
- * where too little of the map reaches the top threshold.
+ * The regions (8-neighbourhood) of `field >= level` that are large enough, as the service draws its mask, or the
+ * largest where it is kept: none where too little of the map reaches the top threshold.
  *
  * @param level from 1 to 255.
  */
@@ -36,6 +36,7 @@ export function regions(field: Field, level: number, asked: Asked): Regions {
   const smallest = asked.min_area_fraction * values.length;
   let count = 0;
   let area = 0;
+  let largest: number[] = []; // of those that are too small
   for (let start = 0; start < values.length; start++) {
     if (seen[start] || (values[start] as number) < level) continue;
     const region = flood(values, seen, width, height, start, level);
@@ -44,7 +45,13 @@ export function regions(field: Field, level: number, asked: Asked): Regions {
       area += region.length;
     } else {
       for (const pixel of region) kept[pixel] = 0;
+      if (region.length > largest.length) largest = region;
     }
+  }
+  if (asked.keep_largest && count === 0 && largest.length > 0) {
+    for (const pixel of largest) kept[pixel] = values[pixel] as number;
+    count = 1;
+    area = largest.length;
   }
   const areaFraction = area / values.length;
   return { kept: { values: kept, width, height }, count, areaFraction, faint: false };
