@@ -298,3 +298,26 @@ def test_evaluations_of_other_films_are_not_compared(
     said = pleura("compare", tmp_path / "here", tmp_path / "calibrated", "-o", tmp_path / "c")
     assert "equal" in said  # a calibrator changes no rank and no call
     assert (tmp_path / "c" / "compare.html").exists()
+
+
+def test_films_that_came_another_way(made: dict[str, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "films").mkdir()
+    for n, file in enumerate(sorted((made["data"] / "images").iterdir())[:3]):
+        large = cv2.resize(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE), (256, 256))
+        cv2.imwrite(str(tmp_path / "films" / f"{n}.png"), large)
+    (tmp_path / "films" / "notes.txt").write_text("no film, and nobody said it was one")
+    out = tmp_path / "out"
+    said = pleura("robustness", tmp_path / "films", broken, "-b", made["bundle"], "-o", out)
+    assert "blocky on 3 films" in said
+    assert said.count("Left out:") == 1
+    assert "broken.png" in said
+    facts = json.loads((out / "robustness.json").read_text())
+    assert facts["films"] == 3
+    assert facts["model"]["name"] == "blocky"
+    assert len(facts["changes"]) == 11
+    fewer = pleura("robustness", tmp_path / "films", "-b", made["bundle"], "-o", out, "--limit", 2)
+    assert "blocky on 1 films" in fewer  # of the first and the last file, which is none
+    with pytest.raises(EvaluationError, match="there is no film"):
+        pleura("robustness", broken, "-b", made["bundle"], "-o", out)

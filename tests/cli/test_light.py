@@ -83,6 +83,7 @@ NEED = {
     "calibrate": ["calibrate", "bundle", "--data", "data", "--out", "c"],
     "cross-validate": ["cross-validate", "light", "--data", "data", "--out", "cv"],
     "predict": ["predict", "data/images", "-b", "bundle", "-o", "p"],
+    "robustness": ["robustness", "data/images", "-b", "bundle", "-o", "r"],
     "demo": ["demo", "--patients", "20", "-b", "bundle"],
     "demo-train": ["demo-train", "--patients", "20"],
 }

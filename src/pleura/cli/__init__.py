@@ -26,6 +26,7 @@ VERBS = (
     "evaluate",
     "calibrate",
     "compare",
+    "robustness",
     "export-dataset",
     "cross-validate",
     "card",

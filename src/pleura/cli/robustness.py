@@ -1,0 +1,111 @@
+"""`pleura robustness`: whether a model says the same of films that came another way."""
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from pleura.archive.inputs import Place, files_in
+from pleura.cli.options import Device
+from pleura.cli.progress import Bar, console
+from pleura.errors import EvaluationError, ReadError
+
+if TYPE_CHECKING:
+    from pleura.radiograph import Radiograph
+
+
+def robustness(
+    films: Annotated[
+        list[str],
+        typer.Argument(
+            help="Films: files, folders, quoted patterns, @LIST or -, as `pleura predict` takes them.",
+            show_default=False,
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
+    ],
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle", "-b", help="The model: a bundle.", show_default="the one in pleura-weights"
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(help="Films at most, evenly spaced among those given.", min=1)
+    ] = 100,
+    device: Device = "auto",
+    pictures: Annotated[
+        bool, typer.Option(help="Show films on the page; leave them out of what is published.")
+    ] = True,
+) -> None:
+    """Judge films as they are and squeezed, halved, compressed, windowed otherwise: does the finding stay?
+
+    Labels are not needed, and nothing is scored. Writes a page, the numbers as JSON, and every film's.
+    """
+    from pleura.evaluation.robustness import CHANGES, compared, judge_changed, summarised
+    from pleura.evaluation.robustness_page import PAGE_FILE, Pictures, write_robustness
+    from pleura.inference.detector import Detector
+
+    detector = Detector.load(bundle, device)
+    places = _spread(list(files_in(films)), limit)
+    failures: list[str] = []
+    kept, drawn = [], Pictures() if pictures else None
+    with Bar("Judging") as bar:
+        for looked in judge_changed(detector, _read(places, failures, bar)):
+            rows = compared(looked)
+            kept += rows
+            if drawn:
+                drawn.add(looked, rows)
+    for failure in failures:
+        console.print(Text("Left out:", "yellow"), failure)
+    if not kept:
+        raise EvaluationError(
+            "there is no film among what was given; give files or folders of films"
+        )
+    found = summarised(detector.bundle.identity, kept)
+    write_robustness(out, found, drawn, shlex.join(["pleura", *sys.argv[1:]]))
+    table = Table(title=f"{found.model.name} on {found.films} films", title_justify="left")
+    table.add_column("change", no_wrap=True)
+    for heading in ("decided otherwise", "probability moves by", "at most", "Dice of outlines"):
+        table.add_column(heading, justify="right")
+    for one in found.changes:
+        share = one.decided_otherwise
+        told = f"{round((share.value or 0.0) * one.films)} of {one.films}"
+        shifts = ["–" if x is None else f"{x:.3f}" for x in (one.typical_shift, one.largest_shift)]
+        dice = "–" if one.mean_dice is None else f"{one.mean_dice:.3f}"
+        table.add_row(one.change, told, *shifts, dice)
+    console.print(table)
+    console.print(f"{len(CHANGES)} changes. Page: {out / PAGE_FILE}")
+
+
+def _spread(places: Sequence[Place], limit: int) -> list[Place]:
+    """At most `limit` of the files, evenly spaced."""
+    if len(places) <= limit:
+        return list(places)
+    chosen = np.linspace(0, len(places) - 1, limit).round().astype(int)
+    return [places[i] for i in chosen]
+
+
+def _read(places: Sequence[Place], failures: list[str], bar: Bar) -> Iterator["Radiograph"]:
+    """The films that can be read; of the others, why, where they were named or should be films."""
+    from pleura.errors import NoImage, UnrecognisedFormat
+    from pleura.read import read
+
+    for done, place in enumerate(places):
+        bar(done, len(places))
+        try:
+            yield read(place.path)
+        except (NoImage, UnrecognisedFormat) as error:
+            if place.named:
+                failures.append(str(error))
+        except ReadError as error:
+            failures.append(str(error))
+    bar(len(places), len(places))
