@@ -245,7 +245,10 @@ def _small_webp(pixels: Pixels) -> Pixels:
 
 
 def _gamma(exponent: float) -> Callable[[Pixels], Pixels]:
-    return lambda pixels: np.power(pixels, np.float32(exponent))
+    def make(pixels: Pixels) -> Pixels:
+        return np.power(pixels, np.float32(exponent), dtype=np.float32)
+
+    return make
 
 
 def _window(low: float, high: float) -> Callable[[Pixels], Pixels]:
