@@ -254,7 +254,7 @@ def _gamma(exponent: float) -> Callable[[Pixels], Pixels]:
 def _window(low: float, high: float) -> Callable[[Pixels], Pixels]:
     def make(pixels: Pixels) -> Pixels:
         moved = (pixels - np.float32(low)) / np.float32(high - low)
-        return np.clip(moved, 0.0, 1.0).astype(np.float32, copy=False)
+        return np.asarray(np.clip(moved, 0.0, 1.0), np.float32)
 
     return make
 
