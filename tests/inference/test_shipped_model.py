@@ -16,7 +16,8 @@ from pleura.inference.detector import Detector
 from pleura.inference.shipped import default_bundle, shipped_evaluations
 
 LARGEST_MB = 30
-SHIFT = 0.06  # of probability; of 120 films of the challenge, 0.05 at most
+SHIFT = 0.06  # of probability; of 60 films of the challenge, squeezed or JPEG of quality 90, 0.04 at most
+NEAR = 0.02  # of probability, from the threshold: there the least move decides
 OVERLAP = 0.9  # Dice of outlines of more than a hundredth of the film
 
 Film = NDArray[np.float32]
@@ -53,12 +54,17 @@ def found(detector: Detector, film: Film) -> pleura.Finding:
 
 def check_alike(detector: Detector, film: Film, change: Callable[[Film], Film]) -> None:
     one, other = found(detector, film), found(detector, change(film))
-    assert one.decision == other.decision
     if one.probability is None or other.probability is None:
         assert one.probability is other.probability
         return
+    point, calibrator = detector.manifest.operating_point, detector.manifest.calibrator
+    assert calibrator is not None
+    if abs(one.probability - float(calibrator(point.presence_threshold))) > NEAR:
+        assert one.decision == other.decision
     assert abs(one.probability - other.probability) < SHIFT
-    if one.mask is not None and other.mask is not None and one.mask.mean() > 0.01:
+    if one.mask is None or other.mask is None or one.decision != other.decision:
+        return
+    if one.mask.mean() > 0.01:
         height, width = one.mask.shape
         again = cv2.resize(other.mask.astype(np.uint8), (width, height)) > 0
         assert 2 * (one.mask & again).sum() > OVERLAP * (one.mask.sum() + again.sum())
@@ -92,6 +98,7 @@ def test_it_is_small_and_says_what_it_is() -> None:
     assert manifest.name == "pleura-v1"
     assert manifest.calibrator is not None
     assert manifest.admission is not None
+    assert manifest.operating_point.keep_largest  # the probability alone decides what is called
 
 
 def test_its_card_tells_the_test_part_s_numbers(tmp_path: Path) -> None:
