@@ -308,11 +308,13 @@ def test_films_that_came_another_way(made: dict[str, Path], tmp_path: Path) -> N
         large = cv2.resize(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE), (256, 256))
         cv2.imwrite(str(tmp_path / "films" / f"{n}.png"), large)
     (tmp_path / "films" / "notes.txt").write_text("no film, and nobody said it was one")
+    (tmp_path / "films" / "damaged.dcm").write_text("its name says that it is one")
     out = tmp_path / "out"
     said = pleura("robustness", tmp_path / "films", broken, "-b", made["bundle"], "-o", out)
     assert "blocky on 3 films" in said
-    assert said.count("Left out:") == 1
+    assert said.count("Left out:") == 2
     assert "broken.png" in said
+    assert "damaged.dcm" in said
     facts = json.loads((out / "robustness.json").read_text())
     assert facts["films"] == 3
     assert facts["model"]["name"] == "blocky"

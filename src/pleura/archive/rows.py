@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pleura.errors import NoImage, ReadError, UnrecognisedFormat
 from pleura.read.source import DICOM_SUFFIXES, IMAGE_SUFFIXES
 
 State = Literal["judged", "failed", "passed over"]
@@ -76,6 +77,12 @@ def stamp_of(path: Path) -> Stamp | None:
 def is_named_as_film(source: str) -> bool:
     """Whether a file's suffix says that it is a film: what is in it then is a damaged one."""
     return Path(source).suffix.lower() in _SUFFIXES
+
+
+def is_passed_over(error: ReadError, source: str, *, named: bool) -> bool:
+    """Whether a file that could not be read is no film at all, and was met in a folder rather than named."""
+    no_film = isinstance(error, UnrecognisedFormat) and not is_named_as_film(source)
+    return (no_film or isinstance(error, NoImage)) and not named
 
 
 def stem_of(source: str) -> str:

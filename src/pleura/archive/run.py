@@ -12,8 +12,7 @@ from pleura.archive.duplicates import Duplicates
 from pleura.archive.journal import Journal
 from pleura.archive.pictures import Names, Pictures
 from pleura.archive.reading import Opened, in_order, open_film
-from pleura.archive.rows import Row, Task, is_named_as_film
-from pleura.errors import NoImage, UnrecognisedFormat
+from pleura.archive.rows import Row, Task, is_passed_over
 from pleura.finding import Finding
 from pleura.inference.detector import Detector
 from pleura.inference.stages import Stages, stage
@@ -237,8 +236,7 @@ def _not_judged(planned: _Planned) -> Row:
         }
         content, pixels = opened.content, opened.pixels
         return Row(task, "judged", opened.stamp, content, pixels, first.id, facts=own)
-    no_film = isinstance(error, UnrecognisedFormat) and not is_named_as_film(task.source)
-    if (no_film or isinstance(error, NoImage)) and not task.named:
+    if error is not None and is_passed_over(error, task.source, named=task.named):
         return Row(task, "passed over", opened.stamp)
     reason = str(error).removeprefix(f"{task.source}: ")
     return Row(task, "failed", opened.stamp, kind=type(error).__name__, reason=reason)

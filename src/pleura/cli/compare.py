@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from pleura.cli.options import OutFolder
 from pleura.cli.progress import console
 
 
@@ -20,9 +21,7 @@ def compare(
         ),
     ],
     *,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
-    ],
+    out: OutFolder,
     resamples: Annotated[int, typer.Option(help="Of the bootstrap.")] = 2000,
 ) -> None:
     """Compare evaluations by paired intervals that know patients, and say plainly what cannot be told.

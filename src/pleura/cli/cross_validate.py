@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pleura.cli.options import Device, Devices, Overrides, PreparedDataset, RecipeName
+from pleura.cli.options import Device, Devices, OutFolder, Overrides, PreparedDataset, RecipeName
 from pleura.cli.progress import Bar, console, note
 from pleura.cli.train import epoch_line
 
@@ -18,9 +18,7 @@ def cross_validate(
     overrides: Overrides = None,
     *,
     data: PreparedDataset,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
-    ],
+    out: OutFolder,
     split: Annotated[
         Path | None,
         typer.Option(help="The split file, with folds.", show_default="DATA/split.json"),

@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from pleura.cli.options import ModelBundle
 from pleura.cli.progress import console
 from pleura.cli.showing import say, shown
 
@@ -48,12 +49,7 @@ def demo(
         Path | None,
         typer.Option(help="Your own films instead of phantoms.", show_default=False),
     ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            "--bundle", "-b", help="The model: a bundle.", show_default="the one in pleura-weights"
-        ),
-    ] = None,
+    bundle: ModelBundle = None,
     patients: Annotated[
         int, typer.Option(help="Imaginary patients, without --data.", min=1)
     ] = PATIENTS,

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pleura.cli.options import Device, PreparedDataset
+from pleura.cli.options import Device, OutFolder, PreparedDataset
 from pleura.cli.progress import Bar, console
 from pleura.errors import LeakError
 
@@ -38,9 +38,7 @@ def evaluate(
     ],
     *,
     data: PreparedDataset,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
-    ],
+    out: OutFolder,
     part: Annotated[
         str, typer.Option("--part", help="tune, test, or train (which flatters).")
     ] = "tune",

@@ -15,6 +15,23 @@ Overrides = Annotated[
     ),
 ]
 PreparedDataset = Annotated[Path, typer.Option(help="The prepared dataset.", show_default=False)]
+Films = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files, folders, quoted patterns ('films/**/*.dcm'), @LIST (a file with a path on each "
+        "line), or - (such a list on standard input).",
+        show_default=False,
+    ),
+]
+OutFolder = Annotated[
+    Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
+]
+ModelBundle = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle", "-b", help="The model: a bundle.", show_default="the one in pleura-weights"
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Devices = Annotated[
     int | None,

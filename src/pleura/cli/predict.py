@@ -14,7 +14,7 @@ from pleura.archive.journal import Journal, forget
 from pleura.archive.run import Failure, Options, identity_of, predict_archive
 from pleura.archive.submission import fill
 from pleura.cli.latency import latency_table
-from pleura.cli.options import Device
+from pleura.cli.options import Device, Films, ModelBundle, OutFolder
 from pleura.cli.progress import Bar, console
 from pleura.cores import usable_cores
 from pleura.errors import PleuraError, ReadError
@@ -59,24 +59,10 @@ _TABLES = {
 
 
 def predict(
-    films: Annotated[
-        list[str],
-        typer.Argument(
-            help="Files, folders, quoted patterns ('films/**/*.dcm'), @LIST (a file with a path on each "
-            "line), or - (such a list on standard input).",
-            show_default=False,
-        ),
-    ],
+    films: Films,
     *,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
-    ],
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            "--bundle", "-b", help="The model: a bundle.", show_default="the one in pleura-weights"
-        ),
-    ] = None,
+    out: OutFolder,
+    bundle: ModelBundle = None,
     format: Annotated[
         Format,
         typer.Option(help="siim: the challenge's submission, too."),

@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -12,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pleura.archive.inputs import Place, files_in
-from pleura.cli.options import Device
+from pleura.archive.rows import is_passed_over
+from pleura.cli.options import Device, Films, ModelBundle, OutFolder
 from pleura.cli.progress import Bar, console
 from pleura.errors import EvaluationError, ReadError
 
@@ -21,23 +21,10 @@ if TYPE_CHECKING:
 
 
 def robustness(
-    films: Annotated[
-        list[str],
-        typer.Argument(
-            help="Films: files, folders, quoted patterns, @LIST or -, as `pleura predict` takes them.",
-            show_default=False,
-        ),
-    ],
+    films: Films,
     *,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where to write; a folder.", show_default=False)
-    ],
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            "--bundle", "-b", help="The model: a bundle.", show_default="the one in pleura-weights"
-        ),
-    ] = None,
+    out: OutFolder,
+    bundle: ModelBundle = None,
     limit: Annotated[
         int, typer.Option(help="Films at most, evenly spaced among those given.", min=1)
     ] = 100,
@@ -96,16 +83,13 @@ def _spread(places: Sequence[Place], limit: int) -> list[Place]:
 
 def _read(places: Sequence[Place], failures: list[str], bar: Bar) -> Iterator["Radiograph"]:
     """The films that can be read; of the others, why, where they were named or should be films."""
-    from pleura.errors import NoImage, UnrecognisedFormat
     from pleura.read import read
 
     for done, place in enumerate(places):
         bar(done, len(places))
         try:
             yield read(place.path)
-        except (NoImage, UnrecognisedFormat) as error:
-            if place.named:
-                failures.append(str(error))
         except ReadError as error:
-            failures.append(str(error))
+            if not is_passed_over(error, str(place.path), named=place.named):
+                failures.append(str(error))
     bar(len(places), len(places))
