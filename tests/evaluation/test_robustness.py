@@ -11,14 +11,8 @@ import pytest
 from made_up_scores import MODEL, finding
 
 from pleura.errors import EvaluationError
-from pleura.evaluation.robustness import (
-    CHANGES,
-    Change,
-    Kept,
-    compared,
-    judge_changed,
-    summarised,
-)
+from pleura.evaluation.changes import CHANGES, Change
+from pleura.evaluation.robustness import Kept, compared, judge_changed, summarised
 from pleura.evaluation.robustness_page import Pictures, write_robustness
 from pleura.finding import Finding
 from pleura.radiograph import Radiograph

@@ -37,7 +37,7 @@ def robustness(
 
     Labels are not needed, and nothing is scored. Writes a page, the numbers as JSON, and every film's.
     """
-    from pleura.evaluation.robustness import CHANGES, compared, judge_changed, summarised
+    from pleura.evaluation.robustness import compared, judge_changed, summarised
     from pleura.evaluation.robustness_page import PAGE_FILE, Pictures, write_robustness
     from pleura.inference.detector import Detector
 
@@ -70,7 +70,7 @@ def robustness(
         dice = "–" if one.mean_dice is None else f"{one.mean_dice:.3f}"
         table.add_row(one.change, told, *shifts, dice)
     console.print(table)
-    console.print(f"{len(CHANGES)} changes. Page: {out / PAGE_FILE}")
+    console.print(f"Page: {out / PAGE_FILE}")
 
 
 def _spread(places: Sequence[Place], limit: int) -> list[Place]:
