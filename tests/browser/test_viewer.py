@@ -524,7 +524,7 @@ def test_a_download_asks_for_the_token_first(browser: Any, guarded: str) -> None
 
 
 def test_order_and_filters_outlive_the_page(page: Any) -> None:
-    upload(page, ("lasting.png", film(161)))
+    upload(page, ("lasting.png", film(187)))
     page.locator(".row", has_text="lasting.png").wait_for()
     page.get_by_role("combobox", name="Order").select_option("name")
     page.locator(".chip.positive").click()
