@@ -15,6 +15,8 @@ View = Literal["PA", "AP", "lateral", "other"]
 
 PLAUSIBLE_FIELD_MM = (250.0, 500.0)
 """Sides of a frontal adult chest film that are believable, in mm."""
+MIN_SIDE_PX = 128
+"""Of a film that can be judged: in a smaller matrix a pleural line cannot be seen."""
 
 
 @dataclass(frozen=True, eq=False)

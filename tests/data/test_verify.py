@@ -24,7 +24,7 @@ from pleura.data.verify.measure import immerkaer_noise, measure, stays_inside
 from pleura.data.verify.outliers import MIN_COMPARED, odd_poses, robust_z
 from pleura.data.verify.problems import CODES, Problems
 
-SIDE = 96
+SIDE = 128
 N = 30
 
 
@@ -32,9 +32,9 @@ def picture(seed: int) -> np.ndarray:
     """A dark field with a bright body, two dark lungs and noise: uint8 (SIDE, SIDE)."""
     rng = np.random.default_rng(seed)
     image = np.full((SIDE, SIDE), 30.0, np.float32)
-    cv2.ellipse(image, (48, 56), (38 + seed % 5, 52), 0, 0, 360, 190.0, -1)
-    for x in (30, 66):
-        cv2.ellipse(image, (x + seed % 3, 48), (11, 24), 0, 0, 360, 80.0, -1)
+    cv2.ellipse(image, (64, 75), (51 + seed % 5, 69), 0, 0, 360, 190.0, -1)
+    for x in (40, 88):
+        cv2.ellipse(image, (x + seed % 3, 64), (15, 32), 0, 0, 360, 80.0, -1)
     blobs = cv2.resize(rng.normal(0, 14, (8, 8)).astype(np.float32), (SIDE, SIDE))
     image += blobs + rng.normal(0, 3, image.shape).astype(np.float32)
     return np.clip(image, 1, 254).astype(np.uint8)
@@ -195,8 +195,8 @@ def test_mask_sizes_and_masks_on_black(broken: tuple[Path, list[Film]]) -> None:
     black = picture(0)
     black[40:44] = 0
     write_png(root / "images/f00.png", black)
-    write_png(root / "masks/f03.png", square(SIDE * 50))
-    films[3] = replace(films[3], mask_area_px=SIDE * 50, mask_area_fraction=50 / SIDE)
+    write_png(root / "masks/f03.png", square(SIDE * 66))
+    films[3] = replace(films[3], mask_area_px=SIDE * 66, mask_area_fraction=66 / SIDE)
     write_png(root / "masks/f06.png", square(1))
     films[6] = replace(films[6], mask_area_px=1, mask_area_fraction=1 / SIDE**2)
     result = codes(found(root, films))
@@ -272,7 +272,7 @@ def test_corpora_that_give_the_answer_away(whole: tuple[Path, list[Film]]) -> No
     assert "one-class" in codes(alone)
 
 
-def test_unknown_patients_ages_spacing_aspect_and_repeated_ids(
+def test_unknown_patients_ages_spacing_aspect_views_and_repeated_ids(
     broken: tuple[Path, list[Film]],
 ) -> None:
     root, films = broken
@@ -283,6 +283,8 @@ def test_unknown_patients_ages_spacing_aspect_and_repeated_ids(
     films[8] = replace(films[8], thumbnail="xyz")
     write_png(root / "images/f10.png", picture(10)[:30])
     films[10] = replace(films[10], rows=30)
+    films[11] = replace(films[11], view="lateral")
+    films[12] = replace(films[12], view="PA")
     result = codes(found(root, films))
     assert result["unknown-patients"] == ("f01",)
     assert result["implausible-age"] == ("f02",)
@@ -290,6 +292,8 @@ def test_unknown_patients_ages_spacing_aspect_and_repeated_ids(
     assert result["repeated-id"] == ("f07",)
     assert result["damaged-row"] == ("f08",)
     assert result["odd-aspect"] == ("f10",)
+    assert result["small"] == ("f10",)
+    assert result["not-frontal"] == ("f11",)
 
 
 def test_the_other_tables_are_read(broken: tuple[Path, list[Film]]) -> None:

@@ -11,6 +11,7 @@ from pleura.data.split.file import Split
 from pleura.data.split.linked import straddling, thumbnail_is_whole, why_linked
 from pleura.data.verify.problems import Problems
 from pleura.errors import DatasetError, LeakError
+from pleura.radiograph import MIN_SIDE_PX
 
 HUGE_FRACTION, TINY_FRACTION = 0.4, 0.0002
 PLAUSIBLE_AGE_YEARS = (0.0, 115.0)
@@ -68,6 +69,10 @@ def check_labels(films: Sequence[Film], problems: Problems) -> None:
             problems.add("implausible-spacing", name)
         if not PLAUSIBLE_ASPECT[0] <= film.rows / max(film.columns, 1) <= PLAUSIBLE_ASPECT[1]:
             problems.add("odd-aspect", name, f"{film.rows} rows by {film.columns} columns")
+        if 0 < min(film.rows, film.columns) < MIN_SIDE_PX:
+            problems.add("small", name, f"{film.rows} rows by {film.columns} columns")
+        if film.view in ("lateral", "other"):
+            problems.add("not-frontal", name, f"the view is {film.view}")
     repeated = Counter(film.film_id for film in films)
     problems.add_all("repeated-id", (name for name, count in repeated.items() if count > 1))
 

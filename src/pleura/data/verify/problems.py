@@ -67,6 +67,8 @@ CODES: dict[str, tuple[Severity, str]] = {
     "odd-noise": ("warning", "Much noisier or smoother than the others."),
     "odd-sharpness": ("warning", "Much sharper or more blurred than the others."),
     "odd-aspect": ("warning", "Much taller or wider than a chest film is."),
+    "small": ("warning", "So small that a detector declines it: no use to train or score on."),
+    "not-frontal": ("warning", "By its header no frontal film: a detector declines it."),
     "looks-inverted": ("warning", "Dark where the others are bright: is the film inverted?"),
     "looks-turned": ("warning", "Fits the others better upside down: is it turned?"),
     "unlike-the-rest": ("info", "Resembles the others little: a child, a turn, a hand?"),

@@ -1,8 +1,7 @@
 """Which films a detector does not judge, and why."""
 
-from pleura.radiograph import Radiograph
+from pleura.radiograph import MIN_SIDE_PX, Radiograph
 
-MIN_SIDE_PX = 128
 MAX_ASPECT = 2.0
 MIN_CONTRAST = 0.02
 
