@@ -350,6 +350,24 @@ def test_a_shorter_run_shortens_its_phases_in_proportion(
     assert [recipe.phase(n).epochs for n in range(2)] == each
 
 
+def test_fewer_epochs_warm_up_for_less(tmp_path: Path) -> None:
+    warm = PHASES.replace("learning_rate: 1.0e-4", "learning_rate: 1.0e-4, warmup_epochs: 2")
+    assert warm != PHASES
+    for changes, warmup in (
+        ([], 2),
+        (["epochs=6"], 1),
+        (["epochs=24"], 2),
+        (["phases.mask.epochs=2"], 0.5),
+        (["phases.mask.epochs=2", "phases.mask.optimizer.warmup_epochs=2"], 2),
+    ):
+        mask = read_recipe(write(tmp_path, warm), changes).phase(1)
+        assert mask.optimizer.warmup_epochs == pytest.approx(warmup)
+    whole = find_recipe("light")
+    assert read_recipe(whole).optimizer.warmup_epochs == 1
+    assert read_recipe(whole, ["epochs=1"]).optimizer.warmup_epochs < 0.1
+    assert read_recipe(whole, ["epochs=90"]).optimizer.warmup_epochs == 1
+
+
 def test_a_phases_steps_follow_its_epochs(tmp_path: Path) -> None:
     steps = "positive_share: {stepwise: [[1, 0.8], [5, 0.4]]}"
     path = write(tmp_path, PHASES.replace("positive_share: {linear: [0.8, 0.4]}", steps))

@@ -1,4 +1,4 @@
-"""What moves along with an override: phases' sizes with the input's, steps of a share with the epochs."""
+"""What moves along with an override: phases' sizes with the input's, shares and warm-ups with the epochs."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -16,8 +16,8 @@ def move_along(
     """Moves along in `given`, the mapping of a recipe, what its overrides have not set themselves.
 
     With `input.size`, the sizes of phases: in proportion, to multiples of 32 px. With `epochs`, of a recipe
-    without phases or of a phase, the steps of its own `positive_share`. What is malformed is left as it is,
-    since parsing says how.
+    without phases or of a phase, the steps of its own `positive_share`, and with fewer its own warm-up. What
+    is malformed is left as it is, since parsing says how.
 
     Args:
         given: with the overrides applied.
@@ -27,6 +27,7 @@ def move_along(
     phases = given.get("phases")
     if not phases:
         _move_steps(given, before, (), changed)
+        _move_warmup(given, before, (), changed)
     if not isinstance(phases, list) or ("phases",) in changed:
         return
     sizes = _size(before), _size(given)
@@ -34,6 +35,7 @@ def move_along(
         if isinstance(phase, dict) and isinstance(old, dict):
             _move_size(phase, sizes, ("phases", number), changed)
             _move_steps(phase, old, ("phases", number), changed)
+            _move_warmup(phase, old, ("phases", number), changed)
 
 
 def _is_set(place: Place, changed: Collection[Place]) -> bool:
@@ -71,3 +73,16 @@ def _move_steps(
     except (TypeError, ValueError, KeyError, ZeroDivisionError):
         return
     stretch["positive_share"] = share | {"stepwise": [list(step) for step in moved]}
+
+
+def _move_warmup(
+    stretch: dict[str, Any], before: Mapping[str, Any], place: Place, changed: Collection[Place]
+) -> None:
+    """Shortens the warm-up of fewer epochs in proportion: it would fill them otherwise."""
+    optimizer = stretch.get("optimizer")
+    old, new = (one.get("epochs", Recipe.epochs) for one in (before, stretch))
+    if not isinstance(optimizer, dict) or _is_set((*place, "optimizer", "warmup_epochs"), changed):
+        return
+    warmup = optimizer.get("warmup_epochs")
+    if all(isinstance(one, int | float) and one > 0 for one in (warmup, old, new)) and new < old:
+        stretch["optimizer"] = optimizer | {"warmup_epochs": warmup * new / old}

@@ -354,6 +354,9 @@ class Recipe:
         epochs = self._phase_epochs()[number]
         if isinstance(phase.positive_share, ShareSchedule):
             own["positive_share"] = phase.positive_share.stretched(phase.epochs, epochs)
+        if epochs < phase.epochs:  # a warm-up of the whole would leave nothing of it
+            warmup = phase.optimizer.warmup_epochs * epochs / phase.epochs
+            own["optimizer"] = replace(phase.optimizer, warmup_epochs=warmup)
         seen = replace(self.input, size=phase.size or self.input.size)
         return replace(self, **own, input=seen, epochs=epochs, phases=())
 
