@@ -8,12 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from test_train import RECIPE, same, weights
+from typer.testing import CliRunner
 
+from pleura.cli import app
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import RecipeError
 from pleura.training.average import between
-from pleura.training.recipe import NetworkRecipe, Recipe
+from pleura.training.recipe import NetworkRecipe, Recipe, read_recipe
+from pleura.training.run import RunFolder
 from pleura.training.start import build
 from pleura.training.train import Report, train
 
@@ -96,3 +99,24 @@ def test_what_cannot_be_mixed_is_refused(
         RecipeError, match="start_share would mix what is learnt with random numbers"
     ):
         train(recipe(tmp_path / "encoder.safetensors", 0.5), blocks, blocks_split, tmp_path / "run")
+
+
+def test_the_option_init_names_the_start_as_the_recipe_does(
+    began: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(replace(RECIPE, epochs=1).to_yaml())
+    blocks_split.save(tmp_path / "split.json")
+    places = ["--data", blocks.root, "--split", tmp_path / "split.json", "--out", tmp_path / "run"]
+    asked = ["train", tmp_path / "recipe.yaml", "start_share=0.5", "--init", began, *places]
+    done = CliRunner().invoke(app, list(map(str, asked)))
+    assert done.exit_code == 0, done.output
+    made = RunFolder(tmp_path / "run").recipe()
+    assert (made.network.init, made.start_share) == (str(began), 0.5)
+
+
+def test_the_how_to_s_recipe_of_training_on_has_a_share() -> None:
+    root = Path(__file__).parents[2]
+    told = (root / "docs/how-to/own-films.md").read_text(encoding="utf-8")
+    place = "weights/training/5-painted-collapses.yaml"
+    assert place in told
+    assert read_recipe(root / place, ["repeat_corpora={}"]).start_share == 0.5

@@ -1,6 +1,6 @@
 """`pleura train`: a recipe on a prepared dataset, to a run folder."""
 
-from dataclasses import replace
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,13 +54,10 @@ def train(
     from pleura.training.train import Report
 
     console.quiet = follows()  # one of several processes tells
-    plan = read_plan(find_recipe(recipe), overrides or ())
-    if init and isinstance(plan, Cascade):
-        raise typer.BadParameter(
-            f"{recipe} is two recipes; write gate.network.init={init} or segmenter.network.init={init}"
-        )
-    if init and not isinstance(plan, Cascade):
-        plan = replace(plan, network=replace(plan.network, init=init))
+    changes = [*(overrides or ())]
+    if init:  # as it is read: what a recipe asks of its start is asked of this one
+        changes.append(f"network.init={json.dumps(init)}")
+    plan = read_plan(find_recipe(recipe), changes)
     folder = out or Path("runs") / plan.name
     dataset = Dataset.open(data)
     with (
