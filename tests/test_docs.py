@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pleura.inference.manifest import FORMAT_VERSION
+
 ROOT = Path(__file__).parents[1]
 HIDDEN = {
     ".venv",
@@ -70,6 +72,11 @@ def test_the_examples_from_python_run(tmp_path: Path, monkeypatch: pytest.Monkey
     for number, block in enumerate(blocks):
         exec(compile(block, f"python.md, block {number}", "exec"), names)
     assert {"overlay.png", "sr.dcm", "own", "report"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_format_of_bundles_is_the_one_that_is_written() -> None:
+    text = (ROOT / "docs/reference/bundle.md").read_text(encoding="utf-8")
+    assert f"Format {FORMAT_VERSION} is written" in text
 
 
 def test_the_pages_are_looked_at() -> None:
