@@ -1,5 +1,6 @@
 """The model card, from a bundle and its evaluations."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,21 @@ def test_a_card_tells_use_numbers_and_training(bundle: Bundle, tmp_path: Path, e
     assert "3,600 films shown in all, 8.0 core hours" in text
     assert "had seen before is not counted" not in text
     assert bundle.identity.sha256 in text
+
+
+def test_a_kind_of_film_with_bars_in_its_name_keeps_to_its_cell(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    told = numbers(tmp_path / "test", bundle.identity, "test")
+    findings = {"name": "Edema|Effusion\nor both", "films": 9, "positives": 4, "metrics": {}}
+    findings["metrics"] = told["numbers"]["metrics"]  # type: ignore[index]
+    strata = [{"name": "Finding Labels", "of_label": False, "strata": [findings]}]
+    write_json(tmp_path / "test" / NUMBERS_FILE, {**told, "strata": strata})
+    write_card(tmp_path / "card.md", bundle, [tmp_path / "test"])
+    rows = (tmp_path / "card.md").read_text().splitlines()
+    row = next(row for row in rows if row.startswith("| Finding Labels"))
+    assert row.startswith(r"| Finding Labels: Edema\|Effusion or both | 9 | 4 |")
+    assert len(re.findall(r"(?<!\\)\|", row)) == 7  # six cells, as in the heading
 
 
 def test_a_card_says_where_films_shown_are_not_all(bundle: Bundle, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def _environment() -> Environment:
     environment.filters["fixed"] = fixed
     environment.filters["percent"] = percent
     environment.filters["count"] = count
+    environment.filters["cell"] = cell
     environment.globals["pleura_version"] = pleura.__version__
     return environment
 
@@ -61,11 +62,16 @@ def count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
+def cell(text: str) -> str:
+    """`text` as a cell of a Markdown table: on one line, and with no bar that would end it."""
+    return " ".join(text.split()).replace("|", r"\|")
+
+
 def render(template: str, **context: Any) -> str:
     """The page that `template` (a file name in `templates/`) makes of `context`.
 
     Every value is escaped unless it is a `markupsafe.Markup`, which the charts are. Filters besides
-    Jinja's own: `fixed(digits)`, `percent(digits)` and `count`, each a dash for None.
+    Jinja's own: `fixed(digits)`, `percent(digits)` and `count`, each a dash for None, and `cell`.
 
     Raises:
         jinja2.TemplateNotFound: there is no such template.
