@@ -81,6 +81,14 @@ def test_errors_end_in_one_line_and_exit_code_1(
     assert "Traceback" not in done.stderr
 
 
+def test_a_cross_validation_that_is_not_finished_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "cv" / "fold-1").mkdir(parents=True)
+    done = run("export", "cv", "--out", "b", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "cv holds no finished cross-validation" in done.stderr
+    assert "run the same `pleura cross-validate` again to go on" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small demo, run once: every verb but phantom's own help is in it."""

@@ -130,10 +130,19 @@ def export(
     from pleura.evaluation.card import read_about
     from pleura.inference.manifest import SEGMENTER
     from pleura.training.blend import export_blend
-    from pleura.training.cross_validate import export_folds, is_cross_validation, split_of
+    from pleura.training.cross_validate import (
+        check_finished,
+        export_folds,
+        is_cross_validation,
+        run_of_fold,
+        split_of,
+    )
     from pleura.training.export import export as write
     from pleura.training.run import RunFolder, is_cascade
 
+    for run in runs:
+        if any(run.glob("fold-*")):
+            check_finished(run)
     folds = is_cross_validation(runs[0])
     if any(is_cross_validation(run) is not folds for run in runs):
         raise typer.BadParameter("give runs, or finished cross-validations, but not both at once")
@@ -144,7 +153,7 @@ def export(
         raise typer.BadParameter(
             "--scores goes with several cross-validations; `pleura cross-validate` has scored each alone"
         )
-    run = runs[0] / "fold-0" if folds else runs[0]
+    run = run_of_fold(runs[0], 0) if folds else runs[0]
     run = run / SEGMENTER if is_cascade(run) else run
     folder = data or Path(RunFolder(run).described()["dataset"])
     dataset, parts = Dataset.open(folder), Split.load(split or split_of(runs[0], folder))
