@@ -139,6 +139,30 @@ def test_tables_as_programs_write_them(tmp_path: Path, text: str, codec: str) ->
         find_cases(CorpusSpec(root))
 
 
+@pytest.mark.parametrize(
+    ("age", "row", "column", "years", "spacing"),
+    [
+        ("62,5", "0,139", "0,2", 62.5, (0.139, 0.2)),
+        ("62.5", "0.139", "0.2", 62.5, (0.139, 0.2)),
+        ("062Y", "1,139", "0,2", 62.0, None),  # which may be a thousand and more
+        ("6,2,5", "0,139", "", None, None),
+    ],
+)
+def test_a_decimal_comma_is_read(
+    tmp_path: Path,
+    age: str,
+    row: str,
+    column: str,
+    years: float | None,
+    spacing: tuple[float, float] | None,
+) -> None:
+    root = corpus(tmp_path)
+    header = "file;label;age;RowSpacingMm;ColumnSpacingMm"
+    (root / "films.csv").write_text(f"{header}\na;1;{age};{row};{column}\n")
+    known = by_key(CorpusSpec(root))["a"].corrections
+    assert (known.age_years, known.spacing_mm) == (years, spacing)
+
+
 CHEXPERT = """Path,Patient,label
 C-v1.0/train/patient1/study1/view1_frontal.jpg,1,0
 C-v1.0/train/patient2/study1/view1_frontal.jpg,2,1

@@ -325,10 +325,16 @@ def _geometry(row: Row, spacing_matrix: int | None) -> dict[str, tuple[float, fl
 
 def _lengths(cells: Iterable[str]) -> list[float] | None:
     try:
-        values = [float(cell) for cell in cells]
+        values = [float(_with_point(cell)) for cell in cells]
     except ValueError:
         return None
     return values if all(0 < value < 1e6 for value in values) else None
+
+
+def _with_point(number: str) -> str:
+    """`number` with a point for a decimal comma; not where the comma may as well part thousands."""
+    comma = re.fullmatch(r"\d+,\d+", number) and not re.fullmatch(r"[1-9]\d{0,2},\d{3}", number)
+    return number.replace(",", ".") if comma else number
 
 
 def _view(text: str | None) -> View | None:
@@ -340,7 +346,7 @@ def _view(text: str | None) -> View | None:
 
 
 def _age(text: str) -> float | None:
-    """Years of '62', '62.5' or DICOM's '062Y' (PS3.5 6.2); None for anything no person's age."""
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)[Yy]?", text)
+    """Years of '62', '62.5', '62,5' or DICOM's '062Y' (PS3.5 6.2); None for anything no person's age."""
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)[Yy]?", _with_point(text))
     years = float(match[1]) if match else -1.0
     return years if 0 <= years <= 120 else None
