@@ -1,6 +1,7 @@
 """Folders of images and masks with tables, and `CorpusSpec` from YAML."""
 
 import os
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,6 +162,23 @@ def test_a_decimal_comma_is_read(
     (root / "films.csv").write_text(f"{header}\na;1;{age};{row};{column}\n")
     known = by_key(CorpusSpec(root))["a"].corrections
     assert (known.age_years, known.spacing_mm) == (years, spacing)
+
+
+@pytest.mark.parametrize("taken_apart", ["images", "masks", "films.csv"])
+def test_letters_composed_and_taken_apart_are_the_same(tmp_path: Path, taken_apart: str) -> None:
+    def spelt(name: str, place: str) -> str:
+        return unicodedata.normalize("NFD" if place == taken_apart else "NFC", name)
+
+    for number, name in enumerate(("Jörg", "Zoë")):
+        write_png(tmp_path / "images" / f"{spelt(name, 'images')}.png", film(number))
+    mask = np.zeros((40, 48), np.uint8)
+    mask[4:8, 4:8] = 255
+    write_png(tmp_path / "masks" / f"{spelt('Jörg', 'masks')}.png", mask)
+    rows = spelt("file,patient,label\nJörg.png,1,1\nZoë.png,2,0\n", "films.csv")
+    (tmp_path / "films.csv").write_text(rows, encoding="utf-8")
+    cases, missing = find_cases(CorpusSpec(tmp_path))
+    told = [(case.label, case.patient_id, case.mask_file is not None) for case in cases]
+    assert (told, missing) == ([(1, "1", True), (0, "2", False)], [])
 
 
 CHEXPERT = """Path,Patient,label

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pleura.data.corpora.case import Case, CorpusSpec
-from pleura.data.corpora.listing import first_named, kinds, place, without_suffix
+from pleura.data.corpora.listing import first_named, kinds, known_by, place, without_suffix
 from pleura.data.corpora.refused import Refused
 from pleura.data.corpora.tables import Known, Table, known_about, read_tables, shared_tails
 from pleura.data.manifest import LabelQuality
@@ -56,7 +56,7 @@ def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
     claimed: dict[Path, set[int]] = {table.path: set() for table in tables}
     found: list[Case] = []
     for file, relative in films:
-        stem = without_suffix(relative)
+        stem = known_by(relative)
         names = (relative, place(file, spec.root))
         try:
             known = known_about(tables, names, spec.spacing_matrix, shared[stem])
@@ -154,7 +154,7 @@ def _masks(folder: Path | None, refused: Refused) -> tuple[dict[str, Path], list
         lost.append(Path(error.filename))
 
     for file, relative, kind in kinds(folder, unread) if folder else ():
-        stem = without_suffix(relative)
+        stem = known_by(relative)
         if kind in ("dicom", "unknown"):
             refused.add(file, "of no kind that is read as a mask; convert it to PNG")
             lost.append(file)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Literal
@@ -92,6 +93,14 @@ def without_suffix(name: str) -> str:
     """`name`, which may be a path, without the suffix of a film; `1.2.3` has none."""
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in DICOM_SUFFIXES | IMAGE_SUFFIXES else name
+
+
+def known_by(name: str) -> str:
+    """What a film, its mask and its row share of their names or paths: without suffix, letters composed.
+
+    A Mac and what it zips may take letters apart (o and two dots for ö, Unicode's NFD), which tables do not.
+    """
+    return unicodedata.normalize("NFC", without_suffix(name))
 
 
 def place(file: Path, root: Path) -> str:

@@ -14,7 +14,7 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 
 from pleura.data.corpora.case import CorpusSpec, Corrections
-from pleura.data.corpora.listing import without_suffix
+from pleura.data.corpora.listing import known_by
 from pleura.data.corpora.rows import RUN_LENGTHS, Row, plain_name, read_rows
 from pleura.errors import CorpusError, UnknownName
 from pleura.radiograph import View
@@ -83,7 +83,7 @@ class Table:
             shared: how many of the path's last parts another film has too, see `shared_tails`.
         """
         parts = name.split("/")
-        plain = without_suffix(name).split("/")
+        plain = known_by(name).split("/")
         for length in range(len(parts), 0, -1):
             tail, bare = "/".join(parts[-length:]), "/".join(plain[-length:])
             places = ((self.exact, tail), (self.exact, bare), (self.stems, bare))
@@ -137,7 +137,7 @@ def read_tables(spec: CorpusSpec, usual: Sequence[str]) -> list[Table]:
 
 def shared_tails(paths: Iterable[str]) -> dict[str, int]:
     """For each path, without its suffix, how many of its last parts another one ends in too."""
-    ways = sorted({tuple(reversed(without_suffix(path).split("/"))) for path in paths})
+    ways = sorted({tuple(reversed(known_by(path).split("/"))) for path in paths})
     shared = dict.fromkeys(ways, 0)
     for one, other in pairwise(ways):  # the nearest of all stand side by side
         equal = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
@@ -170,7 +170,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
     for position, row in enumerate(rows):
         number = films.setdefault(tuple(row.get(column, "") for column in telling), position)
         for value in {row.get(column, "") for column in ids} - {""}:
-            plain = without_suffix(value)
+            plain = known_by(value)
             parts = plain.split("/")
             _enter(exact, value, number)
             _enter(stems, plain, number)
@@ -253,7 +253,7 @@ def _row_of_any(table: Table, names: Sequence[str], shared: int) -> int | None:
 
 
 def _last(name: str) -> str:
-    return without_suffix(name).rpartition("/")[2]
+    return known_by(name).rpartition("/")[2]
 
 
 def _roles(names: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
