@@ -47,6 +47,8 @@ class Radiograph:
         sex: `M`, `F`, `O` or None.
         age_years: in years, or None.
         modality, body_part: as in the header, or None.
+        posture_doubt: what in the header speaks against an erect patient, such as `ProtocolName (supine)`, or
+            None.
         notes: what the reader chose or repaired, one sentence each, in order.
         header: the header without pixel data (a pydicom Dataset), or None for plain images.
     """
@@ -70,6 +72,7 @@ class Radiograph:
     age_years: float | None = None
     modality: str | None = None
     body_part: str | None = None
+    posture_doubt: str | None = None
     notes: tuple[str, ...] = ()
     header: Any = field(default=None, repr=False)
 

@@ -110,7 +110,7 @@ def test_films_of_the_same_pixels_whose_headers_let_other_things_be_measured() -
 
     assert sampled(film()) == sampled(film(header=described("Chest")))
     others = [
-        film(header=described("Chest supine")),
+        film(posture_doubt="SeriesDescription (supine)"),
         film(spacing_basis="calibrated"),
         film(spacing_basis="implausible"),
         film(view="AP"),

@@ -16,6 +16,7 @@ from pleura.inference.lung_fields import LungFields
 from pleura.inference.measurements import measure
 from pleura.inference.measurements.distances import collins_percent
 from pleura.inference.measurements.posture import why_no_distances
+from pleura.read.posture import posture_doubt
 
 DISTANCES = ("apex_to_cupola_mm", "rim_at_hilum_mm", "rim_lateral_mm", "collins_percent")
 
@@ -332,6 +333,7 @@ def lying(code: str) -> Dataset:
         ({"header": header(StudyDescription="Thorax im Liegen")}, "StudyDescription (liegen)"),
         ({"header": header(SeriesDescription="Chest, bed")}, "SeriesDescription (bed)"),
         ({"header": header(ProtocolName="semi-erect")}, "ProtocolName (semi-erect)"),
+        ({"header": header(ViewPosition="PA NOT ERECT")}, "ViewPosition (not erect)"),
         ({"header": header(PatientPosition="HFS")}, "PatientPosition (HFS)"),
         ({"header": lying("40199007")}, "PatientOrientationModifierCodeSequence (a code)"),
         ({"header": of_view("272479007", "postero-anterior")}, None),
@@ -342,7 +344,8 @@ def lying(code: str) -> Dataset:
     ],
 )
 def test_when_no_distance_is_taken(film_says, why) -> None:
-    chest = film(**film_says)
+    said = film_says.get("header")
+    chest = film(**film_says, posture_doubt=None if said is None else posture_doubt(said))
     assert (why_no_distances(chest) is None) == (why is None)
     assert (why or "") in (why_no_distances(chest) or "")
     extent = only(collapse(film(), rim=25), chest, rectangles(film()))

@@ -297,7 +297,8 @@ def planted(film: bytes) -> bytes:
     ds.PatientName, ds.PatientID, ds.OtherPatientIDs = f"{SECRET}^A", SECRET, SECRET
     ds.PatientBirthDate, ds.PatientAge = "19300102", "094Y"
     ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = "20261121"
-    ds.StudyDescription = ds.SeriesDescription = ds.ImageComments = f"of {SECRET}"
+    ds.StudyDescription = ds.ImageComments = f"of {SECRET}"
+    ds.SeriesDescription = f"of {SECRET}, supine"
     ds.InstitutionName = ds.ReferringPhysicianName = ds.OperatorsName = SECRET
     ds.AccessionNumber, ds.StudyID, ds.StationName = SECRET, SECRET, SECRET
     ds.BodyPartExamined, ds.ViewPosition = SECRET, "PA"
@@ -333,6 +334,8 @@ def test_nothing_tells_whose_a_film_was(films: list[bytes], tmp_path: Path) -> N
         assert (now.view, now.sex, now.age_years) == (was.view, was.sex, 90.0)
         assert (now.spacing_mm, now.spacing_basis) == (was.spacing_mm, was.spacing_basis)
         assert (now.image_left, now.side_basis) == (was.image_left, was.side_basis)
+        assert was.posture_doubt == "SeriesDescription (supine)"
+        assert now.posture_doubt == "ViewPosition (not erect)"
         assert now.patient_id not in (None, was.patient_id)
         assert (now.study_instance_uid or "").startswith("2.25.")
 

@@ -26,6 +26,7 @@ from pleura.read import facts
 from pleura.read.colour import luminance
 from pleura.read.dicom_pixels import Samples, complete_description, decode
 from pleura.read.display import render
+from pleura.read.posture import posture_doubt
 from pleura.read.quiet import quiet
 from pleura.read.salvage import salvaged
 from pleura.read.source import DEFAULT_LIMITS, Limits, Source, load, name_of, named
@@ -163,6 +164,7 @@ def film_of(ds: pydicom.FileDataset, samples: Samples, source: str, notes: list[
         age_years=age,
         modality=text(ds, "Modality"),
         body_part=text(ds, "BodyPartExamined"),
+        posture_doubt=posture_doubt(ds),
         notes=tuple(notes),
         header=_without_pixels(ds),
     )

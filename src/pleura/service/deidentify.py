@@ -25,7 +25,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorag
 from pleura.errors import UnrecognisedFormat
 from pleura.read import Limits, dicom, image, is_dicom
 from pleura.read.display import bits_stored, is_inverse, padding_of, stored_values
-from pleura.read.facts import VIEW_CODES
+from pleura.read.facts import VIEW_CODES, view
+from pleura.read.posture import posture_doubt
 from pleura.read.source import NO_FILM, load
 from pleura.read.values import integer, item, number, numbers, text, texts
 
@@ -44,7 +45,7 @@ _NUMBERS = (
 _WORDS: dict[str, re.Pattern[str]] = {
     "Modality": re.compile("|".join(sorted(dicom.MODALITIES))),
     "ViewPosition": re.compile(
-        "(PA|AP)( (ERECT|UPRIGHT|STANDING|SITTING|SUPINE|PRONE|PORTABLE|MOBILE))?"
+        "(PA|AP)( (ERECT|NOT ERECT|UPRIGHT|STANDING|SITTING|SUPINE|PRONE|PORTABLE|MOBILE))?"
         "|LL|RL|LLD|RLD|RLO|LLO|LAT|LATERAL"
     ),
     "PatientOrientation": re.compile("[ALRPHF]{1,3}"),
@@ -136,12 +137,14 @@ def _keep_words(source: Dataset, ds: Dataset) -> None:
         words = [one for one in texts(source, keyword) if known.fullmatch(one.upper())]
         if words and (keyword != "PatientOrientation" or len(words) == 2):
             setattr(ds, keyword, words if len(words) > 1 else words[0])
-    view = item(source, "ViewCodeSequence")
-    value = text(view, "CodeValue") if view is not None else None
+    given = item(source, "ViewCodeSequence")
+    value = text(given, "CodeValue") if given is not None else None
     if value is not None and value in VIEW_CODES:
         code = Dataset()
         code.CodeValue, code.CodingSchemeDesignator = value, "SCT" if value.isdecimal() else "SRT"
         ds.ViewCodeSequence = [code]
+    if view(ds, []) == "PA" and posture_doubt(source) and not posture_doubt(ds):
+        ds.ViewPosition = "PA NOT ERECT"  # what was said of it might name somebody
 
 
 def _keep_luts(source: Dataset, ds: Dataset) -> None:

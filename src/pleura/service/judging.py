@@ -152,9 +152,10 @@ def film_from(facts: dict[str, Any], pixels: bytes) -> Radiograph:
     """
     try:
         given = {name: facts[name] for name in _FIELDS}
-        spacing = given["spacing_mm"]
+        spacing, orientation = given["spacing_mm"], given["patient_orientation"]
         given |= {
             "spacing_mm": None if spacing is None else (float(spacing[0]), float(spacing[1])),
+            "patient_orientation": orientation and tuple(orientation),
             "notes": tuple(str(note) for note in given["notes"]),
         }
         shape = int(facts["rows"]), int(facts["columns"])
