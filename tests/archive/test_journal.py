@@ -101,6 +101,19 @@ def test_what_is_no_journal(tmp_path: Path) -> None:
     Journal(tmp_path, IDENTITY).__exit__()
 
 
+def test_a_journal_that_is_damaged_further_in_is_told_as_one(tmp_path: Path) -> None:
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.expect(places(tmp_path, *(f"{n}{'a' * 200}" for n in range(100))))
+    path = tmp_path / NAME
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 12 * 4096] + b"\xaa" * (len(whole) - 12 * 4096))
+    with (
+        pytest.raises(ArchiveError, match=r"is damaged .*malformed"),
+        Journal(tmp_path, IDENTITY) as journal,
+    ):
+        journal.expect(places(tmp_path, "b"))
+
+
 def test_choices_are_kept(tmp_path: Path) -> None:
     with Journal(tmp_path, IDENTITY) as journal:
         assert journal.agree("overlays", None, "on") == "on"
@@ -109,6 +122,21 @@ def test_choices_are_kept(tmp_path: Path) -> None:
         assert journal.agree("masks", "off", "on") == "off"
         with pytest.raises(ArchiveError, match="begun with masks off, and this is masks on"):
             journal.agree("masks", "on", "on")
+
+
+def test_a_full_disk_is_told_whatever_is_written(tmp_path: Path) -> None:
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal._database.execute("PRAGMA max_page_count = 1")  # as large as it is
+        many = (f"{n}{'a' * 200}" for n in range(100))
+        with pytest.raises(
+            ArchiveError, match=r"cannot be written .*full.*goes on where it stopped"
+        ):
+            journal.expect(places(tmp_path, *many))
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert journal.counts() == {}
+        journal._database.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(ArchiveError, match="cannot be written"):
+            journal.agree("overlays", "on" * 4000, "off")
 
 
 def test_a_batch_is_recorded_whole_or_not_at_all(tmp_path: Path) -> None:

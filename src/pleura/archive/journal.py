@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +76,7 @@ class Journal:
             raise ArchiveError(f"{self.path} cannot be written: {error}") from error
         except sqlite3.DatabaseError as error:
             self._database.close()
-            raise ArchiveError(f"{self.path} is damaged ({error}); take another folder") from error
+            raise _damaged(self.path, error) from error
         except ArchiveError:
             self._database.close()
             raise
@@ -125,8 +125,10 @@ class Journal:
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object = None, error: object = None, trace: object = None) -> None:
         self._database.close()
+        if isinstance(error, sqlite3.DatabaseError):  # met only where its damaged part was read
+            raise _damaged(self.path, error) from error
 
     def agree(self, choice: str, wanted: str | None, otherwise: str) -> str:
         """What the films of this journal are done with.
@@ -137,13 +139,14 @@ class Journal:
             otherwise: what a new journal takes then.
 
         Raises:
-            ArchiveError: it was begun with another.
+            ArchiveError: it was begun with another, or the journal cannot be written.
         """
         sql = "SELECT value FROM choices WHERE name = ?"
         found = self._database.execute(sql, (choice,)).fetchone()
         if found is None:
             taken = otherwise if wanted is None else wanted
-            self._database.execute("INSERT INTO choices VALUES (?, ?)", (choice, taken))
+            with self._written():
+                self._database.execute("INSERT INTO choices VALUES (?, ?)", (choice, taken))
             return taken
         if wanted not in (None, found[0]):
             raise ArchiveError(
@@ -156,23 +159,25 @@ class Journal:
         """Takes down what is to be done: the files that are not done yet, or have changed since, in order.
 
         What waited from a former run and is not among them waits no more; what is done stays.
+
+        Raises:
+            ArchiveError: the journal cannot be written.
         """
-        self._database.execute("BEGIN")
-        self._database.execute("DELETE FROM films WHERE state IS NULL")
-        unopened = "SELECT id, path FROM films WHERE state = 'failed' AND bytes IS NULL"
-        for number, folder in self._paged(unopened):
-            if os.path.isdir(folder):  # which could not be listed; it is walked again, if given
-                self._database.execute("DELETE FROM films WHERE id = ?", (number,))
-        for place in places:
-            path = os.fsencode(os.path.abspath(place.path))
-            if self._is_done(path, place):
-                continue
-            self._database.execute(
-                "INSERT INTO films (path, source, named) VALUES (?, ?, ?) "
-                "ON CONFLICT (path) DO UPDATE SET named = max(named, excluded.named)",
-                (path, os.fsencode(place.path), place.named),
-            )
-        self._database.execute("COMMIT")
+        with self._written():
+            self._database.execute("DELETE FROM films WHERE state IS NULL")
+            unopened = "SELECT id, path FROM films WHERE state = 'failed' AND bytes IS NULL"
+            for number, folder in self._paged(unopened):
+                if os.path.isdir(folder):  # which could not be listed; it is walked again, if given
+                    self._database.execute("DELETE FROM films WHERE id = ?", (number,))
+            for place in places:
+                path = os.fsencode(os.path.abspath(place.path))
+                if self._is_done(path, place):
+                    continue
+                self._database.execute(
+                    "INSERT INTO films (path, source, named) VALUES (?, ?, ?) "
+                    "ON CONFLICT (path) DO UPDATE SET named = max(named, excluded.named)",
+                    (path, os.fsencode(place.path), place.named),
+                )
 
     def _is_done(self, path: bytes, place: Place) -> bool:
         found = self._database.execute(
@@ -226,16 +231,22 @@ class Journal:
         Raises:
             ArchiveError: the journal cannot be written.
         """
+        with self._written():
+            recorded = [self._record(row) for row in rows]
+        return [facts for facts in recorded if facts is not None]
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """All that is changed inside stays, or nothing of it."""
         try:
             self._database.execute("BEGIN")
-            recorded = [self._record(row) for row in rows]
+            yield
             self._database.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise ArchiveError(
                 f"{self.path} cannot be written ({error}); see to the space of the folder, then run the "
                 "same command again: it goes on where it stopped"
             ) from error
-        return [facts for facts in recorded if facts is not None]
 
     def _record(self, row: Row) -> dict[str, Any] | None:
         facts = None if row.facts is None else dict(row.facts)
@@ -366,6 +377,10 @@ def _held(root: Path) -> ArchiveError:
     return ArchiveError(
         f"another process is predicting into {root}; wait for it, or take another folder"
     )
+
+
+def _damaged(path: Path, error: Exception) -> ArchiveError:
+    return ArchiveError(f"{path} is damaged ({error}); take another folder")
 
 
 def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> str:
