@@ -21,6 +21,7 @@ from pleura.finding import Finding
 from pleura.inference.detector import Detector
 from pleura.read import read
 from pleura.read.viewing import read_for_viewing
+from pleura.service.problems import MEDIA_TYPE
 
 BLANK = cv2.imencode(".png", np.full((200, 200), 9, np.uint8))[1].tobytes()
 
@@ -408,6 +409,24 @@ def test_the_pages(served: Served) -> None:
     assert served.get("/%2e%2e/%2e%2e/app.py").status_code == 404
     assert served.get("/%00").status_code == 404
     assert served.get("/assets/" + "x" * 300).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"), [("bytes=99999999-", 416), ("bytes=5-1", 400), ("bytes=0-3", 206)]
+)
+def test_a_part_that_a_file_has_not_is_a_problem(
+    served: Served, found: list[dict[str, Any]], asked: str, status: int
+) -> None:
+    path = f"/v1/films/{found[0]['id']}/file"
+    whole = served.get(path).content
+    answer = served.get(path, headers={"Range": asked})
+    assert answer.status_code == status
+    if status == 206:
+        assert answer.content == whole[:4]
+        return
+    assert answer.headers["Content-Type"] == MEDIA_TYPE
+    assert answer.json()["status"] == status
+    assert status != 416 or answer.headers["Content-Range"] == f"bytes */{len(whole)}"
 
 
 def test_a_finding_is_given_as_dicom(

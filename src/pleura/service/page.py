@@ -9,10 +9,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from pleura.outputs.html import render
-from pleura.service.problems import Refused
+from pleura.service.problems import FileOrPart, Refused
 
 # The house page has its style in itself, which the viewer's pages may not.
 _PLAIN = (
@@ -57,11 +57,11 @@ def add_pages(app: FastAPI, viewer: Path | None) -> None:
             raise _nothing(path)
         headers = {"Cache-Control": _FOREVER if path.startswith("assets/") else "no-cache"}
         if file.suffix not in _TEXTS:
-            return FileResponse(file, headers=headers)
+            return FileOrPart(file, headers=headers)
         headers["Vary"] = "Accept-Encoding"
         kind = mimetypes.guess_type(file.name)[0]
         if "gzip" not in request.headers.get("Accept-Encoding", ""):
-            return FileResponse(file, headers=headers, media_type=kind)
+            return FileOrPart(file, headers=headers, media_type=kind)
         headers["Content-Encoding"] = "gzip"
         return Response(_gzipped(file, file.stat().st_mtime_ns), headers=headers, media_type=kind)
 

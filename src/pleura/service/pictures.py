@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from pleura.errors import MissingExtra, ReadError
@@ -15,7 +15,7 @@ from pleura.outputs.dicom import check_installed
 from pleura.service import worklist
 from pleura.service.folders import HEAT, LUNGS, MASK, THUMBNAIL
 from pleura.service.parameters import FilmId, no_film
-from pleura.service.problems import Refused
+from pleura.service.problems import FileOrPart, Refused
 from pleura.service.running import Running
 
 _JPEG, _PNG = "image/jpeg", "image/png"
@@ -187,7 +187,7 @@ def _picture(running: Running, request: Request, film: str, name: str, kind: str
     return _file(request, path, kind, said)
 
 
-class KeptFile(FileResponse):
+class KeptFile(FileOrPart):
     """A file of a film; where the film is deleted before it is sent, there is no such film."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

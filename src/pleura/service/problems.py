@@ -12,8 +12,10 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import FileResponse, JSONResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from pleura.errors import ServiceError
 
@@ -46,6 +48,28 @@ class ProblemResponse(JSONResponse):
     """A JSON answer of the problem type."""
 
     media_type = MEDIA_TYPE
+
+
+class FileOrPart(FileResponse):
+    """A file, or the part of it that a `Range` asks for; one that cannot be met is a problem."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def checked(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                raise _unmet(message)
+            await send(message)
+
+        await super().__call__(scope, receive, checked)
+
+
+def _unmet(message: Message) -> Refused:
+    refused = Refused(
+        message["status"],
+        "the Range is not one of bytes that the file has; leave it out for the whole",
+    )
+    told = Headers(raw=message["headers"]).get("Content-Range")
+    refused.headers |= {} if told is None else {"Content-Range": told}
+    return refused
 
 
 def problem(
