@@ -411,6 +411,22 @@ def test_the_pages(served: Served) -> None:
     assert served.get("/assets/" + "x" * 300).status_code == 404
 
 
+def test_what_an_address_does_not_take_is_told_by_any_method(
+    served: Served, found: list[dict[str, Any]]
+) -> None:
+    film = f"/v1/films/{found[0]['id']}"
+    for method, path, allowed in (
+        ("HEAD", f"{film}/file", "GET"),
+        ("GET", f"{film}/judge", "POST"),
+        ("GET", f"{film}/read", "DELETE, PUT"),
+        ("GET", "/dicom-web/studies", "POST"),
+    ):
+        answer = served.ask(method, path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, allowed), path
+        assert answer.headers["Content-Type"] == MEDIA_TYPE
+    assert served.get("/v1/nothing").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("asked", "status"), [("bytes=99999999-", 416), ("bytes=5-1", 400), ("bytes=0-3", 206)]
 )

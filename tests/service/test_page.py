@@ -26,7 +26,8 @@ def page(tmp_path: Path) -> Any:
     route = next(one for one in app.routes if getattr(one, "name", "") == "page")
 
     def asked(path: str, encoding: str = "gzip, br") -> Any:
-        scope = {"type": "http", "headers": [(b"accept-encoding", encoding.encode())]}
+        headers = [(b"accept-encoding", encoding.encode())]
+        scope = {"type": "http", "method": "GET", "path": f"/{path}", "headers": headers}
         return route.endpoint(Request(scope), path)  # type: ignore[attr-defined]
 
     return asked

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Match
 
 from pleura.outputs.html import render
 from pleura.service.problems import FileOrPart, Refused
@@ -20,6 +21,7 @@ _PLAIN = (
     "frame-ancestors 'none'"
 )
 _TEXTS = (".html", ".js", ".css", ".svg", ".wasm")
+_METHODS = ("DELETE", "GET", "POST", "PUT")
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -47,14 +49,14 @@ def add_pages(app: FastAPI, viewer: Path | None) -> None:
         if viewer is None:
             if path in ("", "index.html"):
                 return _page(render("no_viewer.html.j2"))
-            raise _nothing(path)
+            raise _nothing(app, request)
         try:
             file = (viewer / (path or "index.html")).resolve()
             found = file.is_relative_to(viewer.resolve()) and file.is_file()
         except (OSError, ValueError):  # no name that a file could have
             found = False
         if not found:
-            raise _nothing(path)
+            raise _nothing(app, request)
         headers = {"Cache-Control": _FOREVER if path.startswith("assets/") else "no-cache"}
         if file.suffix not in _TEXTS:
             return FileOrPart(file, headers=headers)
@@ -72,8 +74,21 @@ def _gzipped(file: Path, changed_ns: int) -> bytes:
     return gzip.compress(file.read_bytes(), 9)
 
 
-def _nothing(path: str) -> Refused:
-    return Refused(404, "there is nothing at this address; see /docs for what there is")
+def _nothing(app: FastAPI, request: Request) -> Refused:
+    """Why there is no page: the address is of the API, by other methods, or there is nothing at all."""
+    methods = ", ".join(method for method in _METHODS if _takes(app, request, method))
+    if not methods:
+        return Refused(404, "there is nothing at this address; see /docs for what there is")
+    refused = Refused(405, f"this address takes {methods}, not {request.method}")
+    refused.headers["Allow"] = methods
+    return refused
+
+
+def _takes(app: FastAPI, request: Request, method: str) -> bool:
+    """Whether a route of the API takes the method at the request's address."""
+    scope = {**request.scope, "method": method}
+    routes = (one for one in app.routes if getattr(one, "name", "") != "page")
+    return any(one.matches(scope)[0] is Match.FULL for one in routes)
 
 
 def _page(html: str) -> Response:
