@@ -1,5 +1,6 @@
 """Findings as DICOM: whole, valid, in the film's study, the same each time."""
 
+import json
 import shutil
 import subprocess
 import traceback
@@ -25,6 +26,8 @@ from pleura.finding import PNEUMOTHORAX, Finding, Lesion
 from pleura.outputs.dicom import dicom_files, dicom_results, encoded
 from pleura.outputs.dicom.source import reference
 from pleura.radiograph import Radiograph
+from pleura.service.findings import finding_facts, finding_from
+from pleura.service.rasters import mask_png
 
 SHAPE = (60, 80)
 PATIENT = "Nightingale^Florence"
@@ -244,6 +247,16 @@ def differing(one: Dataset, other: Dataset) -> list[pydicom.DataElement]:
         elif element != other[element.tag]:
             found.append(element)
     return found
+
+
+def test_a_finding_that_the_service_kept_has_the_same_objects() -> None:
+    finding = bilateral(sop_instance_uid="1.2.3")
+    assert finding.mask is not None
+    facts = json.loads(json.dumps(finding_facts(finding)))
+    kept = finding_from(facts, SHAPE, mask_png(finding.mask), b"", b"")
+    for kind, result in dicom_results(dicom_film(), finding).items():
+        again = dicom_results(dicom_film(), kept)[kind]
+        assert {e.keyword for e in differing(result, again)} <= TIMES, kind
 
 
 def test_the_picture_says_whose_it_is_and_shows_the_finding() -> None:

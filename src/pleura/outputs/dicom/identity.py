@@ -20,8 +20,13 @@ def uid(*parts: str) -> str:
 
 
 def digest(finding: Finding, *more: object) -> str:
-    """Of all that a finding's objects hold: another finding, or another pleura, makes other objects."""
-    facts = {key: value for key, value in finding.facts().items() if key != "file"}
+    """Of all that a finding's objects hold: another finding, or another pleura, makes other objects.
+
+    But for the film's name and UID: who makes the objects knows the film, the finding may have been kept
+    without.
+    """
+    film = ("file", "sop_instance_uid")
+    facts = {key: value for key, value in finding.facts().items() if key not in film}
     told = json.dumps([facts, version("pleura"), *map(str, more)], sort_keys=True)
     made = hashlib.sha256(told.encode())
     for drawn in (finding.mask, finding.lung_fields):
