@@ -24,8 +24,8 @@ import pleura
 from pleura.errors import MissingExtra, ResultError, UnsupportedFilm
 from pleura.finding import PNEUMOTHORAX, Finding, Lesion
 from pleura.outputs.dicom import dicom_files, dicom_results, encoded
-from pleura.outputs.dicom.source import reference
 from pleura.radiograph import Radiograph
+from pleura.read.loss import complete_compression
 from pleura.service.findings import finding_facts, finding_from
 from pleura.service.rasters import mask_png
 
@@ -448,14 +448,38 @@ def test_what_lost_detail_once_is_not_called_lossless() -> None:
 
 
 @pytest.mark.parametrize(
-    ("syntax", "lossy"),
-    [(JPEGBaseline8Bit, "01"), (HTJ2K, "01"), (HTJ2KLossless, "00"), (JPEG2000Lossless, "00")],
+    ("syntax", "method"),
+    [
+        (JPEGBaseline8Bit, "ISO_10918_1"),
+        (HTJ2K, "ISO_15444_15"),
+        (HTJ2KLossless, None),
+        (JPEG2000Lossless, None),
+    ],
 )
-def test_a_compression_that_may_lose_detail_counts_as_one_that_did(syntax: str, lossy: str) -> None:
-    given = header()
+def test_a_compression_that_may_lose_detail_counts_as_one_that_did(
+    syntax: str, method: str | None
+) -> None:
+    given = header(Rows=60, Columns=80, SamplesPerPixel=1, BitsAllocated=16, PixelData=b"x" * 1200)
     given.file_meta = FileMetaDataset()
     given.file_meta.TransferSyntaxUID = syntax
-    assert reference(dicom_film(given)).header.LossyImageCompression == lossy
+    complete_compression(given)
+    made = dicom_results(dicom_film(given), bilateral())
+    for result in (made["seg"], made["sc"]):  # 60 * 80 * 2 bytes in 1,200
+        assert result.LossyImageCompression == ("00" if method is None else "01")
+        assert result.get("LossyImageCompressionMethod") == method
+        assert result.get("LossyImageCompressionRatio") == (None if method is None else 8)
+
+
+def test_each_compression_that_a_film_went_through_is_said() -> None:
+    twice = {"LossyImageCompressionMethod": ["ISO_10918_1", "ISO_15444_1"]}
+    said = header(LossyImageCompression="01", LossyImageCompressionRatio=["9.5", "3"], **twice)
+    seg = dicom_results(dicom_film(said), bilateral())["seg"]
+    assert list(seg.LossyImageCompressionMethod) == twice["LossyImageCompressionMethod"]
+    assert list(seg.LossyImageCompressionRatio) == [9.5, 3]
+    unmatched = header(LossyImageCompression="01", LossyImageCompressionRatio="9.5", **twice)
+    assert (
+        "LossyImageCompressionRatio" not in dicom_results(dicom_film(unmatched), bilateral())["seg"]
+    )
 
 
 def test_an_assumed_side_is_no_code() -> None:

@@ -26,6 +26,7 @@ from pleura.read import facts
 from pleura.read.colour import luminance
 from pleura.read.dicom_pixels import Samples, complete_description, decode
 from pleura.read.display import render
+from pleura.read.loss import complete_compression
 from pleura.read.posture import posture_doubt
 from pleura.read.quiet import quiet
 from pleura.read.salvage import salvaged
@@ -134,7 +135,9 @@ def decoded(data: bytes, limits: Limits, notes: list[str]) -> tuple[pydicom.File
     ds = _parse(data, limits, notes)
     _refuse_what_is_no_film(ds)
     complete_description(ds, notes)
-    return ds, decode(ds, limits, notes)
+    samples = decode(ds, limits, notes)
+    complete_compression(ds)
+    return ds, samples
 
 
 def film_of(ds: pydicom.FileDataset, samples: Samples, source: str, notes: list[str]) -> Radiograph:

@@ -16,6 +16,14 @@ from pleura.radiograph import Radiograph
 from pleura.read.values import texts
 
 SERIES_NUMBER = 7203
+_TAKEN = (
+    "IssuerOfPatientID",
+    "PatientAge",
+    "StudyDescription",
+    "LossyImageCompression",
+    "LossyImageCompressionMethod",
+    "LossyImageCompressionRatio",
+)
 SIDE_PX = 1024
 """Of the film in the picture, its longer side."""
 
@@ -50,8 +58,7 @@ def capture(given: Reference, film: Radiograph, finding: Finding) -> Dataset:
     made.ImageType = ["DERIVED", "SECONDARY"]
     made.ConversionType = "WSD"
     made.BodyPartExamined = source.BodyPartExamined
-    made.LossyImageCompression = source.LossyImageCompression
-    for name in ("IssuerOfPatientID", "PatientAge", "StudyDescription"):
+    for name in _TAKEN:
         if name in source:
             setattr(made, name, source.get(name))
     made.DerivationDescription = f"Film with the finding of {finding.model.name}. {RESEARCH_ONLY}"

@@ -1,24 +1,17 @@
 """The film's header as its results take from it: patient, study, and what they refer to."""
 
+import re
 from dataclasses import dataclass
 
 from pydicom import config
 from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    JPEG2000MC,
-    UID,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLSNearLossless,
-)
+from pydicom.uid import UID
 from pydicom.valuerep import DA, STR_VR, TM, validate_value
 
 from pleura.errors import ResultError
 from pleura.radiograph import Radiograph
-from pleura.read.values import integer, is_unreadable, text, texts
+from pleura.read.values import integer, is_unreadable, numbers, text, texts
 
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _EMPTY_IF_ABSENT = (  # type 2 in every result: empty where not known, never missing
@@ -42,7 +35,7 @@ _IF_PRESENT = (
 _SEXES = ("M", "F", "O")
 _DIRECTIONS = frozenset("APRLHF")
 _MOST_NAME = 64
-_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, JPEG2000MC, HTJ2K)
+_METHOD = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ def reference(film: Radiograph) -> Reference:
     taken.SpecificCharacterSet = "ISO_IR 192"
     taken.Rows, taken.Columns = film.shape
     taken.BodyPartExamined = "CHEST"  # with a scanner's own word, a Laterality would be due
-    taken.LossyImageCompression = "01" if _was_lossy(header) else "00"
+    _take_compression(header, taken)
     return Reference(taken, tuple(left_out), _instance_number(header))
 
 
@@ -140,10 +133,21 @@ def _is_direction(word: str) -> bool:
     return 0 < len(word) <= 3 and set(word) <= _DIRECTIONS and len(set(word)) == len(word)
 
 
-def _was_lossy(header: Dataset) -> bool:
-    """Whether the film was ever compressed with loss: its results must not deny it (PS3.3 C.7.6.1.1.5)."""
-    syntax = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", None)
-    return text(header, "LossyImageCompression") == "01" or syntax in _LOSSY
+def _take_compression(header: Dataset, taken: Dataset) -> None:
+    """Whether the film was ever compressed with loss, how and how far: its results must not deny it.
+
+    PS3.3 C.7.6.1.1.5; a segmentation must say all three (C.8.20.2), as far as the film does.
+    """
+    was_lossy = text(header, "LossyImageCompression") == "01"
+    taken.LossyImageCompression = "01" if was_lossy else "00"
+    methods, ratios = (
+        texts(header, "LossyImageCompressionMethod"),
+        numbers(header, "LossyImageCompressionRatio"),
+    )
+    if was_lossy and methods and all(map(_METHOD.fullmatch, methods)):
+        taken.LossyImageCompressionMethod = methods
+        if len(ratios) == len(methods):
+            taken.LossyImageCompressionRatio = [f"{ratio:.6g}" for ratio in ratios]
 
 
 def _instance_number(header: Dataset) -> int:
