@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from bright import Bright, predict, write_film
 from pydicom import Dataset
 
 from pleura.archive.reading import sampled
+from pleura.finding import Finding
 from pleura.radiograph import Radiograph
 
 
@@ -95,6 +97,29 @@ def test_a_copy_has_its_own_name_in_every_table(tmp_path: Path) -> None:
         ("x.png", None),
         ("y.png", "x.png"),
     ]  # fmt: skip
+
+
+class Turning(Bright):
+    """Says how it judged a film."""
+
+    def _judge(self, film: Radiograph) -> Finding:
+        found = super()._judge(film)
+        return replace(found, notes=(*film.notes, "It was judged upright."))
+
+
+def test_a_copy_says_how_it_was_judged_and_what_its_own_file_says(tmp_path: Path) -> None:
+    write_film(tmp_path / "a.png", 1)
+    image = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_GRAYSCALE)
+    grey = cv2.imencode(".png", np.repeat(image[..., None], 3, 2))[1]
+    (tmp_path / "b.png").write_bytes(grey.tobytes())
+    for _ in range(2):  # the second time from the journal
+        predict(tmp_path / "out", tmp_path / "a.png", tmp_path / "b.png", detector=Turning())
+        listed = json.loads((tmp_path / "out/findings.json").read_text())
+        assert [film["notes"] for film in listed] == [
+            ["It was judged upright."],
+            ["A grey film stored in colour; its luminance is taken.", "It was judged upright."],
+        ]
+        assert "judged" not in listed[0]
 
 
 def test_films_of_the_same_pixels_whose_headers_let_other_things_be_measured() -> None:

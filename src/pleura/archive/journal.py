@@ -23,6 +23,7 @@ NAME = "journal.sqlite"
 FORMAT_VERSION = 1
 
 _PAGE = 256  # rows fetched at once
+_JUDGED = "judged"  # beside the facts that a finding's tables have: `Row.judged`
 _TABLES = """
 CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE choices (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -250,8 +251,11 @@ class Journal:
 
     def _record(self, row: Row) -> dict[str, Any] | None:
         facts = None if row.facts is None else dict(row.facts)
+        judged = list(row.judged)
         if facts is not None and row.first is not None:
-            facts = self._facts(row.first) | facts
+            first = self._facts(row.first)
+            judged = first.pop(_JUDGED, [])
+            facts = first | facts | {"notes": [*facts["notes"], *judged]}
         size, mtime_ns = row.stamp or (None, None)
         self._database.execute(
             "UPDATE films SET state = ?, bytes = ?, mtime_ns = ?, content = ?, pixels = ?, first = ?, "
@@ -259,7 +263,8 @@ class Journal:
             (
                 *(row.state, size, mtime_ns, row.content, row.pixels, row.first),
                 *(row.name and row.name.lower(), json.dumps(dict(row.pictures))),
-                *(facts and json.dumps(facts, allow_nan=False), row.kind, row.reason, row.task.id),
+                facts and json.dumps(facts | {_JUDGED: judged}, allow_nan=False),
+                *(row.kind, row.reason, row.task.id),
             ),
         )
         return facts
@@ -290,8 +295,10 @@ class Journal:
 
     def findings(self) -> Iterator[dict[str, Any]]:
         """The facts of every finding, in order."""
-        for _, facts in self._paged("SELECT id, facts FROM films WHERE facts IS NOT NULL"):
-            yield json.loads(facts)
+        for _, kept in self._paged("SELECT id, facts FROM films WHERE facts IS NOT NULL"):
+            facts = json.loads(kept)
+            facts.pop(_JUDGED, None)  # journals of before have none
+            yield facts
 
     def failures(self) -> Iterator[tuple[str, str]]:
         """(file, reason) of every film that failed, in order."""

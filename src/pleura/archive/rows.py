@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -47,6 +47,7 @@ class Row:
         pixels: what a film of the same pixels has, too.
         first: the row of the film it repeats, whose finding it carries.
         facts: of its finding, as JSON types; of a repeated film, only its own.
+        judged: the notes of its finding that are not the film's own: how it was judged.
         name: of its pictures.
         pictures: their paths below the folder, and sizes in bytes.
         kind, reason: of a failure: the error's class, and its words without the film's name.
@@ -59,6 +60,7 @@ class Row:
     pixels: bytes | None = None
     first: int | None = None
     facts: Mapping[str, Any] | None = None
+    judged: Sequence[str] = ()
     name: str | None = None
     pictures: Mapping[str, int] = field(default_factory=dict)
     kind: str | None = None

@@ -217,6 +217,7 @@ def _found(planned: _Planned, film: Radiograph, finding: Finding, pictures: Pict
         opened.content,
         opened.pixels,
         facts=facts,
+        judged=finding.notes[len(film.notes) :],
         name=planned.name,
         pictures=sizes,
     )
