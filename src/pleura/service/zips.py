@@ -1,5 +1,6 @@
 """What a zip holds, within bounds: nothing in it decides how much is read, or where it is written."""
 
+import lzma
 import struct
 import zipfile
 import zlib
@@ -18,6 +19,10 @@ _END, _END_BYTES = b"PK\x05\x06", 22
 _MAX_COMMENT = 1 << 16
 _DIRECTORY_BYTES = 1024  # that a member's entry in the zip's own list of contents may take
 _MAX_NAME = 200
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError),
+    *(NotImplementedError, RuntimeError),  # of a way of packing that is not known
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def unpack(source: Path, into: Path, bounds: ZipBounds) -> Iterator[Member]:
 
     Raises:
         FilmTooLarge: the zip as a whole is beyond the bounds; nothing more of it is given.
-        DecodeError: it is damaged or encrypted.
+        DecodeError: its list of contents is damaged.
     """
     _check_directory(source, bounds)
     room = min(bounds.total_bytes, max(bounds.ratio * source.stat().st_size, bounds.ratio << 10))
@@ -65,9 +70,15 @@ def unpack(source: Path, into: Path, bounds: ZipBounds) -> Iterator[Member]:
                 if info.flag_bits & 1:
                     yield Member(name, None, "is encrypted; zip it without a password")
                     continue
-                with archive.open(info) as member:
-                    path = into / str(number)
-                    taken = _copy(member, path, min(bounds.file_bytes, room))
+                path = into / str(number)
+                try:
+                    with archive.open(info) as member:
+                        taken = _copy(member, path, min(bounds.file_bytes, room))
+                except _DAMAGED:  # the zip's other files are what they are
+                    room -= path.stat().st_size if path.exists() else 0
+                    path.unlink(missing_ok=True)
+                    yield Member(name, None, "is damaged in the zip; zip it again, with deflate")
+                    continue
                 if taken is None:
                     path.unlink()
                     if room < bounds.file_bytes:
@@ -78,11 +89,11 @@ def unpack(source: Path, into: Path, bounds: ZipBounds) -> Iterator[Member]:
                     continue
                 room -= taken
                 yield Member(name, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError) as error:
+    except _DAMAGED as error:
         if isinstance(error, FilmTooLarge | DecodeError):
             raise
         raise DecodeError("the zip is damaged or cut short; make it again") from None
-    except (NotImplementedError, RuntimeError, OSError) as error:
+    except OSError as error:
         raise DecodeError(
             f"the zip cannot be unpacked ({type(error).__name__}); make it again with deflate"
         ) from None
