@@ -323,3 +323,5 @@ def test_films_that_came_another_way(made: dict[str, Path], tmp_path: Path) -> N
     assert "blocky on 1 films" in fewer  # of the first and the last file, which is none
     with pytest.raises(EvaluationError, match="there is no film"):
         pleura("robustness", broken, "-b", made["bundle"], "-o", out)
+    with pytest.raises(FileExistsError):  # before any film is looked at: this one is none
+        pleura("robustness", broken, "-b", made["bundle"], "-o", broken)

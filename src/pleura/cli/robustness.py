@@ -41,6 +41,7 @@ def robustness(
     from pleura.evaluation.robustness_page import PAGE_FILE, Pictures, write_robustness
     from pleura.inference.detector import Detector
 
+    out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before the work
     detector = Detector.load(bundle, device)
     places = _spread(list(files_in(films)), limit)
     failures: list[str] = []
