@@ -165,6 +165,11 @@ def test_only_the_proxy_says_who_asks(tmp_path: Path) -> None:
     assert archive["state"]["identity"] == "token"  # which could name anyone through the proxy
     with pytest.raises(ServiceError, match="believed only of the proxy"):
         Settings(tmp_path, tmp_path, token=TOKEN, user_header="X-User")
+    for known in ("10.0.0.9", "::1, 10.0.0.0/24"):
+        Settings(tmp_path, tmp_path, token=TOKEN, proxy=known)
+    for name in ("localhost", "proxy.example", "*", "10.0.0.9,", "10.0.0.9/24"):
+        with pytest.raises(ServiceError, match="is no IP address or network"):
+            Settings(tmp_path, tmp_path, token=TOKEN, proxy=name)
 
 
 @pytest.mark.parametrize(("least_rate", "passes"), [(1e9, False), (0.0, True)])

@@ -1,6 +1,7 @@
 """What the service is told when it starts."""
 
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 from pleura.errors import ServiceError
@@ -63,8 +64,8 @@ class Settings:
         node: the DICOM node; None: there is none.
 
     Raises:
-        ServiceError: beyond loopback without a token, a token too short to be one, or results of films
-            whose identity was taken out are to be sent.
+        ServiceError: beyond loopback without a token, a token too short to be one, a proxy that is no
+            address, or results of films whose identity was taken out are to be sent.
     """
 
     store: Path
@@ -110,8 +111,21 @@ class Settings:
             raise ServiceError(
                 "a header that says who asks is believed only of the proxy: give its address, by --proxy"
             )
+        if self.proxy is not None:
+            for one in self.proxy.split(","):
+                _check_address(one.strip())
 
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine can ask."""
         return self.host in LOOPBACK
+
+
+def _check_address(text: str) -> None:
+    """Raises `ServiceError` unless it is an IP address or a network: connections have no names."""
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ServiceError(
+            f"--proxy {text!r} is no IP address or network; give one such as 127.0.0.1 or 10.0.0.0/24"
+        ) from None
