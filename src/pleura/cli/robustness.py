@@ -60,9 +60,10 @@ def robustness(
         )
     found = summarised(detector.bundle.identity, kept)
     write_robustness(out, found, drawn, shlex.join(["pleura", *sys.argv[1:]]))
-    table = Table(title=f"{found.model.name} on {found.films} films", title_justify="left")
+    title = f"{found.model.name} on {found.films} films: decisions, and by how much the probability moves"
+    table = Table(title=title, title_justify="left")
     table.add_column("change", no_wrap=True)
-    for heading in ("decided otherwise", "probability moves by", "at most", "Dice of outlines"):
+    for heading in ("decided otherwise", "median shift", "largest", "Dice of outlines"):
         table.add_column(heading, justify="right")
     for one in found.changes:
         share = one.decided_otherwise
