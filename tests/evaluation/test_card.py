@@ -36,8 +36,10 @@ TRAINING = {
 }
 
 
-def numbers(path: Path, model: ModelIdentity, part: str) -> dict[str, object]:
-    run = Run(part, model, "0" * 64, None, "0" * 64, 80, Provenance(0, same_dataset=True))
+def numbers(
+    path: Path, model: ModelIdentity, part: str, overlap: int | None = 0
+) -> dict[str, object]:
+    run = Run(part, model, "0" * 64, None, "0" * 64, 80, Provenance(overlap, same_dataset=True))
     told = summarise(run, random_scores(80, separation=2.0), resamples=100).facts()
     path.mkdir(exist_ok=True)
     write_json(path / NUMBERS_FILE, told)
@@ -95,6 +97,24 @@ def test_a_kind_of_film_with_bars_in_its_name_keeps_to_its_cell(
     row = next(row for row in rows if row.startswith("| Finding Labels"))
     assert row.startswith(r"| Finding Labels: Edema\|Effusion or both | 9 | 4 |")
     assert len(re.findall(r"(?<!\\)\|", row)) == 7  # six cells, as in the heading
+
+
+@pytest.mark.parametrize("ending", [".md", ".html"])
+@pytest.mark.parametrize(
+    ("overlap", "says"),
+    [
+        (12, "12 of 80 films made it (trained or tuned it)"),
+        (None, "whether it was made from these films is not known"),
+    ],
+)
+def test_a_card_calls_no_film_unseen_that_is_not_known_to_be(
+    bundle: Bundle, tmp_path: Path, ending: str, overlap: int | None, says: str
+) -> None:
+    numbers(tmp_path / "test", bundle.identity, "test", overlap)
+    out = tmp_path / f"card{ending}"
+    write_card(out, bundle, [tmp_path / "test"])
+    assert says in out.read_text()
+    assert "nothing was trained on" not in out.read_text()
 
 
 def test_a_card_says_where_films_shown_are_not_all(bundle: Bundle, tmp_path: Path) -> None:

@@ -124,10 +124,18 @@ def _ordered(sections: Mapping[str, Any]) -> dict[str, Any]:
     return {heading: sections[heading] for heading in sorted(sections, key=place)}
 
 
-def _means(part: str) -> str:
-    """What the numbers of a part describe."""
+def _means(run: Mapping[str, Any]) -> str:
+    """What the numbers of an evaluation's run describe."""
+    part, overlap = run["part"], run.get("provenance", {}).get("overlap")
     if part == _OUT_OF_FOLD:
         return "the procedure: each film was judged by the one network that was not trained on it"
+    if overlap is None:
+        return "this model; whether it was made from these films is not known"
+    if overlap:
+        return (
+            f"this model on what it knows: {overlap} of {run['films']} films made it (trained or tuned it), "
+            "or belong with films that did, so that these numbers are no estimate for other films"
+        )
     if part == "test":
         return "this model, on films that nothing was trained on, chosen or fitted by"
     return (
