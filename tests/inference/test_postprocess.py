@@ -184,7 +184,7 @@ def test_an_operating_point_from_before_there_was_a_top_threshold() -> None:
     [
         (film(view="lateral"), "view is lateral"),
         (film((100, 150)), "below 128 px"),
-        (film((500, 200)), "no frontal chest film is that narrow"),
+        (film((500, 200)), "The film is 200 × 500 px; no frontal chest film is that narrow"),
         (
             Radiograph(
                 pixels=np.full((256, 256), 0.5, np.float32),

@@ -16,11 +16,9 @@ def decline_reason(film: Radiograph) -> str | None:
     if film.view in ("lateral", "other"):
         return f"The header says the view is {film.view}; only frontal films (PA, AP) are judged."
     if min(rows, columns) < MIN_SIDE_PX:
-        return (
-            f"The film is {rows}x{columns}; below {MIN_SIDE_PX} px a pleural line cannot be seen."
-        )
+        return f"The film is {columns} × {rows} px; below {MIN_SIDE_PX} px a pleural line cannot be seen."
     if max(rows, columns) > MAX_ASPECT * min(rows, columns):
-        return f"The film is {rows}x{columns}; no frontal chest film is that narrow."
+        return f"The film is {columns} × {rows} px; no frontal chest film is that narrow."
     if float(film.pixels.std()) < MIN_CONTRAST:
         return "The film is blank, or nearly so: there is no contrast to judge."
     return None
