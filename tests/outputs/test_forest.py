@@ -36,3 +36,10 @@ def test_the_axis_holds_everything_by_default():
     svg = forest([Row("a", -0.2, -0.3, -0.1), Row("b", 0.4, 0.1, 0.6)], title="t", xlabel="x")
     assert all(214.0 < x < 442.0 for x in circles(svg))
     assert "−0.20 (−0.30, −0.10)" in svg
+
+
+def test_nothing_lies_below_zero_that_rounds_to_it():
+    svg = forest([Row("a", -0.001, -0.2, -0.004), Row("b", -0.3)], title="t", xlabel="x")
+    assert "0.00 (−0.20, 0.00)" in svg
+    assert "−0.00" not in svg
+    assert "−0.30" in svg

@@ -103,8 +103,13 @@ def _shown(row: Row) -> str:
     if row.value is None:
         return "–"
     if row.low is None or row.high is None:
-        return f"{row.value:.2f}"
-    return f"{row.value:.2f} ({row.low:.2f}, {row.high:.2f})".replace("-", "−")
+        return _written(row.value)
+    return f"{_written(row.value)} ({_written(row.low)}, {_written(row.high)})"
+
+
+def _written(value: float) -> str:
+    """A number of two decimals; nothing below zero where it rounds to zero."""
+    return f"{value:z.2f}".replace("-", "−")
 
 
 def _limits(rows: Sequence[Row], limits: Range | None, reference: float | None) -> Range:
