@@ -72,7 +72,7 @@ def overlay(
     _boxes(drawn, finding.instances, film.shape, thickness)
     if measures:
         draw_distances(drawn, finding.extents, film.shape, 0.5 * thickness)
-    if film.view not in _NOT_FRONTAL:
+    if _has_sides(film, finding):
         _side_markers(drawn, _orientation(film, finding))
     if finding.decision == "declined":
         _frame(drawn, max(2, round(2 * thickness)))
@@ -173,6 +173,12 @@ def _tinted(picture: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDA
 def _orientation(film: Radiograph, finding: Finding) -> Orientation:
     """How the film lies, as the finding's sides have it."""
     return finding.patient_orientation or ("L" if film.image_left == "right" else "R", "F")
+
+
+def _has_sides(film: Radiograph, finding: Finding) -> bool:
+    """Whether R and L stand at its edges: of frontal films, by convention only of those that were judged."""
+    assumed = (finding.side_basis or film.side_basis) == "convention"
+    return film.view not in _NOT_FRONTAL and not (assumed and finding.decision == "declined")
 
 
 def _side_markers(drawn: Image.Image, orientation: Orientation) -> None:
