@@ -137,12 +137,12 @@ def _card(detector: Detector) -> list[tuple[str, str]]:
         ("Exported", manifest.created),
         (
             "Operating point",
-            f"{manifest.operating_point.aim}, on {manifest.operating_point.fitted_on}",
+            f"{manifest.operating_point.aim}, on {manifest.operating_point.fitted_on} films",
         ),
     ]
     if manifest.calibrator:
         made = manifest.calibrator
-        said.append(("Calibrator", f"{made.kind}, on {made.films} films of {made.fitted_on}"))
+        said.append(("Calibrator", f"{made.kind}, on {made.films} {made.fitted_on} films"))
     parts = manifest.data_card.get("parts")
     for name, part in parts.items() if isinstance(parts, dict) else ():
         if isinstance(part, dict):

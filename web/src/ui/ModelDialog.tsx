@@ -16,12 +16,12 @@ export function ModelDialog({ card, onClose }: { card: ModelCard; onClose: () =>
     ["Made", new Date(card.created).toLocaleDateString(undefined, { dateStyle: "long" })],
     [
       "Operating point",
-      `suspected from ${score(point.presence_probability, calibration !== null)}, pixels from ${point.pixel_threshold.toFixed(2)}${point.relative ? " of the film's score" : ""}; aim: ${point.aim}; chosen on ${point.fitted_on}`,
+      `suspected from ${score(point.presence_probability, calibration !== null)}, pixels from ${point.pixel_threshold.toFixed(2)}${point.relative ? " of the film's score" : ""}; aim: ${point.aim}; chosen on ${point.fitted_on} films`,
     ],
     [
       "Calibration",
       calibration
-        ? `${calibration.kind}, on ${calibration.films} films of ${calibration.fitted_on}, ${percent(calibration.positives / calibration.films)} of them positive${moved(calibration.prevalence)}`
+        ? `${calibration.kind}, on ${calibration.films} ${calibration.fitted_on} films, ${percent(calibration.positives / calibration.films)} of them positive${moved(calibration.prevalence)}`
         : "none: scores rank films and are not chances of disease",
     ],
     ["Runs on", card.runtime],
