@@ -2,7 +2,7 @@
 
 import type { Line } from "../state/view";
 import { contour, type Field } from "./contour";
-import { type Affine, apply, type Point } from "./geometry";
+import { type Affine, apply, LABEL, labelAt, type Point } from "./geometry";
 import type { Mask } from "./mask";
 
 export const MODEL = "rgb(255 176 32)"; // as in pleura's other pictures
@@ -19,6 +19,12 @@ export interface Outline {
   wide: boolean;
 }
 
+interface Labelled {
+  line: Line;
+  label: string;
+  colour: string;
+}
+
 export interface Scene {
   affine: Affine;
   /** Of the stage, in CSS pixels. */
@@ -28,7 +34,7 @@ export interface Scene {
   heat: { canvas: OffscreenCanvas; opacity: number } | null;
   draft: OffscreenCanvas | null;
   outlines: Outline[];
-  lines: { line: Line; label: string; colour: string }[];
+  lines: Labelled[];
   crosshair: Point | null;
   /** The brush, where one is held: its place and radius in film pixels. */
   brush: { at: Point; radius: number } | null;
@@ -99,8 +105,7 @@ export function paint(canvas: HTMLCanvasElement, scene: Scene): void {
   context.clearRect(0, 0, width, height);
   stretched(context, scene);
   for (const one of scene.outlines) stroke(context, scene.affine, one);
-  for (const { line, label, colour } of scene.lines)
-    measure(context, scene.affine, line, label, colour);
+  for (const line of scene.lines) measure(context, scene, line);
   if (scene.brush) ring(context, scene.affine, scene.brush.at, scene.brush.radius);
   if (scene.crosshair) cross(context, apply(scene.affine, scene.crosshair));
 }
@@ -138,13 +143,10 @@ function stroke(context: CanvasRenderingContext2D, affine: Affine, one: Outline)
 
 function measure(
   context: CanvasRenderingContext2D,
-  affine: Affine,
-  [from, to]: Line,
-  label: string,
-  colour: string,
+  { affine, size }: Scene,
+  { line, label, colour }: Labelled,
 ): void {
-  const [x0, y0] = apply(affine, from);
-  const [x1, y1] = apply(affine, to);
+  const [from, to] = [apply(affine, line[0]), apply(affine, line[1])];
   for (const [ink, width] of [
     [RIM, 4],
     [colour, 1.75],
@@ -152,12 +154,9 @@ function measure(
     context.strokeStyle = ink;
     context.lineWidth = width;
     context.beginPath();
-    context.moveTo(x0, y0);
-    context.lineTo(x1, y1);
-    for (const [x, y] of [
-      [x0, y0],
-      [x1, y1],
-    ] as const) {
+    context.moveTo(...from);
+    context.lineTo(...to);
+    for (const [x, y] of [from, to]) {
       context.moveTo(x + 4, y);
       context.arc(x, y, 4, 0, 2 * Math.PI);
     }
@@ -166,10 +165,11 @@ function measure(
   context.font = "600 12.5px system-ui, sans-serif";
   context.textBaseline = "middle";
   const wide = context.measureText(label).width;
-  const [x, y] = x1 > x0 ? [x1 + 12, y1] : [x0 + 12, y0];
+  const [x, y] = labelAt(from, to, wide, size);
+  const { half, padding } = LABEL;
   context.fillStyle = "rgb(8 10 12 / 0.8)";
   context.beginPath();
-  context.roundRect(x - 6, y - 11, wide + 12, 22, 5);
+  context.roundRect(x - padding, y - half, wide + 2 * padding, 2 * half, 5);
   context.fill();
   context.fillStyle = colour;
   context.fillText(label, x, y + 0.5);
