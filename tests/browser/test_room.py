@@ -1,11 +1,41 @@
 """What has its room at every width: names, words, sliders, labels."""
 
+import re
 from typing import Any
 
 import pytest
 from a_reader import drag, drawn, film, upload
 
 pytestmark = pytest.mark.slow
+
+
+def extent(side: str, share: float) -> dict[str, Any]:
+    """Of which nothing but the share is known."""
+    names = ("apex_to_cupola_mm", "rim_at_hilum_mm", "rim_lateral_mm", "collins_percent")
+    unknown = dict.fromkeys((*names, "accp_2001", "bts_2010", "bts_2023", "spacing_basis"))
+    return {
+        "side": side,
+        "area_fraction_of_lung": share,
+        "reasons": {"accp_2001": "The film is AP."},
+        "lines": [],
+        **unknown,
+    }
+
+
+def test_each_side_of_a_finding_has_its_sizes(page: Any) -> None:
+    def both(route: Any) -> None:  # the model of these tests locates no lungs
+        facts = route.fetch().json()
+        if facts["finding"]:
+            facts["finding"]["extents"] = [extent("right", 0.13), extent("left", 0.23)]
+        route.fulfill(json=facts)
+
+    page.route(re.compile("/v1/films/[0-9a-f]+$"), both)
+    upload(page, ("both-sides.png", film(224)))
+    drawn(page, "both-sides.png")
+    page.get_by_role("heading", name="left side").wait_for()
+    said = page.locator(".sizes").inner_text().casefold().split("\n")
+    told = [line for line in said if "side" in line or line.endswith(" %")]
+    assert told == ["right side", "13 %", "left side", "23 %"]
 
 
 def test_a_length_is_read_to_its_end_at_the_films_edge(page: Any) -> None:

@@ -35,8 +35,13 @@ function Size({ extent }: { extent: Extent }) {
   const known = MEASURES.filter(([name]) => typeof extent[name] === "number");
   const reasons = [...new Set(Object.values(extent.reasons))];
   const atDetector = extent.spacing_basis === "detector" && extent.lines.length > 0;
+  const said = [
+    atDetector && "Lengths at the detector, some per cent too long.",
+    reasons.length > 0 && `Not measured: ${reasons.join(" ")}`,
+  ].filter(Boolean);
   return (
     <>
+      <h4>{extent.side} side</h4>
       <dl>
         {known.map(([name, label, shown, guideline]) => (
           <div key={name}>
@@ -52,10 +57,7 @@ function Size({ extent }: { extent: Extent }) {
           </div>
         ))}
       </dl>
-      <p class="meaning">
-        {extent.side} side{atDetector && "; lengths at the detector, some per cent too long"}.
-        {reasons.length > 0 && ` Not measured: ${reasons.join(" ")}`}
-      </p>
+      {said.length > 0 && <p class="meaning">{said.join(" ")}</p>}
     </>
   );
 }
