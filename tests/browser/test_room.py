@@ -7,6 +7,7 @@ import pytest
 from a_reader import drag, drawn, film, upload
 
 pytestmark = pytest.mark.slow
+NARROWEST = {"width": 1024, "height": 768}  # with all three parts side by side
 
 
 def extent(side: str, share: float) -> dict[str, Any]:
@@ -20,6 +21,53 @@ def extent(side: str, share: float) -> dict[str, Any]:
         "lines": [],
         **unknown,
     }
+
+
+def width(page: Any, selector: str) -> float:
+    return page.locator(selector).bounding_box()["width"]
+
+
+def test_a_row_says_whose_film_it_is_beside_a_wide_film(page: Any) -> None:
+    name = "two-beginnings-and-one-end-00001234.png"
+    upload(page, (name, film(221)))
+    drawn(page, name)
+    page.set_viewport_size(NARROWEST)
+    page.get_by_label("Search films").fill("two-beginnings")
+    page.locator(".total", has_text="1 film").wait_for()
+    row = page.locator(".row", has_text="two-beginnings")
+    start = row.locator(".start").bounding_box()
+    assert start["width"] > 40  # some letters, and what says that there are more
+    page.get_by_label("Comment").fill("apex too")
+    ends = row.locator(".draft").bounding_box()
+    assert ends["x"] + ends["width"] <= width(page, ".worklist")
+    page.get_by_label("Comment").fill("")
+
+
+def test_what_draws_has_room_in_a_narrow_panel(page: Any) -> None:
+    upload(page, ("roomy.png", film(222)))
+    drawn(page, "roomy.png")
+    page.set_viewport_size(NARROWEST)
+    page.keyboard.press("b")
+    assert width(page, ".drawing input") >= 70
+    lines = "e => e.getBoundingClientRect().height / parseFloat(getComputedStyle(e).lineHeight)"
+    assert page.locator(".verdicts .save").evaluate(lines) < 2
+    page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("across", [360, 390, 1024, 1440])
+def test_the_tools_take_two_lines_and_windows_have_whole_names(page: Any, across: int) -> None:
+    upload(page, (f"tools-{across}.png", film(2300 + across)))
+    drawn(page, f"tools-{across}.png")
+    page.set_viewport_size({"width": across, "height": 700})
+    assert page.locator(".toolbar").bounding_box()["height"] < 90
+    longest = """e => {
+        const pen = document.createElement("canvas").getContext("2d");
+        pen.font = getComputedStyle(e).font;
+        return Math.max(...[...e.options].map(one => pen.measureText(one.text).width));
+    }"""
+    window = page.get_by_label("Window preset")
+    if across > 600:
+        assert window.evaluate(longest) + 30 <= width(page, ".toolbar select")
 
 
 def test_each_side_of_a_finding_has_its_sizes(page: Any) -> None:

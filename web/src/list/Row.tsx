@@ -35,34 +35,30 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
           <img src={address.thumbnail(film.id)} alt="" loading="lazy" decoding="async" />
         )}
       </div>
-      <div class="about">
-        <div class="name">
-          <span class="hidden">{`${film.read ? "" : "Unread: "}${start}${end}`}</span>
-          <span class="start" aria-hidden="true">
-            {start}
+      <div class="name">
+        <span class="hidden">{`${film.read ? "" : "Unread: "}${start}${end}`}</span>
+        <span class="start" aria-hidden="true">
+          {start}
+        </span>
+        <span class="end" aria-hidden="true">
+          {end}
+        </span>
+      </div>
+      <div class="facts">{facts(film) || received(film)}</div>
+      <div class="state">
+        <span class="badge">{STATES[film.state]}</span>
+        {would && (
+          <span class="would" title={`At the threshold tried: ${STATES[would].toLowerCase()}`}>
+            {STATES[would].toLowerCase()}
           </span>
-          <span class="end" aria-hidden="true">
-            {end}
+        )}
+        {!would && film.state === "positive" && film.side && <span class="side">{film.side}</span>}
+        {judgedByAnother(film) && (
+          <span class="another" title="Judged by another model than the service has now">
+            other model
           </span>
-        </div>
-        <div class="facts">{facts(film) || received(film)}</div>
-        <div class="state">
-          <span class="badge">{STATES[film.state]}</span>
-          {would && (
-            <span class="would" title={`At the threshold tried: ${STATES[would].toLowerCase()}`}>
-              {STATES[would].toLowerCase()}
-            </span>
-          )}
-          {!would && film.state === "positive" && film.side && (
-            <span class="side">{film.side}</span>
-          )}
-          {judgedByAnother(film) && (
-            <span class="another" title="Judged by another model than the service has now">
-              other model
-            </span>
-          )}
-          <Reading film={film} />
-        </div>
+        )}
+        <Reading film={film} />
       </div>
       <div class="score">{score(film.probability, film.calibrated)}</div>
     </div>
