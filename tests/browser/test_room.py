@@ -43,6 +43,17 @@ def test_a_row_says_whose_film_it_is_beside_a_wide_film(page: Any) -> None:
     page.get_by_label("Comment").fill("")
 
 
+def test_a_name_that_is_cut_short_reads_in_its_own_direction(page: Any) -> None:
+    name = "צילום חזה של המטופל דוד כהן מרץ.png"  # begins at the right
+    upload(page, (name, film(223)))
+    page.get_by_label("Search films").fill("צילום")
+    page.locator(".total", has_text="1 film").wait_for()
+    row = page.locator(".row", has_text="צילום")
+    row.locator(".badge", has_text="Suspected").wait_for()
+    start, end = (row.locator(part).bounding_box()["x"] for part in (".start", ".end"))
+    assert start > end
+
+
 def test_what_draws_has_room_in_a_narrow_panel(page: Any) -> None:
     upload(page, ("roomy.png", film(222)))
     drawn(page, "roomy.png")

@@ -37,11 +37,9 @@ export function Row({ film, open, place, of, top, onOpen }: Given) {
       </div>
       <div class="name">
         <span class="hidden">{`${film.read ? "" : "Unread: "}${start}${end}`}</span>
-        <span class="start" aria-hidden="true">
-          {start}
-        </span>
-        <span class="end" aria-hidden="true">
-          {end}
+        <span class="written" dir="auto" aria-hidden="true">
+          <span class="start">{start}</span>
+          <span class="end">{end}</span>
         </span>
       </div>
       <div class="facts">{facts(film) || received(film)}</div>
