@@ -37,6 +37,10 @@ function Rows() {
   }, [height]);
 
   useEffect(() => {
+    (box.current as HTMLDivElement).scrollTop = 0; // another order, or other films, from their first on
+  }, [query.value]);
+
+  useEffect(() => {
     const element = box.current as HTMLDivElement;
     const place = rows.peek().findIndex((row) => row.id === opened.value);
     if (place < 0) return;
