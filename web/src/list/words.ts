@@ -35,7 +35,7 @@ export function received(film: Summary): string {
 
 export function verdict(film: Summary): string {
   if (film.verdict === "accepted") return "Agreed";
-  if (film.verdict === "rejected") return "Rejected";
+  if (film.verdict === "rejected") return "Disagreed";
   return film.verdict === "corrected" ? "Corrected" : "";
 }
 

@@ -233,6 +233,10 @@ export function isOfAnother(
   return verdict !== "corrected" && !!finding && model_sha256 !== finding.model_sha256;
 }
 
-function who(one: Correction): string {
-  return one.reader || one.identity || "Someone";
+/** How the service calls whoever sits at its machine, or has its token: no names of readers. */
+const NAMELESS = ["local", "token"];
+
+export function who({ reader, identity }: Pick<Correction, "reader" | "identity">): string {
+  const known = identity && !NAMELESS.includes(identity) ? identity : "Someone";
+  return reader || known;
 }
