@@ -683,7 +683,7 @@ def test_a_film_is_printed_with_its_finding(phone: Any) -> None:
     phone.emulate_media(media="print")
     for shown in (heading, phone.locator("#stage"), phone.locator(".notice")):
         assert shown.is_visible()
-    for gone in (".header", ".toolbar", ".worklist", ".verdicts", ".panes"):
+    for gone in (".header", ".toolbar", ".worklist", ".correction", ".panes"):
         assert not phone.locator(gone).is_visible(), gone
 
 
