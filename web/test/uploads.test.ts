@@ -19,6 +19,32 @@ it("fills uploads up to the service's limits, in order", async () => {
   expect(parts([], 1, 1)).toEqual([]);
 });
 
+it("names three of the files that are refused, counts the rest, and says what was received", async () => {
+  const refused = ["a", "b", "c", "d"].map((name) => ({ name, reason: "is empty" }));
+  const job = { films: { total: 2, repeated: 0 }, refused, film_ids: [] };
+  class Request {
+    upload = {};
+    status = 202;
+    response = job;
+    onload = () => undefined;
+    open = () => undefined;
+    send = () => setTimeout(() => this.onload());
+  }
+  vi.stubGlobal("XMLHttpRequest", Request);
+  const page = { films: [], next: null, total: 0, revision: 1, counts: null };
+  answering({ "/v1/films": page });
+  const { upload } = await import("../src/state/uploads");
+  const { messages } = await import("../src/state/messages");
+  messages.value = [];
+  await upload(files(1, 1, 1, 1, 1, 1));
+  const said = messages.value.map((one) => one.text);
+  expect(said).toEqual([
+    "2 films received.",
+    ...["a", "b", "c"].map((name) => `${name} is empty`),
+    "1 more file was refused.",
+  ]);
+});
+
 it("sends films again once the reader has signed in, whose session had ended", async () => {
   const job = { films: { total: 1, repeated: 0 }, refused: [], film_ids: ["a"] };
   const answers: [number, object][] = [

@@ -11,6 +11,7 @@ export interface Message {
 }
 
 const SHOWN_MS = { done: 4000, problem: 10000 };
+const MOST = 5; // as many as one upload may say
 let last = 0;
 
 export const messages = signal<Message[]>([]);
@@ -18,7 +19,7 @@ export const mustSignIn = signal(false);
 
 export function tell(text: string, kind: Message["kind"] = "done"): void {
   const id = ++last;
-  messages.value = [...messages.value.slice(-2), { id, text, kind }];
+  messages.value = [...messages.value, { id, text, kind }].slice(-MOST);
   setTimeout(() => dismiss(id), SHOWN_MS[kind]);
 }
 

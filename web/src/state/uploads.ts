@@ -80,7 +80,7 @@ async function sendAsReader(files: File[]): Promise<Job> {
 function refuse(refused: { name: string; reason: string }[]): void {
   for (const { name, reason } of refused.slice(0, NAMED)) tell(`${name} ${reason}`, "problem");
   const rest = refused.length - NAMED;
-  if (rest > 0) tell(`${rest} more files were refused.`, "problem");
+  if (rest > 0) tell(`${rest} more ${rest === 1 ? "file was" : "files were"} refused.`, "problem");
 }
 
 /** The files of a drop, folders opened. */
