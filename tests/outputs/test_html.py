@@ -30,6 +30,11 @@ def test_the_base_page_stands_alone():
     assert page.startswith("<!doctype html>")
 
 
+def test_colours_that_tell_something_are_printed():
+    paper = render("base.html.j2").split("@media print")[1]
+    assert ".swatch, .bar { print-color-adjust: exact; }" in paper
+
+
 def test_values_are_escaped_and_missing_ones_are_errors(monkeypatch):
     text = "{% extends 'base.html.j2' %}{% block content %}{{ name }}|{{ x|fixed }}{% endblock %}"
     monkeypatch.setattr(html, "_source", lambda name: text if name == "t" else real(name))
