@@ -7,6 +7,7 @@ that leaves no choice.
 
 import hashlib
 import json
+import pickle
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,8 +111,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         Exception
     ) as error:  # torch and safetensors raise many kinds, and each means the same here
         raise WeightsError(
-            f"{path} is no file of tensors that can be read without running code ({_first_line(error)}); in "
-            "its own project, save the network's state_dict() alone"
+            f"{path} is no file of tensors that can be read without running code ({_why(error)}); in its "
+            "own project, save the network's state_dict() alone"
         ) from None
     tensors = _tensors(content)
     if not tensors:
@@ -265,8 +266,11 @@ def _some(names: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
     return (", ".join(listed[:4]) or "none") + more
 
 
-def _first_line(error: Exception) -> str:
-    first = (
-        re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]
-    )  # torch writes in bold
-    return f"{type(error).__name__}: {first}"[:200]
+def _why(error: Exception) -> str:
+    """Of an error of torch or safetensors; without torch's advice to run what is in the file."""
+    refused = re.search(r"Unsupported (?:global: GLOBAL|class) ([\w.]+)", str(error))
+    if refused:
+        return f"it holds a {refused[1]}"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds more than torch.save writes of tensors"
+    return f"it is damaged, or no checkpoint: {type(error).__name__}"
