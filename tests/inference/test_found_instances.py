@@ -56,6 +56,13 @@ def test_boxes_lie_on_the_films_own_matrix() -> None:
     assert [one.score for one in best_last] == pytest.approx([0.9, 0.6, 0.2])
 
 
+@pytest.mark.parametrize(("size", "side"), [(224, 225), (800, 109)])
+def test_a_box_up_to_the_edge_ends_at_the_edge(size: int, side: int) -> None:
+    assert size * (side / size) > side  # by a rounding error
+    whole = np.array([[0, 0, size, size, 0.9]], np.float32)
+    assert instances(whole, size, (side, side), 0.5)[0].box == (0, 0, side, side)
+
+
 def test_a_finding_has_the_instances_that_its_mask_may_show() -> None:
     finding = detector(Finds())(film())
     assert [one.box for one in finding.instances] == [(64, 16, 128, 48), (0, 0, 27, 14)]

@@ -192,7 +192,9 @@ def instances(
     found = []
     for row in boxes[boxes[:, 4] >= threshold].astype(np.float64):
         left, top, right, bottom = row[:4] * scale
-        box = (math.floor(top), math.floor(left), math.ceil(bottom), math.ceil(right))
+        # A product may end a rounding error beyond the film's edge.
+        lowest, rightmost = min(math.ceil(bottom), shape[0]), min(math.ceil(right), shape[1])
+        box = (math.floor(top), math.floor(left), lowest, rightmost)
         found.append(Instance(box, float(row[4])))
     return tuple(sorted(found, key=lambda instance: -instance.score))
 
