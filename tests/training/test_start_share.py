@@ -3,18 +3,24 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from test_train import RECIPE, same, weights
 from typer.testing import CliRunner
 
 from pleura.cli import app
+from pleura.data.dataset import FilmSet
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import RecipeError
+from pleura.inference.preprocess import squeeze
 from pleura.training.average import between
+from pleura.training.fabric import choose_fabric
+from pleura.training.loop import Trainer
 from pleura.training.recipe import NetworkRecipe, Recipe, read_recipe
 from pleura.training.run import RunFolder
 from pleura.training.start import build
@@ -75,6 +81,29 @@ def test_interrupted_it_goes_on_the_same_though_the_start_is_gone(
     moved.unlink()
     train(recipe(moved, 0.5), blocks, blocks_split, tmp_path / "cut", fit=False)
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def test_both_ends_lie_where_the_network_is_moved_to(
+    began: Path,
+    blocks: Dataset,
+    blocks_split: Split,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setup = Fabric.setup
+
+    def elsewhere(
+        fabric: Fabric, network: torch.nn.Module, *optimizers: torch.optim.Optimizer
+    ) -> Any:
+        return setup(fabric, network.to("meta"), *optimizers, move_to_device=False)
+
+    monkeypatch.setattr(Fabric, "setup", elsewhere)  # as a GPU would have it
+    films = FilmSet(blocks, blocks_split.train, 64, squeeze)
+    made = recipe(began, 0.5)
+    trainer = Trainer(
+        made, build(made), lambda _: (films, films), RunFolder(tmp_path), choose_fabric(made, "cpu")
+    )
+    assert {tensor.device.type for tensor in trainer.weights().values()} == {"meta"}
 
 
 def test_counts_are_not_averaged() -> None:

@@ -58,8 +58,8 @@ class Trainer:
         self.state = State.of(stored or {})
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         quicken(network)
-        self.began = copied(network.state_dict()) if recipe.start_share else None
         self._begin_phase(network)
+        self.began = copied(self.network.module.state_dict()) if recipe.start_share else None
         if stored:
             self._resume(stored)
 
