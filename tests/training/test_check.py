@@ -10,7 +10,7 @@ from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import RecipeError, UnknownName
 from pleura.inference.preprocess import InputSpec
-from pleura.training.check import check_recipe
+from pleura.training.check import check_recipe, unreached
 from pleura.training.recipe import LossTerm, NetworkRecipe, Phase, Recipe, known_recipes, read_plan
 from pleura.training.train import train
 
@@ -42,6 +42,23 @@ def test_what_the_network_serves_is_let_through() -> None:
         check_recipe(
             in_phases(Phase("second", 1, loss=(LossTerm("dice", on="deep"),)), network=bare)
         )
+
+
+def test_what_a_loss_does_not_reach_is_named() -> None:
+    joint = NetworkRecipe("joint", {"encoder": "mobilenetv2_050", "decoder_channels": [8, 8]})
+    recipe = in_phases(
+        Phase("second", 1, loss=(LossTerm("bce"), LossTerm("bce", on="deep"))), network=joint
+    )
+    last = unreached(recipe, recipe.phase(1))
+    assert last
+    assert all(n.startswith(("pool.", "presence.", "evidence_weight")) for n in last)
+    first = unreached(recipe, recipe.phase(0))
+    assert first - last == {"deep_heads.0.weight", "deep_heads.0.bias"}
+    alone = replace(recipe, phases=(), loss=(LossTerm("bce", on="presence"),))
+    assert {n.split(".")[0] for n in unreached(alone, alone)} == {"blocks", "deep_heads", "head"}
+    plan = read_plan(known_recipes()["mask-rcnn"])
+    assert isinstance(plan, Recipe)
+    assert unreached(plan, plan) == set()
 
 
 def test_a_size_that_the_network_cannot_take_is_found_before_the_first_phase() -> None:

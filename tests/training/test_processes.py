@@ -161,6 +161,33 @@ def test_two_processes_interrupted_and_killed_end_where_one_does(
     assert points == [True, True]
 
 
+def test_what_the_loss_does_not_reach_is_waited_for_by_none(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    split = tmp_path / "split.json"
+    blocks_split.save(split)
+    phases = (
+        "[{name: presence, epochs: 1, loss: [{name: bce, on: presence}], monitor: auc}, "
+        "{name: mask, epochs: 1, loss: [{name: bce}]}]"
+    )
+    small = [
+        "network.options.encoder=mobilenetv2_050",
+        "network.options.decoder_channels=[8,8]",
+        "input.size=64",
+        "batch_size=4",
+        "micro_batch=1",
+        "epoch_films=8",
+        "epochs=2",
+        f"phases={phases}",
+    ]
+    arguments = command(blocks, split, tmp_path / "run", "--devices", "2")
+    arguments[2 : 2 + len(WITHOUT_NORMS)] = ["joint", *small]
+    done = begun(arguments)
+    said = rest(done)
+    assert done.returncode == 0, said
+    assert "epoch   2" in said
+
+
 NOT_FINITE = """
     import sys
     from pathlib import Path

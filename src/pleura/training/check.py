@@ -12,7 +12,7 @@ from pleura.errors import RecipeError, UnknownName
 from pleura.inference.preprocess import LUNGS
 from pleura.networks import has_own_loss
 from pleura.training.frozen import Frozen
-from pleura.training.losses import check_loss, weighted_sum
+from pleura.training.losses import check_loss, loss_of, weighted_sum
 from pleura.training.recipe import Recipe
 from pleura.training.start import build
 
@@ -51,6 +51,26 @@ def check_recipe(recipe: Recipe) -> None:
         if not hasattr(network, "losses"):  # such a network's shapes hang on what it sees
             for number, phase in enumerate(phases):
                 _check_phase(network, phase, _named(recipe, number))
+
+
+def unreached(recipe: Recipe, phase: Recipe) -> set[str]:
+    """The parameters of a recipe's network, by name, that the loss of one of its phases does not reach.
+
+    Such as those of a head that no term is on. Of a network with a loss of its own, or one that the meta
+    device cannot run, it is not known, and none is named.
+    """
+    loss, spec = loss_of(phase.loss), phase.input
+    if loss is None:
+        return set()
+    with torch.device("meta"):
+        network = build(recipe).eval()
+        try:
+            output = network(torch.zeros(1, spec.channels, spec.size, spec.size))
+            total = loss(output, torch.zeros(1, 1, spec.size, spec.size)).sum()
+            total.backward()  # type: ignore[no-untyped-call]
+        except NotImplementedError:
+            return set()
+    return {name for name, one in network.named_parameters() if one.grad is None}
 
 
 def _check_soft(phase: Recipe) -> None:

@@ -1,6 +1,6 @@
 """`Frozen`: what of an encoder learns nothing more."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from torch import nn
@@ -27,6 +27,7 @@ class Frozen:
     """
 
     def __init__(self, network: nn.Module, stages: int | None) -> None:
+        self._network = network
         self._parameters: list[nn.Parameter] = []
         self._norms: list[nn.Module] = []
         self._layers: list[nn.Module] = []
@@ -53,6 +54,14 @@ class Frozen:
         ]
         for parameter in self._parameters:
             parameter.requires_grad_(False)
+
+    def hold(self, names: Collection[str]) -> None:
+        """Holds further parameters, by their names in the network, as they are."""
+        for name in names:
+            parameter = self._network.get_parameter(name)
+            if parameter.requires_grad:
+                parameter.requires_grad_(False)
+                self._parameters.append(parameter)
 
     def rest(self) -> None:
         """Puts what is held in evaluation mode; after each `network.train()`."""

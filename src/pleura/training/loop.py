@@ -20,6 +20,7 @@ from pleura.data.dataset import FilmSet
 from pleura.errors import NonFiniteLoss
 from pleura.training.average import Average, between
 from pleura.training.batches import batches
+from pleura.training.check import unreached
 from pleura.training.depthwise import quicken
 from pleura.training.frozen import Frozen
 from pleura.training.losses import Loss, loss_of
@@ -71,6 +72,8 @@ class Trainer:
             self.train, self.tuning = self.films(self.phase.input.size)
         self.loss: Loss | None = loss_of(self.phase.loss)
         self.frozen = Frozen(network, self.phase.frozen_stages)
+        if fabric.world_size > 1:  # which wait for the gradient of all that learns
+            self.frozen.hold(unreached(self.recipe, self.phase))
         self.network, self.optimizer = fabric.setup(
             network, _optimizer(self.phase.optimizer, network)
         )
