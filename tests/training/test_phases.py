@@ -236,6 +236,18 @@ def test_patience_begins_when_a_phase_is_first_scored(
     assert (out / "operating_point.json").exists()
 
 
+def test_patience_ends_with_an_epoch_that_was_scored(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    """Films are scored after epochs 3 and 6; that 4 and 5 were no better, nobody knows."""
+    still = OptimizerRecipe(learning_rate=1e-12)
+    recipe = replace(
+        PLAIN, optimizer=still, monitor="competition_dice", ema_decay=None, patience=1, tune_every=3
+    )
+    state = train(replace(recipe, epochs=8), blocks, blocks_split, tmp_path / "run", fit=False)
+    assert (state.best_epoch, state.epoch) == (3, 6)
+
+
 PLAIN = replace(RECIPE, phases=(), loss=(LossTerm("bce_dice"),), keep_checkpoints=2, patience=None)
 
 

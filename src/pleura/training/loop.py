@@ -93,10 +93,10 @@ class Trainer:
     def phase_over(self) -> bool:
         """Whether the phase's epochs are done, or none was better for `patience` of them.
 
-        Patience begins with the first epoch of the phase that was scored.
+        Patience begins with the first epoch of the phase that was scored, and ends with one that was.
         """
         state, patience = self.state, self.phase.patience
-        scored = state.best_epoch > state.phase_began
+        scored = state.best_epoch > state.phase_began and self.tuning_due(state.epoch)
         waited = state.epoch - state.best_epoch
         done = state.in_phase() >= self.phase.epochs
         return done or (patience is not None and scored and waited >= patience)
