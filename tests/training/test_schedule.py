@@ -69,6 +69,13 @@ def test_a_plateau_is_pytorchs() -> None:
     assert min(found) == pytest.approx(1e-3)
 
 
+def test_a_plateau_counts_epochs_though_not_each_is_scored() -> None:
+    recipe = OptimizerRecipe(learning_rate=1.0, schedule="plateau", plateau_epochs=3)
+    scores = [None, 0.2, None, 0.2, None, 0.2, None, 0.3, None, 0.3, None, 0.3]
+    found = [learning_rate(recipe, n, 99, scores[:n]) for n in range(len(scores) + 1)]
+    assert found == pytest.approx([1.0] * 6 + [0.1] * 6 + [0.01])
+
+
 def resting(epochs: int, **options) -> list[int]:
     recipe = OptimizerRecipe(**options)
     return [epoch for epoch in range(1, epochs + 1) if is_resting(recipe, epoch)]

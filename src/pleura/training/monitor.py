@@ -38,10 +38,10 @@ def worth(tuning: Tuning | None, phase: Recipe, state: State) -> float | None:
     return None
 
 
-def worth_so_far(phase: Recipe, state: State) -> list[float]:
-    """That of the phase's epochs that were scored; with the monitor `last`, of their training loss."""
+def worth_so_far(phase: Recipe, state: State) -> list[float | None]:
+    """That of the phase's epochs, None of one that was not scored; with `last`, of their training loss."""
     rows, monitor = state.history[state.phase_began :], phase.monitor
     if monitor in ("loss", "last"):  # with `last`, tuning films have no say
         name = "tune_loss" if monitor == "loss" else "train_loss"
-        return [-row[name] for row in rows if row[name] is not None]
-    return [row[monitor] for row in rows if row[monitor] is not None]
+        return [None if row[name] is None else -row[name] for row in rows]
+    return [row[monitor] for row in rows]

@@ -12,7 +12,7 @@ PLATEAU_FACTOR, PLATEAU_END = 0.1, 0.001
 
 
 def learning_rate(
-    recipe: OptimizerRecipe, epoch: float, epochs: int, scores: Sequence[float] = ()
+    recipe: OptimizerRecipe, epoch: float, epochs: int, scores: Sequence[float | None] = ()
 ) -> float:
     """The rate at a point of a run or phase.
 
@@ -20,7 +20,8 @@ def learning_rate(
         recipe: which schedule, from which rate.
         epoch: where, in epochs since it began; fractions count.
         epochs: that it lasts at most.
-        scores: of its completed epochs that have one, the higher the better; what `plateau` goes by.
+        scores: of its completed epochs, the higher the better, None of one that has none; what `plateau` goes
+            by.
     """
     highest = recipe.learning_rate
     if epoch < recipe.warmup_epochs:
@@ -70,12 +71,18 @@ def _cycle(recipe: OptimizerRecipe, since: float) -> tuple[float, float]:
     return begun, length
 
 
-def _stalls(scores: Sequence[float], epochs: int) -> int:
-    """How often `epochs` in a row brought no better score; each time the count begins anew."""
+def _stalls(scores: Sequence[float | None], epochs: int) -> int:
+    """How often `epochs` in a row brought no better score; each time the count begins anew.
+
+    Of an epoch that was not scored it shows with the next one that was.
+    """
     best, waited, stalls = -math.inf, 0, 0
     for score in scores:
-        waited = 0 if score > best else waited + 1
-        best = max(best, score)
-        if waited >= epochs:
+        waited += 1
+        if score is None:
+            continue
+        if score > best:
+            best, waited = score, 0
+        elif waited >= epochs:
             stalls, waited = stalls + 1, 0
     return stalls
