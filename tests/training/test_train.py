@@ -280,13 +280,27 @@ def test_a_split_with_one_class_to_tune_on_is_refused_at_once(
     assert not (tmp_path / "run").exists()
 
 
-def test_other_threads_are_told(blocks: Dataset, blocks_split: Split, tmp_path: Path) -> None:
-    recipe, notes = replace(RECIPE, epochs=1), []
-    train(recipe, blocks, blocks_split, tmp_path / "run")
-    path = tmp_path / "run" / "run.json"
+def test_other_threads_are_told_where_it_trains_on(
+    blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    recipe, path = replace(RECIPE, epochs=2), tmp_path / "run" / "run.json"
+
+    def stop(row: dict[str, object]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, blocks, blocks_split, path.parent, report=Report(epoch=stop))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"threads": 77}))
-    train(recipe, blocks, blocks_split, tmp_path / "run", report=Report(note=notes.append))
-    assert "OMP_NUM_THREADS=77" in notes[0]
+
+    def notes(*, finish: bool = False) -> list[str]:
+        told: list[str] = []
+        report = Report(note=told.append)
+        train(recipe, blocks, blocks_split, path.parent, finish=finish, report=report)
+        return told
+
+    assert notes(finish=True) == []
+    assert "OMP_NUM_THREADS=77" in notes()[0]
+    assert notes() == []  # it has ended
 
 
 class Pixelwise(torch.nn.Module):

@@ -157,8 +157,8 @@ def train(
             pass
         return trainer.state
     claimed = folder.claim(identity, began, network, shown, fabric.world_size)
-    _say_threads(claimed, fabric.world_size, report)
     if not finish and not trainer.finished:
+        _say_threads(claimed, fabric.world_size, report)
         folder.operating_point.unlink(missing_ok=True)  # it would be of an earlier epoch
         _run(trainer, folder, report)
     if not folder.best.exists():
