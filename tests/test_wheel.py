@@ -1,7 +1,8 @@
-"""The wheel holds what the code opens at run time, and not only the modules."""
+"""What is built holds what the code opens at run time, and nothing that is not its own."""
 
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -44,6 +45,15 @@ def test_what_is_opened_at_run_time_is_declared() -> None:
 def test_recipes_are_looked_for_where_the_wheel_has_them() -> None:
     inside = Path(pleura.__file__).parent / "recipes"
     assert file._FOLDERS[0] == inside
+
+
+def test_an_sdist_holds_neither_the_weights_nor_the_page_s_sources(tmp_path: Path) -> None:
+    backend = pytest.importorskip("hatchling.builders.sdist", reason="hatchling is not installed")
+    built = next(backend.SdistBuilder(str(ROOT)).build(directory=str(tmp_path)))
+    with tarfile.open(built) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert names >= {f"src/{name}" for name in TEMPLATES} | {"recipes/light.yaml", "LICENSE"}
+    assert {name.partition("/")[0] for name in names if "/" in name} == {"src", "recipes", "tests"}
 
 
 def test_a_built_wheel_works_on_its_own(tmp_path: Path) -> None:
