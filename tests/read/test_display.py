@@ -160,6 +160,21 @@ def test_voi_lut_starts_at_a_negative_value(make_dicom: MakeDicom) -> None:
     np.testing.assert_allclose(read(data).pixels, [[0, 0.2, 0.4]], **EXACT)
 
 
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_a_voi_lut_behind_a_rescale_to_negative_values(make_dicom: MakeDicom, syntax: UID) -> None:
+    table = lut(65534, 8, [0, 51, 102])  # -2: signed as its inputs are (C.11.2.1.1)
+    data = {"RescaleSlope": 1, "RescaleIntercept": -1024, "VOILUTSequence": [table]}
+    film = read(make_dicom(column(1022, 1023, 1024), bits=12, syntax=syntax, **data))
+    np.testing.assert_allclose(film.pixels, [[0, 0.2, 0.4]], **EXACT)
+
+
+def test_a_voi_lut_behind_a_modality_lut_of_signed_samples(make_dicom: MakeDicom) -> None:
+    modality = lut(65535, 16, [40000, 40001, 40002])  # from -1
+    tables = {"ModalityLUTSequence": [modality], "VOILUTSequence": [lut(40000, 8, [0, 51, 102])]}
+    film = read(make_dicom(column(-1, 0, 1, dtype=np.int16), **tables))
+    np.testing.assert_allclose(film.pixels, [[0, 0.2, 0.4]], **EXACT)
+
+
 def test_lut_of_65536_entries_is_written_as_0(make_dicom: MakeDicom) -> None:
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [0, 0, 16])

@@ -92,7 +92,7 @@ def padding_of(stored: Values, ds: Dataset, notes: list[str]) -> NDArray[np.bool
 
 def modality_of(stored: Values, ds: Dataset, notes: list[str]) -> tuple[Values, bool]:
     """The Modality LUT's outputs, and whether they are the stored values themselves."""
-    lut = _lut(ds, "ModalityLUTSequence")
+    lut = _lut(ds, "ModalityLUTSequence", stored)
     if lut is not None:
         notes.append("Modality LUT applied.")
         return lut(stored), False
@@ -109,7 +109,7 @@ def _voi(modality: Values, ds: Dataset, notes: list[str]) -> Values | None:
     center, width = number(ds, "WindowCenter"), number(ds, "WindowWidth")
     if _is_emptied(ds, "VOILUTSequence") and center is not None and width is not None:
         notes.append("A VOI LUT without its data is ignored.")  # the window is as good (C.11.2.1)
-    elif (lut := _lut(ds, "VOILUTSequence")) is not None:
+    elif (lut := _lut(ds, "VOILUTSequence", modality)) is not None:
         notes.append(f"VOI LUT 1 of {count(ds, 'VOILUTSequence')} applied.")
         return np.asarray(lut(modality) / (2**lut.bits - 1))
     if center is None or width is None:
@@ -191,8 +191,8 @@ def _is_emptied(ds: Dataset, keyword: str) -> bool:
     return lut is not None and not (count(lut, "LUTDescriptor") and count(lut, "LUTData"))
 
 
-def _lut(ds: Dataset, keyword: str) -> _Lut | None:
-    """The first item of a LUT sequence (PS3.3 C.11.1.1), or None where there is none."""
+def _lut(ds: Dataset, keyword: str, inputs: Values) -> _Lut | None:
+    """The first item of a LUT sequence, for `inputs`, or None where there is none (PS3.3 C.11.1.1)."""
     lut = item(ds, keyword)
     if lut is None:
         return None
@@ -203,7 +203,8 @@ def _lut(ds: Dataset, keyword: str) -> _Lut | None:
     entries, first, bits = (int(n) for n in descriptor)
     # PS3.3 C.11.1.1.1: 0 means 65,536, and this one is unsigned, whatever its VR.
     entries = entries & 0xFFFF or 2**16
-    if integer(ds, "PixelRepresentation") == 1 and first >= 2**15:
+    # C.11.2.1.1: the first value is signed where its inputs can be, be the samples signed or not.
+    if inputs.min() < 0 and first >= 2**15:
         first -= 2**16
     if not 1 <= bits <= 16:
         raise DecodeError(f"its {keyword} describes {entries} entries of {bits} bits")
