@@ -146,6 +146,29 @@ def test_deep_colour_is_noted() -> None:
     assert "read with 8 bits" in film.notes[-1]
 
 
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_deep_colour_of_fewer_bits_is_not_shown_black(kind: str) -> None:
+    rgb = np.repeat(np.array([[0, 2048, 4095]], dtype=np.uint16)[:, :, None], 3, axis=2)
+    with pytest.raises(UnsupportedFilm, match="upper bits unused"):
+        read(deep(rgb, kind))
+    assert "read with 8 bits" in read(deep(16 * rgb, kind)).notes[-1]
+
+
+def test_deep_colour_in_planes_is_refused() -> None:
+    data = deep(np.full((2, 2, 3), 65535, dtype=np.uint16), "tiff")
+    interleaved, planes = (struct.pack("<HHII", 284, 3, 1, value) for value in (1, 2))
+    assert data.count(interleaved) == 1
+    with pytest.raises(UnsupportedFilm, match="in planes"):
+        read(data.replace(interleaved, planes))
+
+
+def test_signed_8_bit_samples_are_refused() -> None:
+    tags = [(256, 4, 4), (257, 4, 1), (258, 3, 8), (262, 3, 1), (273, 4, 8), (277, 3, 1)]
+    samples = np.array([-128, -1, 0, 127], dtype=np.int8).tobytes()
+    with pytest.raises(UnsupportedFilm, match="signed 8-bit"):
+        read(tiff([*tags, (339, 3, 2)], samples))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_orientation_is_honoured(kind: str) -> None:
     wide = np.zeros((16, 48), dtype=np.uint8)

@@ -17,6 +17,8 @@ from pleura.read.source import DEFAULT_LIMITS, Limits, Source, load, name_of, na
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC = 262
+_PLANAR = 284
+_SAMPLE_FORMAT = 339
 _DEPTHS = (8, 10, 12, 14, 16)
 
 
@@ -73,8 +75,8 @@ def radiograph(data: bytes, kind: str, source: str, limits: Limits) -> Radiograp
         _refuse_sequences(image, kind, notes)
         tags = _tiff_tags(image)
         grey = _grey(_upright(image, notes), tags, notes)
-        if kind == "png" and data[24] == 16 and not image.mode.startswith("I"):
-            notes.append("16-bit samples in colour or with transparency are read with 8 bits.")
+        if not image.mode.startswith("I") and (data[24] if kind == "png" else tags.bits) == 16:
+            _check_shortened(grey, notes)
     except UnidentifiedImageError:
         raise DecodeError(
             f"this {kind.upper()} file is damaged, or of a variant that cannot be read; "
@@ -114,17 +116,38 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
     return ImageOps.exif_transpose(image)
 
 
+def _check_shortened(grey: _Grey, notes: list[str]) -> None:
+    """Pillow gives the upper 8 of 16 bits in colour; of a film of 10 to 14 bits that is next to nothing."""
+    if float(grey.pixels.max()) * 255 < 2 ** (_DEPTHS[-2] - 8):
+        raise UnsupportedFilm(
+            "its 16-bit samples, in colour or with transparency, leave the upper bits unused and would be "
+            "shown black; save it in grey with 16 bits"
+        )
+    notes.append("16-bit samples in colour or with transparency are read with 8 bits.")
+
+
 class _Tiff(NamedTuple):
-    bits: int = 16
+    bits: int | None = None
     white_is_zero: bool = False
 
 
 def _tiff_tags(image: Image.Image) -> _Tiff:
-    """Bits a sample and photometric interpretation, which Pillow keeps to itself for deep samples."""
+    """Bits a sample and photometric interpretation, which Pillow keeps to itself for deep samples.
+
+    Raises:
+        UnsupportedFilm: the samples are of a kind that Pillow takes for another.
+    """
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return _Tiff()
-    return _Tiff(int(tags.get(_BITS_PER_SAMPLE, (1,))[0]), tags.get(_PHOTOMETRIC) == 0)
+    bits = int(tags.get(_BITS_PER_SAMPLE, (1,))[0])
+    if bits <= 8 and tags.get(_SAMPLE_FORMAT, (1,))[0] == 2:
+        raise UnsupportedFilm(
+            f"its samples are signed {bits}-bit integers; save it with unsigned ones"
+        )
+    if bits == 16 and tags.get(_PLANAR) == 2 and not image.mode.startswith("I"):
+        raise UnsupportedFilm("its 16-bit colours lie in planes; save it in grey with 16 bits")
+    return _Tiff(bits, tags.get(_PHOTOMETRIC) == 0)
 
 
 def _grey(image: Image.Image, tiff: _Tiff, notes: list[str]) -> _Grey:
@@ -156,7 +179,7 @@ def _coloured(image: Image.Image, notes: list[str]) -> NDArray[np.float32]:
 def _deep_grey(image: Image.Image, tiff: _Tiff, notes: list[str]) -> _Grey:
     """16-bit grey, which Pillow calls `I;16` (its variants give the byte order) or `I`."""
     samples = np.asarray(image)
-    depth = tiff.bits
+    depth = tiff.bits or 16
     low, high = int(samples.min()), int(samples.max())
     if depth > 16 or low < 0 or high > 2**16 - 1:
         raise UnsupportedFilm(
