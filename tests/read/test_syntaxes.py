@@ -381,6 +381,24 @@ def test_uncompressed_pixels_cut_short(make_dicom: MakeDicom) -> None:
         read(data[:-400])
 
 
+@pytest.mark.parametrize("behind", [1, 2, 3, 4, 6, 64])
+@pytest.mark.parametrize("segment", [0, 1])
+def test_rle_segments_that_are_padded(make_dicom: MakeDicom, segment: int, behind: int) -> None:
+    samples = waves()
+    ds = pydicom.dcmread(io.BytesIO(compressed(make_dicom(samples, bits=12), RLELossless)))
+    frame = get_frame(ds.PixelData, 0, number_of_frames=1)
+    _, start, end = struct.unpack("<3I", frame[:12])
+    segments = [frame[start:end], frame[end:]]
+    segments[segment] += b"\0" * behind
+    header = struct.pack("<16I", 2, 64, 64 + len(segments[0]), *[0] * 13)
+    padded = header + segments[0] + segments[1]
+    film = read(make_dicom(samples, bits=12, syntax=RLELossless, frame=padded))
+    np.testing.assert_allclose(film.pixels, shown(samples), atol=1e-6)
+    cut = header + segments[0] + frame[end : end + 300]
+    with pytest.raises(DecodeError, match="damaged or cut short"):
+        read(make_dicom(samples, bits=12, syntax=RLELossless, frame=cut))
+
+
 def test_rle_that_expands_without_end(make_dicom: MakeDicom) -> None:
     header = struct.pack("<16I", 2, 64, 64 + 50_000, *[0] * 13)
     frame = header + b"\x81\0" * 50_000

@@ -5,6 +5,7 @@ archive is read by as many cores as there are. `benchmarks/read.py` measures the
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,28 @@ def _run_lengths(frame: bytes, ds: Dataset) -> Decoded:
 
     dtype = np.dtype(f"<u{int(ds.BitsAllocated) // 8}")
     rows, columns = int(ds.Rows), int(ds.Columns)
-    samples = np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype), dtype)
-    return samples[: rows * columns].reshape(rows, columns)
+    try:
+        decoded = imagecodecs.dicomrle_decode(frame, dtype)
+    except imagecodecs.DicomrleError:
+        decoded = b""
+    if len(decoded) != rows * columns * dtype.itemsize:
+        decoded = _padded_run_lengths(frame, dtype.itemsize, rows * columns)
+    return np.frombuffer(decoded, dtype).reshape(rows, columns)
+
+
+def _padded_run_lengths(frame: bytes, planes: int, size: int) -> bytes:
+    """Segments with more behind their `size` bytes than makes them even (PS3.5 G.3.1), as some write them."""
+    import imagecodecs
+
+    header = np.frombuffer(frame[:64], "<u4").tolist()
+    if header[0] != planes:
+        raise ValueError(f"{header[0]} segments for samples of {planes} bytes")
+    ends = pairwise([*header[1 : planes + 1], len(frame)])
+    found = [imagecodecs.packbits_decode(frame[at:end], out=2 * size) for at, end in ends]
+    bytewise = [
+        np.frombuffer(one, np.uint8, count=size) for one in reversed(found)
+    ]  # the least first
+    return np.stack(bytewise, axis=-1).tobytes()
 
 
 _DECODERS: dict[UID, Callable[[bytes, Dataset], Decoded]] = {
