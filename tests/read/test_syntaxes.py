@@ -381,6 +381,25 @@ def test_uncompressed_pixels_cut_short(make_dicom: MakeDicom) -> None:
         read(data[:-400])
 
 
+@pytest.mark.parametrize("offsets", [(), (0,), (1234,), (0, 16), (0, 308)])
+def test_a_frame_in_fragments_whatever_the_offset_table_says(
+    make_dicom: MakeDicom, offsets: tuple[int, ...]
+) -> None:
+    samples = waves(bits=8)
+    whole = make_dicom(samples, syntax=JPEGLSLossless, frame=imagecodecs.jpegls_encode(samples))
+    ds = pydicom.dcmread(io.BytesIO(whole))
+    frame = get_frame(ds.PixelData, 0, number_of_frames=1)
+    table = struct.pack(f"<{len(offsets)}I", *offsets)
+    items = [
+        struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item
+        for item in (table, frame[:300], frame[300:])
+    ]
+    ds.PixelData = b"".join(items) + b"\xfe\xff\xdd\xe0" + bytes(4)
+    buffer = io.BytesIO()
+    ds.save_as(buffer)
+    np.testing.assert_allclose(read(buffer.getvalue()).pixels, samples / 255, atol=1e-6)
+
+
 @pytest.mark.parametrize("behind", [1, 2, 3, 4, 6, 64])
 @pytest.mark.parametrize("segment", [0, 1])
 def test_rle_segments_that_are_padded(make_dicom: MakeDicom, segment: int, behind: int) -> None:

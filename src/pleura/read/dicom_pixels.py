@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.encaps import get_frame
+from pydicom.encaps import generate_fragments
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
@@ -157,7 +157,8 @@ def _has_overlay_bits(ds: Dataset) -> bool:
 
 def _decode_frame(ds: Dataset, syntax: UID) -> tuple[NDArray[np.generic] | None, Shape | None]:
     """The samples of a compressed frame, None where pydicom is to decode it, and what the frame claims."""
-    frame, stream = _checked_frame(get_frame(ds.PixelData, 0, number_of_frames=1), syntax, ds)
+    _, *fragments = generate_fragments(ds.PixelData)  # all behind the offset table are the frame's
+    frame, stream = _checked_frame(b"".join(fragments), syntax, ds)
     if syntax in _JPEG and not ends_whole(frame):
         # libjpeg would fill what is missing with grey and say nothing.
         raise DecodeError("its compressed frame is cut short; copy or export the file again")
