@@ -8,12 +8,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import pleura
 from pleura.training.recipe import file
 
 ROOT = Path(__file__).parents[1]
-BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+BUILD = PYPROJECT["tool"]["hatch"]["build"]
 WHEEL = BUILD["targets"]["wheel"]
 RECIPES = {f"pleura/recipes/{path.name}" for path in (ROOT / "recipes").glob("*.yaml")}
 TEMPLATES = {
@@ -27,6 +29,15 @@ from pleura.training.recipe import find_recipe
 import pleura
 print(pleura.__file__, find_recipe("light"), len(_source("base.html.j2")), sep="\\n")
 """
+
+
+def test_versions_that_do_not_work_are_out_of_range() -> None:
+    core = {
+        one.name: one.specifier for one in map(Requirement, PYPROJECT["project"]["dependencies"])
+    }
+    assert "3.0.0" not in core["pydicom"]  # its import fetches files
+    assert "0.15.3" not in core["typer"]  # any --help ends in a TypeError beside click 8.2
+    assert "1.26.4" not in core["numpy"]  # opencv-python-headless 4.12 wants 2
 
 
 def test_the_viewer_is_in_wheel_and_sdist() -> None:
