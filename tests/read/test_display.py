@@ -168,6 +168,12 @@ def test_a_voi_lut_behind_a_rescale_to_negative_values(make_dicom: MakeDicom, sy
     np.testing.assert_allclose(film.pixels, [[0, 0.2, 0.4]], **EXACT)
 
 
+def test_a_voi_lut_from_below_zero_of_signed_samples_above_it(make_dicom: MakeDicom) -> None:
+    table = lut(65534, 8, [0, 51, 102, 153, 204])  # from -2
+    film = read(make_dicom(column(0, 1, 2, dtype=np.int16), VOILUTSequence=[table]))
+    np.testing.assert_allclose(film.pixels, [[0.4, 0.6, 0.8]], **EXACT)
+
+
 def test_a_voi_lut_behind_a_modality_lut_of_signed_samples(make_dicom: MakeDicom) -> None:
     modality = lut(65535, 16, [40000, 40001, 40002])  # from -1
     tables = {"ModalityLUTSequence": [modality], "VOILUTSequence": [lut(40000, 8, [0, 51, 102])]}

@@ -203,8 +203,10 @@ def _lut(ds: Dataset, keyword: str, inputs: Values) -> _Lut | None:
     entries, first, bits = (int(n) for n in descriptor)
     # PS3.3 C.11.1.1.1: 0 means 65,536, and this one is unsigned, whatever its VR.
     entries = entries & 0xFFFF or 2**16
-    # C.11.2.1.1: the first value is signed where its inputs can be, be the samples signed or not.
-    if inputs.min() < 0 and first >= 2**15:
+    # C.11.2.1.1: the first value is signed where its inputs can be, as after a rescale; with signed samples
+    # they can be though none is, unless a Modality LUT has made unsigned values of them.
+    can_be = integer(ds, "PixelRepresentation") == 1 and inputs.max() < 2**15
+    if (inputs.min() < 0 or can_be) and first >= 2**15:
         first -= 2**16
     if not 1 <= bits <= 16:
         raise DecodeError(f"its {keyword} describes {entries} entries of {bits} bits")
