@@ -286,6 +286,21 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert done == []
 
 
+def test_one_that_was_killed_before_its_journal_goes_on_too(siim: Path, tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from pleura.data.corpora import CorpusSpec\n"
+        "from pleura.data.prepare import run\n"
+        "run.Journal = lambda *given, **named: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "run.prepare([CorpusSpec(Path(sys.argv[1]))], sys.argv[2], processes=1)\n"
+    )
+    out = tmp_path / "out"
+    ended = subprocess.run([sys.executable, "-c", script, str(siim), str(out)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(prepare([CorpusSpec(siim)], out, processes=1).films) == len(FILMS)
+
+
 def _count_conversions(monkeypatch: pytest.MonkeyPatch, done: list[str]) -> None:
     from pleura.data.prepare import run as module
 

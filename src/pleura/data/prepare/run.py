@@ -80,6 +80,7 @@ def prepare(
     _claim(out)
     options = {"size": size} | ({"channels": channels} if channels != 1 else {})
     with Journal(out, options, fresh=fresh) as journal:
+        _make(out / "images", out / "masks")  # after the journal, by which a killed run is known
         journal.begin([(spec.name, str(spec.root.resolve())) for spec in specs])
         finished = {
             job.fingerprint: journal.done[job.fingerprint]
@@ -201,17 +202,28 @@ def _fingerprint(case: Case, film_id: str) -> str:
 
 
 def _claim(out: Path) -> None:
-    """Makes the folders, in an empty place or one that a former run has begun."""
+    """Makes the folder, in an empty place or one that a former run has begun."""
     try:
         there = {path.name for path in out.iterdir()} if out.exists() else set()
         if there and JOURNAL not in there:
             raise DatasetError(
                 f"{out} holds other files ({min(there)}, ...); name a folder that is empty or new"
             )
-        for folder in (out, out / "images", out / "masks"):
-            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DatasetError(f"{out} cannot be written: {error.strerror or error}") from error
+        raise _unwritable(out, error) from error
+    _make(out)
+
+
+def _make(*folders: Path) -> None:
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"{folder} cannot be written: {error.strerror or error}")
 
 
 def _convert_job(job: _Job, out: Path, size: int | None, channels: int) -> Converted:
