@@ -90,3 +90,12 @@ def test_ten_kills_change_nothing(films: Path) -> None:
     assert kills == 10
     assert done.stdout == whole.stdout
     assert files(films / "killed") == files(films / "whole")
+
+
+def test_half_a_table_of_failures_goes_with_the_next_run(films: Path) -> None:
+    whole = run(films, "whole", -1)
+    assert whole.returncode == 0, whole.stderr
+    (films / "killed").mkdir()
+    (films / "killed/.failures.csv.4711.partial").write_text("file,rea")
+    assert run(films, "killed", -1).returncode == 0
+    assert files(films / "killed") == files(films / "whole")

@@ -13,6 +13,7 @@ from pleura.archive.journal import Journal
 from pleura.archive.pictures import Names, Pictures
 from pleura.archive.reading import Opened, in_order, open_film
 from pleura.archive.rows import Row, Task, is_passed_over
+from pleura.files import remove_partial
 from pleura.finding import Finding
 from pleura.inference.detector import Detector
 from pleura.inference.stages import Stages, stage
@@ -106,6 +107,7 @@ def predict_archive(
         ArchiveError, OSError: something cannot be written. The next run goes on from there.
     """
     options = options or Options()
+    remove_partial(journal.root)  # the journal is ours alone, and so is its folder
     known = journal.counts()
     total, done = sum(known.values()), sum(known.values()) - known.get("waiting", 0)
     tally: Counter[str] = Counter()

@@ -18,6 +18,7 @@ from pleura.cli.options import Device, Films, ModelBundle, OutFolder
 from pleura.cli.progress import Bar, console
 from pleura.cores import usable_cores
 from pleura.errors import PleuraError, ReadError
+from pleura.files import PARTIAL
 from pleura.inference.detector import Detector
 from pleura.inference.runtimes.base import MAX_THREADS
 from pleura.inference.shipped import DISTRIBUTION
@@ -226,7 +227,8 @@ def _judge(
 def _table(kind: TableKind, out: Path) -> Table:
     for other in set(_TABLES) - {kind}:  # of an earlier run, it would grow old
         for name in _TABLES[other]:
-            (out / name).unlink(missing_ok=True)
+            for path in (out / name, out / f"{name}{PARTIAL}"):
+                path.unlink(missing_ok=True)
     if kind is TableKind.csv:
         return FindingTable(*(out / name for name in _TABLES[kind]))
     from pleura.outputs.parquet import ParquetTable
