@@ -138,3 +138,17 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -
     assert len(os.listdir(tmp_path)) == 4
     remove_partial(tmp_path)
     assert set(os.listdir(tmp_path)) == kept
+
+
+def test_among_others_only_what_the_dead_left_is_removed(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    ours, first = tmp_path / f".a.{os.getpid()}.partial", tmp_path / ".a.1.partial"
+    kept = [ours, first, tmp_path / ".a.partial", tmp_path / ".a.b.partial"]
+    for path in (*kept, tmp_path / f".a.{ended.pid}.partial"):
+        path.touch()
+    (tmp_path / f".b-x.{ended.pid}.partial").mkdir()
+    (tmp_path / f".b-x.{ended.pid}.partial/bundle.json").touch()
+    remove_partial(tmp_path, shared=True)
+    assert set(tmp_path.iterdir()) == set(kept)
+    remove_partial(tmp_path / "missing", shared=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,10 +58,33 @@ def write_json(path: Path, content: Any, *, durable: bool = False) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
-def remove_partial(folder: Path) -> None:
-    """Removes what writers that were killed left in `folder`; nobody else may be writing there."""
+def remove_partial(folder: Path, *, shared: bool = False) -> None:
+    """Removes what writers that were killed left in `folder`.
+
+    Args:
+        folder: that `whole` writes files into; where it is missing, nothing is done.
+        shared: others may be writing there now, and only what processes left that live no more is removed.
+            Without, nobody else may be.
+    """
     for path in folder.glob(f".*{PARTIAL}"):
-        path.unlink(missing_ok=True)
+        if shared and _may_be_written(path):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _may_be_written(path: Path) -> bool:
+    """Whether a file's name is none of `whole`, or names a process that lives."""
+    process = path.name.removesuffix(PARTIAL).rpartition(".")[2]
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, OverflowError):  # another user's, or no number
+        return True
+    return True
 
 
 def lock(file: int) -> bool:

@@ -311,6 +311,8 @@ def test_parts_by_name_and_fold() -> None:
 
 
 def test_saving_and_loading_give_the_same_split(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/.split.json.9999999.partial").touch()  # of a process that was killed
     for options in ({"folds": 3}, {"test_corpora": ["a"], "test_fraction": 0}):
         split = make_split(DATA, seed=0, **options)
         split.save(tmp_path / "deep" / "split.json")

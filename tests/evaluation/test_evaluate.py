@@ -191,12 +191,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(dataset, tmp_path):
         score_films(Perfect(break_at="f7"), dataset, IDS, part="test", out=out)
     with (out / "films.csv").open("a", encoding="utf-8") as file:
         file.write("f7,p3,b,exp")  # a row cut short, as by a power cut
+    (out / ".evaluation.json.9999999.partial").touch()  # of a process that was killed
     second = Perfect()
     run, scores = score_films(second, dataset, IDS, part="test", out=out)
     assert second.calls == ["f0", *IDS[7:]]  # the first film says which model this is
     assert scores == score_films(Perfect(), dataset, IDS, part="tune")[1]
     assert run.films == 12
     assert openings(dataset.root) == 1  # taking it up again is not a new opening
+    assert {path.name for path in out.iterdir()} == {"run.json", "films.csv"}
 
 
 def test_a_folder_holds_one_evaluation(dataset, tmp_path):

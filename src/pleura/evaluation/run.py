@@ -18,7 +18,7 @@ from pleura.evaluation.pixel_sweep import Detector
 from pleura.evaluation.provenance import UNKNOWN, Provenance, bundle_of, check_provenance
 from pleura.evaluation.score_file import ScoreWriter, read_scores
 from pleura.evaluation.scores import FilmScore
-from pleura.files import lock, write_json
+from pleura.files import lock, remove_partial, write_json
 from pleura.finding import Finding, ModelIdentity
 
 log = logging.getLogger(__name__)
@@ -219,6 +219,7 @@ def _held(out: Path) -> Iterator[None]:
             raise EvaluationError(
                 f"another process evaluates into {out}; wait for it, or evaluate into a new folder"
             )
+        remove_partial(out, shared=True)  # the pages are written later, when the folder is not held
         yield
     finally:
         os.close(folder)

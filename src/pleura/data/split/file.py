@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 from pleura.data.manifest import Dataset, Film
 from pleura.data.split.linked import straddling, why_linked
 from pleura.errors import DatasetError, LeakError, UnknownName
-from pleura.files import write_json
+from pleura.files import remove_partial, write_json
 
 SPLIT_FORMAT_VERSION = 1
 SPLIT_FILE = "split.json"
@@ -177,6 +177,7 @@ class Split:
         }
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            remove_partial(path.parent, shared=True)
             write_json(path, content, durable=True)
         except OSError as error:
             raise DatasetError(
