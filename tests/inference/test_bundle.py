@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +102,22 @@ def test_a_bundle_that_cannot_be_replaced_stays(
         write_bundle(tmp_path / "b", replace(MANIFEST, version="2"), [weights])
     assert open_bundle(tmp_path / "b").identity == first
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_what_a_killed_export_left_goes_with_the_next(tmp_path: Path, weights: bytes) -> None:
+    (tmp_path / "weights").write_bytes(weights)
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1]); from test_bundle import MANIFEST, write_bundle\n"
+        "os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_bundle(Path('b'), MANIFEST, [Path('weights').read_bytes()])\n"
+    )
+    command = [sys.executable, "-c", program, str(Path(__file__).parent)]
+    ended = subprocess.run(command, cwd=tmp_path, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(os.listdir(tmp_path)) == 2
+    write_bundle(tmp_path / "b", MANIFEST, [weights])
+    assert sorted(os.listdir(tmp_path)) == ["b", "weights"]
 
 
 def test_altered_weights_are_refused(tmp_path: Path, weights: bytes) -> None:

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from pleura.errors import BundleError
+from pleura.files import PARTIAL, remove_partial
 from pleura.finding import ModelIdentity
 from pleura.inference.manifest import (
     CARD_HASH_CHARACTERS,
@@ -175,7 +176,9 @@ def write_bundle(
     }
     text = json.dumps(described, indent=2, sort_keys=True).encode()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+    remove_partial(out.parent, shared=True)
+    ending = f".{os.getpid()}{PARTIAL}"
+    with tempfile.TemporaryDirectory(ending, f".{out.name}-", out.parent) as scratch:
         whole = Path(scratch) / "bundle"
         if zipped:
             with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
