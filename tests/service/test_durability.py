@@ -665,10 +665,23 @@ def test_turns_that_are_ended_are_nobodys() -> None:
 def test_what_no_upload_was_answered_for_is_removed(store: Store, tmp_path: Path) -> None:
     kept, orphan = (arrival(store, name) for name in (b"kept", b"orphan"))
     store.receive([kept], [])
+    folder = store.folders.folder(kept.id)
+    written = folder / f".heat.png.{os.getpid()}.partial"  # just now
+    for path in (written, folder / ".mask.png.9999999.partial"):  # and before the service was killed
+        path.touch()
     audit = Audit(tmp_path / "a")
     Housekeeping(store, audit, None, lambda _: None).remove_orphans()
     audit.close()
     assert [store.folders.folder(one.id).exists() for one in (kept, orphan)] == [True, False]
+    assert set(folder.iterdir()) == {folder / FILM, written}
+
+
+def test_what_was_half_written_goes_at_the_next_start(tmp_path: Path) -> None:
+    Folders(tmp_path).close()
+    for name in (".reserve.4711.partial", "cache/.film.pixels-1.4711.partial"):
+        (tmp_path / name).write_bytes(b"half")
+    Folders(tmp_path).close()
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_the_cache_keeps_what_was_asked_for_last(store: Store) -> None:

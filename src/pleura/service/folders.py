@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pleura.errors import ServiceError
-from pleura.files import whole, write_bytes
+from pleura.files import remove_partial, whole, write_bytes
 
 FILM, THUMBNAIL = "film", "thumbnail.jpg"
 MASK, HEAT, LUNGS = "mask.png", "heat.png", "lungs.png"
@@ -53,6 +53,8 @@ class Folders:
         shutil.rmtree(self.spool, ignore_errors=True)  # what a crash left half received
         for folder in (self.spool, self.cache, self.root / "films"):
             folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (self.root, self.cache):  # of films, `Housekeeping.remove_orphans` does it
+            remove_partial(folder)
         self.secret = _secret(self.root / "secret")
         self._placing = threading.Lock()
 

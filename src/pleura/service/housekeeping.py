@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from pleura.files import remove_partial
 from pleura.service.audit import Audit
 from pleura.service.deletion import delete
 from pleura.service.store import Store
@@ -129,11 +130,13 @@ class Housekeeping:
             delete(self._store, self._audit, films, "retention", durable=False)
 
     def remove_orphans(self) -> None:
-        """Removes films' files that have no row: an upload that was never answered."""
+        """Removes films' files that have no row, of an upload never answered, and those half written."""
         for group in sorted((self._store.folders.root / "films").iterdir()):
             for folder in group.iterdir():
                 if self._store.remove_orphan(folder.name):
                     log.info("%s had no film and is removed", folder.name)
+                else:
+                    remove_partial(folder, shared=True)  # films are judged meanwhile
 
     def clear_cache(self) -> None:
         """Removes what was made of films that are gone, and half of it that a crash left."""
