@@ -418,6 +418,24 @@ def test_a_result_that_has_arrived_is_not_sent_again_for_one_that_has_not(tmp_pa
         store.close()
 
 
+def test_a_clock_that_is_set_back_holds_no_result_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, film, now = Store(tmp_path / "s"), "a" * 32, time.time()
+    try:
+        store.receive([Arrival(film, film * 2, 1, film)], [])
+        with monkeypatch.context() as ahead:
+            ahead.setattr(time, "time", lambda: now + 3e8)  # ten years
+            store.outbox.add([film], ["PACS"])
+        store.judge(film, Judged("negative", "A test.", {}))
+        (row,) = store.outbox.due("PACS", now, 9)
+        store.outbox.tried(row, "waiting", now + 3600.0, "away")  # the longest that one waits
+        assert store.outbox.due("PACS", now, 9) == []
+        assert len(store.outbox.due("PACS", now + 3600.0, 9)) == 1
+    finally:
+        store.close()
+
+
 def test_callers_and_peers_are_read() -> None:
     assert caller_from("CR 1@10.0.0.5") == Caller("CR 1", "10.0.0.5")
     assert caller_from("CR1@fe80::1") == Caller("CR1", "fe80::1")

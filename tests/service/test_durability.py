@@ -667,7 +667,10 @@ def test_what_no_upload_was_answered_for_is_removed(store: Store, tmp_path: Path
     store.receive([kept], [])
     folder = store.folders.folder(kept.id)
     written = folder / f".heat.png.{os.getpid()}.partial"  # just now
-    for path in (written, folder / ".mask.png.9999999.partial"):  # and before the service was killed
+    for path in (
+        written,
+        folder / ".mask.png.9999999.partial",
+    ):  # and before the service was killed
         path.touch()
     audit = Audit(tmp_path / "a")
     Housekeeping(store, audit, None, lambda _: None).remove_orphans()

@@ -28,14 +28,15 @@ from pleura.service.decoding import Decoders
 from pleura.service.folders import HEAT, LUNGS, MASK
 from pleura.service.metrics import Metrics
 from pleura.service.node_settings import NodeSettings
+from pleura.service.outbox import MOST_WAIT_SECONDS
 from pleura.service.store import Store
 
 log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 5.0
 """Until a peer that does not answer, or a film that it did not take, is tried again; doubled each time."""
-MOST_PEER_SECONDS, MOST_FILM_SECONDS = 300.0, 3600.0
-"""What that comes to at most."""
+MOST_PEER_SECONDS = 300.0
+"""What that comes to at most for a peer; for a film, `MOST_WAIT_SECONDS`."""
 
 _AT_ONCE = 16
 _MOST_TRIES_TO_MAKE = 5
@@ -210,7 +211,7 @@ class Deliveries:
         self._audit.note("service", f"{state} results", f"{row['film']} {row['destination']}")
 
     def _later(self, row: Any, why: str) -> None:
-        wait = min(FIRST_SECONDS * 2.0 ** min(row["tries"], 20), MOST_FILM_SECONDS)
+        wait = min(FIRST_SECONDS * 2.0 ** min(row["tries"], 20), MOST_WAIT_SECONDS)
         log.warning(
             "results of film %s are not yet at %s: %s", row["film"], row["destination"], why
         )

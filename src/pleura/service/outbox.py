@@ -7,6 +7,9 @@ from typing import Any
 
 from pleura.service.tables import Database
 
+MOST_WAIT_SECONDS = 3600.0
+"""Until a film is tried again, at most."""
+
 
 class Outbox:
     """What is to be sent where; safe to call from several threads.
@@ -52,12 +55,16 @@ class Outbox:
         )
 
     def due(self, destination: str, now: float, most: int) -> list[sqlite3.Row]:
-        """Deliveries that wait no more for their films' findings nor for their time, the oldest first."""
+        """Deliveries that wait no more for their films' findings nor for their time, the oldest first.
+
+        Nothing waits longer than `MOST_WAIT_SECONDS`: where it seems so, the clock was set back meanwhile.
+        """
         return self._database.rows(
             "SELECT film, destination, deliveries.tries AS tries, due FROM deliveries "
-            "JOIN films ON films.id = film WHERE deliveries.state = 'waiting' AND due <= ? "
+            "JOIN films ON films.id = film WHERE deliveries.state = 'waiting' AND (due <= ? OR due > ?) "
             "AND films.state != 'waiting' AND destination = ? ORDER BY due, film LIMIT ?",
             now,
+            now + MOST_WAIT_SECONDS,
             destination,
             most,
         )
