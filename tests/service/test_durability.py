@@ -564,6 +564,23 @@ def test_a_clock_that_was_set_makes_no_film_old() -> None:
     assert not clock.may_be_believed()
 
 
+def test_a_clock_that_was_set_is_not_believed_after_a_restart(store: Store, tmp_path: Path) -> None:
+    audit, said = Audit(tmp_path / "audit.jsonl"), {"now": 1e9, "ticked": 50.0}
+    for jump, passes, believed in (
+        (0.0, 300.0, True),
+        (4e7, 300.0, False),  # to the next year
+        (0.0, 300.0, False),
+        (-4e7, 600.0, False),  # somebody saw to it
+        (0.0, 86400.0, True),
+    ):
+        keeper = Housekeeping(store, audit, 2.0, lambda _: None)  # of a service that starts
+        clock = keeper.clock(lambda: said["now"], lambda: said["ticked"])
+        said["now"] += passes + jump
+        said["ticked"] += passes
+        assert clock.may_be_believed() is believed
+    audit.close()
+
+
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="of Linux")
 def test_a_machine_that_slept_had_no_clock_set(monkeypatch: pytest.MonkeyPatch) -> None:
     awake, slept = 50.0, 0.0

@@ -33,6 +33,8 @@ class Clock:
 
     Args:
         now, ticked: the time, s since 1970, and a steady count of seconds, in which a sleeping machine's are.
+        was_set: when it was set in an earlier run of the service, by its own time.
+        note: called with that time, where it is set now.
     """
 
     JUMP_SECONDS = 3600.0
@@ -41,20 +43,23 @@ class Clock:
         self,
         now: Callable[[], float] = time.time,
         ticked: Callable[[], float] = _since_boot,
+        was_set: float = -math.inf,
+        note: Callable[[float], None] = lambda at: None,
     ) -> None:
-        self._now, self._ticked = now, ticked
+        self._now, self._ticked, self._note = now, ticked, note
         self._apart = now() - ticked()
-        self._believed_from = -math.inf
+        self._was_set = was_set
 
     def may_be_believed(self) -> bool:
         """Not for a day after it jumped, in which somebody may see to it."""
-        ticked = self._ticked()
-        apart = self._now() - ticked
-        if abs(apart - self._apart) > self.JUMP_SECONDS:
+        now = self._now()
+        jumped = now - self._ticked() - self._apart
+        self._apart += jumped
+        if abs(jumped) > self.JUMP_SECONDS:
             log.warning("the machine's clock was set: no film is deleted for its age for a day")
-            self._believed_from = ticked + _DAY
-        self._apart = apart
-        return ticked >= self._believed_from
+            self._was_set = now
+            self._note(now)
+        return not 0.0 <= now - self._was_set < _DAY
 
 
 class Housekeeping:
@@ -94,12 +99,27 @@ class Housekeeping:
             self.remove_orphans()
         except Exception:
             log.exception("looking for files without a film failed")
-        clock = Clock()
+        clock = self.clock()
         while not self._stop.wait(EVERY_SECONDS):
             try:
                 self.once(time.time(), retain=not clock.may_be_believed())
             except Exception:  # a full disk now is no reason not to try later
                 log.exception("housekeeping failed")
+
+    def clock(
+        self, now: Callable[[], float] = time.time, ticked: Callable[[], float] = _since_boot
+    ) -> Clock:
+        """The machine's clock, of which the index knows when it was set: the service may have died since."""
+        database = self._store.database
+
+        def note(at: float) -> None:
+            with database.transaction() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('clock set', ?)", (int(at),)
+                )
+
+        found = database.rows("SELECT value FROM meta WHERE name = 'clock set'")
+        return Clock(now, ticked, found[0]["value"] if found else -math.inf, note)
 
     def once(self, now: float, *, retain: bool = False) -> None:
         """All of it, as of the time `now`; but films grow no older where they are to be retained."""
