@@ -83,7 +83,8 @@ def test_the_same_again_fetches_what_is_missing_alone(
     fetched(archive, tmp_path)
     (tmp_path / FILES[1]).unlink()
     half = tmp_path / f"1.1/1.1.1/.1.1.1.2.dcm.{os.getpid()}.partial"
-    half.write_bytes(b"of a run that was killed")
+    for path in (half, tmp_path / f".failures.csv.{os.getpid()}.partial"):
+        path.write_bytes(b"of a run that was killed")
     archive.asked.clear()
     found = fetched(archive, tmp_path)
     assert (found.films, found.there) == (1, 2)

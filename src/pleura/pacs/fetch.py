@@ -121,6 +121,7 @@ def _alone(out: Path) -> Iterator[None]:
     try:
         if not lock(held):
             raise ArchiveError(f"another pleura fetch is writing to {out}; wait for it")
+        remove_partial(out)
         yield
     finally:
         os.close(held)
