@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pleura.files import remove_partial, whole, write_bytes, write_json
+from pleura.files import is_empty, remove_partial, whole, write_bytes, write_json
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -136,6 +136,7 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -
     for name in kept:
         (tmp_path / name).touch()
     assert len(os.listdir(tmp_path)) == 4
+    assert not is_empty(tmp_path)
     remove_partial(tmp_path)
     assert set(os.listdir(tmp_path)) == kept
 
@@ -152,3 +153,11 @@ def test_among_others_only_what_the_dead_left_is_removed(tmp_path: Path) -> None
     remove_partial(tmp_path, shared=True)
     assert set(tmp_path.iterdir()) == set(kept)
     remove_partial(tmp_path / "missing", shared=True)
+
+
+def test_a_folder_with_what_a_killed_writer_left_alone_is_empty(tmp_path: Path) -> None:
+    assert is_empty(tmp_path / "missing")
+    (tmp_path / ".run.json.9999999.partial").touch()
+    assert is_empty(tmp_path)
+    (tmp_path / "findings.csv.partial").touch()
+    assert not is_empty(tmp_path)

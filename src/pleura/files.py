@@ -75,6 +75,14 @@ def remove_partial(folder: Path, *, shared: bool = False) -> None:
             path.unlink(missing_ok=True)
 
 
+def is_empty(folder: Path) -> bool:
+    """Whether a folder is missing, or holds nothing but what writers that were killed left."""
+    if not folder.exists():
+        return True
+    names = (path.name for path in folder.iterdir())
+    return all(name.startswith(".") and name.endswith(PARTIAL) for name in names)
+
+
 def _may_be_written(path: Path) -> bool:
     """Whether a file's name is none of `whole`, or names a process that lives."""
     process = path.name.removesuffix(PARTIAL).rpartition(".")[2]

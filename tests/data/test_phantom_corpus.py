@@ -153,8 +153,11 @@ def test_other_settings_give_other_uids(tmp_path: Path) -> None:
 
 def test_a_begun_folder_is_finished_and_a_strangers_left_alone(tmp_path: Path) -> None:
     out = tmp_path / "corpus"
+    out.mkdir()
+    (out / ".phantom.json.9999999.partial").touch()  # of one that was killed as it began
     first = write_phantoms(out, 3, size=64, processes=1)
     before = _bytes(out)
+    assert not list(out.glob(".*"))
     (out / "train-rle.csv").unlink()
     next(iter(_files(out).values())).unlink()
     assert write_phantoms(out, 3, size=64, processes=1) == first

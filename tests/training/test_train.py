@@ -137,8 +137,12 @@ def test_repeats_are_trained_on_and_not_counted_as_films(
 def test_the_same_seed_gives_the_same_weights(
     whole: Path, blocks: Dataset, blocks_split: Split, tmp_path: Path
 ) -> None:
+    left = tmp_path / "again/.run.json.9999999.partial"  # of one that was killed as it began
+    left.parent.mkdir()
+    left.touch()
     train(RECIPE, blocks, blocks_split, tmp_path / "again")
     assert same(weights(whole), weights(tmp_path / "again"))
+    assert not left.exists()
 
 
 def test_interrupted_and_resumed_is_the_same_as_never_interrupted(

@@ -17,7 +17,7 @@ from pleura.data.split import Split
 from pleura.errors import TrainingError
 from pleura.evaluation.operating_point import Aim, FittedPoint, Rule, fit_operating_point
 from pleura.evaluation.pixel_sweep import PixelSweep, sweep
-from pleura.files import write_json
+from pleura.files import is_empty, remove_partial, write_json
 from pleura.finding import ModelIdentity
 from pleura.inference.calibration import Calibrator
 from pleura.inference.manifest import SEGMENTER
@@ -140,9 +140,10 @@ def _claim(scores: Path, folds: Sequence[Runs]) -> None:
     path = scores / MADE_OF_FILE
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) == made_of:
         return
-    if scores.exists() and any(scores.iterdir()):
+    if not is_empty(scores):
         raise TrainingError(f"{scores} holds something else; give a new folder for the scores")
     scores.mkdir(parents=True, exist_ok=True)
+    remove_partial(scores, shared=True)
     write_json(path, made_of)
 
 

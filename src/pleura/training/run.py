@@ -27,7 +27,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from pleura.errors import TrainingError
-from pleura.files import remove_partial, whole, write_bytes, write_json
+from pleura.files import is_empty, remove_partial, whole, write_bytes, write_json
 from pleura.inference.manifest import GATE, SEGMENTER
 from pleura.networks import parameter_count
 from pleura.networks.encoder import SHOWN
@@ -104,7 +104,7 @@ class RunFolder:
             TrainingError: it holds another run (says in what they differ), or something else.
         """
         if not (self.root / "run.json").exists():
-            if self.root.is_dir() and any(self.root.iterdir()):
+            if self.root.is_dir() and not is_empty(self.root):
                 raise TrainingError(
                     f"{self.root} is not empty and holds no run; choose another folder"
                 )

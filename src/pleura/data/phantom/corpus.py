@@ -26,7 +26,7 @@ from pleura.cores import usable_cores
 from pleura.data.phantom.dicom import KINDS, dicom_bytes, uid
 from pleura.data.phantom.film import SIZES, Pneumothorax, phantom
 from pleura.errors import CorpusError
-from pleura.files import write_bytes
+from pleura.files import is_empty, remove_partial, write_bytes
 from pleura.radiograph import Side
 from pleura.read.rle import encode_rle
 
@@ -154,7 +154,7 @@ def _claim(out: Path, settings: dict[str, object]) -> None:
     """Makes `out`, or sees that it holds phantoms of the same settings."""
     marker = out / "phantom.json"
     try:
-        if out.exists() and any(out.iterdir()):
+        if not is_empty(out):
             found = json.loads(marker.read_text(encoding="utf-8"))
             if found != settings:
                 raise CorpusError(
@@ -167,6 +167,7 @@ def _claim(out: Path, settings: dict[str, object]) -> None:
         ) from None
     except OSError as error:
         raise CorpusError(f"{out} cannot be read ({error}); choose another folder") from error
+    remove_partial(out, shared=True)
     _write(marker, json.dumps(settings, indent=1).encode())
     _write(out / "README.txt", _README.encode())
 

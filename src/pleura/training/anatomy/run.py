@@ -21,7 +21,7 @@ from pleura.data.lung_films import LungFilm, read_lung_films
 from pleura.data.manifest import Dataset
 from pleura.data.split import Split
 from pleura.errors import TrainingError, UnknownName
-from pleura.files import write_json
+from pleura.files import is_empty, remove_partial, write_json
 from pleura.inference.admission.thresholds import AdmissionThresholds
 from pleura.inference.manifest import ANATOMY
 from pleura.inference.preprocess import PREPROCESS_VERSION, squeeze
@@ -135,6 +135,7 @@ def train_anatomy(
     if not resumed:
         started = _started(network, init or (RunFolder(teacher).best if teacher else None))
         out.mkdir(parents=True, exist_ok=True)
+        remove_partial(out, shared=True)
         recorded = _recorded(network, drawn, shown, taught) | _arithmetic(fabric)
         write_json(out / RUN_FILE, identity | started | recorded | {SHOWN: sorted(seen)})
     folder = RunFolder(out, began.get(SHOWN, ()) if resumed else seen)
@@ -214,7 +215,7 @@ def _sha256(films: Sequence[LungFilm]) -> str:
 def _holds(out: Path, identity: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether the folder holds a completed epoch of this very run; `other` is what it says of its own."""
     if not other:
-        if out.is_dir() and any(out.iterdir()):
+        if out.is_dir() and not is_empty(out):
             raise TrainingError(
                 f"{out} is not empty and holds no anatomy run; choose another folder"
             )
