@@ -7,7 +7,7 @@ import torch
 
 from pleura.errors import RecipeError
 from pleura.networks import create, has_presence_head, parameter_count
-from pleura.networks.joint import AttentionPool, _evidence
+from pleura.networks.joint import AttentionPool, CompareSides, _evidence
 
 
 def test_chexnets_presence_is_its_head_on_the_averaged_features() -> None:
@@ -54,6 +54,34 @@ def test_the_decoder_of_joint_may_stop_early(blocks: int, finest: int) -> None:
     assert output.mask_logits.shape == (1, 1, 64, 96)
     assert network.shuffle == finest
     assert len(output.deep_logits) == blocks - 1
+
+
+def test_a_joint_network_goes_on_as_it_was_when_it_begins_to_compare_sides() -> None:
+    torch.manual_seed(0)
+    before = create("joint", channels=1, size=64).eval()
+    after = create("joint", channels=1, size=64, compare_sides=True).eval()
+    missing = after.load_state_dict(before.state_dict(), strict=False).missing_keys
+    assert {name.partition(".")[0] for name in missing} == {"sides"}
+    film = torch.rand(2, 1, 64, 64)
+    with torch.inference_mode():
+        one, other = before(film), after(film)
+    assert torch.equal(one.mask_logits, other.mask_logits)
+    assert torch.equal(one.presence_logits, other.presence_logits)
+
+
+def test_a_place_is_compared_with_its_mirror_place() -> None:
+    torch.manual_seed(0)
+    compare = CompareSides(4, 8)
+    torch.nn.init.normal_(compare.out.weight)
+    x = torch.rand(1, 4, 5, 7)
+    with torch.inference_mode():
+        assert torch.allclose(compare(x.flip(3)), compare(x).flip(3), atol=1e-5)
+        changed = x.clone()
+        changed[..., 2, 0] += 1.0
+        moved = (compare(changed) - compare(x)).abs().sum(dim=(0, 1)) > 1e-5
+    assert moved[2, 0]
+    assert moved[2, 6]  # its mirror place
+    assert not moved[:, 2:5].any()
 
 
 def test_the_mask_of_joint_starts_without_a_checkerboard() -> None:

@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
         {"encoder": "vgg11_bn", "filters": (4, 8, 8, 8), "aspp_filters": 4},
     ),
     "joint": ("joint", 64, {}),
+    "joint, sides compared": ("joint", 64, {"compare_sides": True}),
     "joint, ConvNeXt": (
         "joint",
         64,

@@ -18,6 +18,7 @@ from pleura.inference.postprocess import OperatingPoint
 from pleura.inference.preprocess import InputSpec
 from pleura.inference.runtimes import RuntimeOptions
 from pleura.networks import NETWORKS, create, has_presence_head
+from pleura.networks.joint import CompareSides
 from pleura.training import graphs
 from pleura.training.graph import graph_of
 from pleura.training.graphs import graphs_for
@@ -36,6 +37,7 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
 """Of every network its smallest, with each kind of layer that it has."""
 
 VARIANTS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "joint, sides compared": ("joint", 64, {**CASES["joint"][1], "compare_sides": True}),
     "unet, padded": ("unet", 50, {"filters": [4, 8, 8], "padded": True, "batch_norm": True}),
 }
 """Others of the same networks, whose graphs differ; this one is mirrored to 52 px."""
@@ -55,6 +57,8 @@ def weights_of(member: Member, seed: int = 0) -> bytes:
         member.network, channels=1, size=member.input.size, **member.network_options
     ).train()
     with torch.no_grad():
+        if isinstance(getattr(network, "sides", None), CompareSides):  # it adds nothing at first
+            network.sides.out.weight.normal_(std=0.1)
         for _ in range(2):
             network(torch.randn(4, 1, member.input.size, member.input.size))
     return save(network.state_dict())

@@ -34,6 +34,7 @@ class Joint(nn.Module):
         decoder_channels: of each decoder block, coarsest first; at most one fewer than the encoder has maps.
         attention_channels: of the attention's hidden layer.
         dropout: on the pooled features, while training.
+        compare_sides: whether each place of the coarsest map knows its mirror place, as by `CompareSides`.
     """
 
     presence_head = True
@@ -46,6 +47,7 @@ class Joint(nn.Module):
         decoder_channels: Sequence[int] = (192, 96, 64, 48),
         attention_channels: int = 128,
         dropout: float = 0.2,
+        compare_sides: bool = False,
     ) -> None:
         super().__init__()
         self.encoder_name = encoder
@@ -64,6 +66,7 @@ class Joint(nn.Module):
         self.deep_heads = nn.ModuleList(mask_head(c) for c in decoder_channels[:-1])
         self.shuffle = info.reduction()[len(skips) - len(decoder_channels)]  # type: ignore[operator, union-attr]
         self.head = _shuffle_head(decoder_channels[-1], self.shuffle)
+        self.sides = CompareSides(coarsest, attention_channels) if compare_sides else nn.Identity()
         self.pool = AttentionPool(coarsest, attention_channels)
         self.presence = nn.Sequential(nn.Dropout(dropout), nn.Linear(coarsest, 1))
         self.evidence_weight = nn.Parameter(torch.ones(()))
@@ -71,6 +74,7 @@ class Joint(nn.Module):
     def forward(self, images: Tensor) -> Output:
         """(N, channels, H, W), normalised, to logits at H x W, of presence (N,) and of each stage."""
         x, *skips = reversed(channels_first(self.encoder, images))
+        x = self.sides(x)
         pooled = self.pool(x)
         stages = []
         for block, skip in zip(self.blocks, skips, strict=False):
@@ -85,6 +89,30 @@ class Joint(nn.Module):
         presence = self.presence(pooled)[:, 0] + self.evidence_weight * _evidence(logits)
         deep = tuple(head(stage) for head, stage in zip(self.deep_heads, stages[:-1], strict=True))
         return Output(logits, presence, deep)
+
+
+class CompareSides(nn.Module):
+    """Adds to each place of a map what comes of it beside its mirror place, as readers hold lung to lung.
+
+    It adds nothing at first, so that a network trained without it goes on as it was.
+
+    Args:
+        channels: of the map.
+        hidden: channels between the two 1x1 convolutions.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.pair = nn.Conv2d(2 * channels, hidden, 1)
+        self.out = nn.Conv2d(hidden, channels, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) to the same. No chest is symmetric to a place: the mirrored map is blurred."""
+        mirrored = F.avg_pool2d(x.flip(3), 3, stride=1, padding=1, count_include_pad=False)
+        added: Tensor = self.out(self.pair(torch.cat((x, mirrored), dim=1)).relu())
+        return x + added
 
 
 class AttentionPool(nn.Module):
