@@ -66,8 +66,8 @@ class Joint(nn.Module):
         self.deep_heads = nn.ModuleList(mask_head(c) for c in decoder_channels[:-1])
         self.shuffle = info.reduction()[len(skips) - len(decoder_channels)]  # type: ignore[operator, union-attr]
         self.head = _shuffle_head(decoder_channels[-1], self.shuffle)
-        self.sides = CompareSides(coarsest, attention_channels) if compare_sides else nn.Identity()
         self.pool = AttentionPool(coarsest, attention_channels)
+        self.sides = CompareSides(coarsest, attention_channels) if compare_sides else nn.Identity()
         self.presence = nn.Sequential(nn.Dropout(dropout), nn.Linear(coarsest, 1))
         self.evidence_weight = nn.Parameter(torch.ones(()))
 
