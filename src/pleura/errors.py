@@ -5,6 +5,7 @@
     │   ├── UnrecognisedFormat    the bytes are no format pleura reads
     │   ├── DecodeError           damaged, truncated, or its decoder is not installed
     │   ├── UnsupportedFilm       whole, but not a film for display: FOR PROCESSING, multi-frame, ...
+    │   │   └── NoImage           goes with films and is none: a report, a directory, a finding of pleura
     │   └── FilmTooLarge          beyond the limits on bytes or pixels
     ├── RunLengthError            a run-length encoded mask that does not describe a mask
     ├── CorpusError               a source folder or table that cannot be prepared
