@@ -72,6 +72,20 @@ def test_several_rows_are_an_instance_each_and_may_overlap(marked: Dataset) -> N
     assert int((planes > 0).all(axis=0).sum()) == 100
 
 
+def test_a_pixel_that_is_half_covered_is_in_the_mask_of_a_row_as_in_the_film_s(
+    marked: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 21 to 60 of 160 px a side: at half the size the first row and column are covered by half."""
+    mask = np.zeros((160, 160), np.bool_)
+    mask[21:60, 20:60] = True
+    cv2.imwrite(str(marked.root / "masks" / "two-rows.png"), mask.astype(np.uint8) * 255)
+    rows = [encode_rle(mask & (np.arange(160) < 40)), encode_rle(mask & (np.arange(160) >= 40))]
+    monkeypatch.setattr("pleura.data.instances.read_rows", lambda *_: {"two-rows": rows})
+    films = made(marked)
+    assert areas(films.planes(0)) == [200, 200]
+    np.testing.assert_array_equal((films.planes(0) > 0).any(axis=0), films.get(0)[1] > 0)
+
+
 def test_one_row_is_its_regions_without_the_specks(marked: Dataset) -> None:
     assert areas(made(marked).planes(1)) == [225, 400]
     assert areas(made(marked, min_px=1).planes(1)) == [1, 225, 400]

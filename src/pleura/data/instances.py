@@ -95,7 +95,7 @@ class InstanceSet(FilmSet):
         for text in texts:
             whole = decode_rle(text, shape).astype(np.float32)
             covered = cv2.resize(whole, (self.size, self.size), interpolation=cv2.INTER_AREA)
-            masks.append(np.where(covered > 0.5, np.uint8(255), np.uint8(0)))
+            masks.append(np.where(covered >= 0.5, np.uint8(255), np.uint8(0)))
         return masks
 
 
