@@ -161,6 +161,48 @@ def test_a_film_that_ends_the_service_is_given_up_and_no_other(tmp_path: Path) -
     assert lines[-1] == "a negative b failed c negative d negative"
 
 
+FULL = """
+import sqlite3, sys, time
+from contextlib import closing
+from pathlib import Path
+from pleura.service import jobs
+
+root, tasks, judged = Path(sys.argv[1]), {"ab": ["a", "b"], "c": ["c"]}, []
+
+def change(command):
+    with closing(sqlite3.connect(root / "jobs.sqlite", isolation_level=None)) as index:
+        index.execute(command)
+
+def judge(film):
+    if full:
+        judged.append("none")
+        raise OSError(28, "No space left on device")
+    judged.append(film)
+
+full = True
+work = jobs.Jobs(root, "me", None, judge=judge, suspected=lambda film: False, done=tasks.pop, workers=1)
+work.start({})
+change("CREATE TRIGGER full BEFORE UPDATE ON workflow_status BEGIN SELECT RAISE(FAIL, 'full'); END")
+work.take_up(tasks)
+while len(judged) < 2 or work._at_work:
+    time.sleep(0.02)
+full = False
+change("DROP TRIGGER full")
+while tasks:
+    work.take_up(dict(tasks))
+    time.sleep(0.1)
+work.stop(1)
+print(*sorted(judged))
+"""
+
+
+def test_tasks_that_a_full_disk_broke_off_go_on_once_there_is_room(tmp_path: Path) -> None:
+    """Nobody could note that they were broken off."""
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["a", "b", "c", "none", "none"], done.stderr
+
+
 def states(store: Path) -> dict[str, int]:
     """The revision at which each judged film was judged."""
     with sqlite3.connect(store / "store.sqlite") as connection:
@@ -650,7 +692,9 @@ def test_a_damaged_record_of_the_jobs_is_told_from_the_index(tmp_path: Path) -> 
 
 def test_what_another_service_began_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
-    mine: Any = SimpleNamespace(_version="1-me", submit=lambda task, films: begun.append(task))
+    mine: Any = SimpleNamespace(
+        _version="1-me", _at_work={"mine"}, submit=lambda task, films: begun.append(task)
+    )
     known = {
         "mine": SimpleNamespace(status="PENDING", app_version="1-me"),
         "before": SimpleNamespace(status="PENDING", app_version="1"),

@@ -88,6 +88,7 @@ class Jobs:
         self._shown = "jobs.sqlite" if url is None else _shown(url)
         self._handed: queue.SimpleQueue[tuple[str, list[str]] | None] = queue.SimpleQueue()
         self._handing_since: float | None = None
+        self._at_work: set[str] = set()  # tasks that this process was given, until they end
         self._handing = threading.Thread(target=self._hand_over, name="tasks", daemon=True)
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it would print what it logs
         # DBOS takes up what is of its own version, whoever left it: another service must not.
@@ -117,6 +118,7 @@ class Jobs:
         Raises:
             ServiceError: the database does not answer, or is not to be used.
         """
+        self._at_work.update(tasks)  # those that were under way, DBOS goes on with
         try:
             DBOS.launch()
             self.take_up(tasks)
@@ -129,13 +131,17 @@ class Jobs:
         self._handing.start()
 
     def take_up(self, tasks: Mapping[str, Sequence[str]]) -> None:
-        """Starts those of the tasks that nobody works on: never begun, or broken off, as on a full disk."""
+        """Starts those of the tasks that nobody works on: never begun, or broken off, as on a full disk.
+
+        Where the disk had no room to note that it was broken off, a task seems to be under way.
+        """
         for task, films in tasks.items():
             status = DBOS.get_workflow_status(task)
             if (
                 status is not None
                 and status.status in _UNDER_WAY
                 and status.app_version == self._version
+                and task in self._at_work
             ):
                 continue
             if status is not None:
@@ -164,7 +170,12 @@ class Jobs:
                 return
             task, films = given
             with self._timed(f"task {task} could not be started"), SetWorkflowID(task):
-                DBOS.start_workflow(self._task, task, films)
+                self._at_work.add(task)
+                try:
+                    DBOS.start_workflow(self._task, task, films)
+                except BaseException:
+                    self._at_work.discard(task)
+                    raise
 
     @contextmanager
     def _timed(self, failed: str) -> Iterator[None]:
@@ -177,12 +188,15 @@ class Jobs:
         self._handing_since = None
 
     def _run(self, task: str, films: list[str]) -> None:
-        for film in films:
-            with self._turns.turn(len(films), alone=self._suspected(film)) as has_turn:
-                if not has_turn:  # stopping: the task is taken up at the next start
-                    return
-                self._judges.submit(self._judge, film).result()
-        self._done(task)
+        try:
+            for film in films:
+                with self._turns.turn(len(films), alone=self._suspected(film)) as has_turn:
+                    if not has_turn:  # stopping: the task is taken up at the next start
+                        return
+                    self._judges.submit(self._judge, film).result()
+            self._done(task)
+        finally:
+            self._at_work.discard(task)
 
     def forget(self, before_ms: int) -> None:
         """Removes what is known of tasks that ended before a time, ms since 1970."""
