@@ -66,6 +66,25 @@ def test_whatever_a_runtime_raises_only_its_film_fails(store: Store, decoders: D
     )
 
 
+def test_a_film_over_which_the_disk_is_full_waits_for_room(
+    store: Store, decoders: Decoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(Failing):
+        def __call__(self, film: Radiograph) -> Finding:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    settings = Settings(store.folders.root, store.folders.root)
+    _, tasks = Uploads(settings, store, decoders, Metrics()).receive([sent("a.png", png(3))])
+    ((film,),) = tasks.values()
+    for tries in (1, 1, 1, 1):  # seen to be full, it counts for nothing
+        with pytest.raises(OSError, match=r"No space left|the disk is full"):
+            Judge(store, Full(), decoders, Metrics(), Limits())(film)  # type: ignore[arg-type]
+        row = store.film(film)
+        assert row is not None
+        assert (row["state"], row["tries"], row["reason"]) == ("waiting", tries, None)
+        monkeypatch.setattr(store.folders, "room", lambda: 1 << 20)
+
+
 def test_a_film_that_is_judged_again_has_not_waited_since_it_came(
     store: Store, decoders: Decoders
 ) -> None:

@@ -1,5 +1,6 @@
 """A film's way from its file to its finding."""
 
+import errno
 import logging
 import time
 from dataclasses import asdict, fields, replace
@@ -18,6 +19,7 @@ from pleura.service.decoding import Decoders
 from pleura.service.findings import finding_facts, operating_point
 from pleura.service.folders import HEAT, LUNGS, MASK, THUMBNAIL
 from pleura.service.metrics import Metrics
+from pleura.service.problems import is_of_full_disk
 from pleura.service.rasters import heat_png, lungs_png, mask_png, reduced
 from pleura.service.store import Judged, Store, study_of
 
@@ -25,6 +27,9 @@ log = logging.getLogger(__name__)
 
 MAX_DEATHS = 3
 """How often the service may die while it judges a film, before that is given up."""
+
+ROOM_BYTES = 8 << 20
+"""That the disk must have left for what is found in a film."""
 
 _FIELDS = {f.name for f in fields(Radiograph)} - {"pixels", "header", "source"}
 _FROM_FILM = (
@@ -58,7 +63,13 @@ class Judge:
         self._point = operating_point(detector.manifest)
 
     def __call__(self, film_id: str) -> None:
-        """Judges a film that waits; one that does not is left alone."""
+        """Judges a film that waits; one that does not is left alone.
+
+        Raises:
+            OSError: the disk is full; the film waits on.
+        """
+        if not self._store.folders.make_room(ROOM_BYTES):
+            raise OSError(errno.ENOSPC, "no film is judged: the disk is full")
         deaths, row = self._store.begin(film_id), self._store.film(film_id)
         if deaths is None or row is None:
             return
@@ -73,6 +84,8 @@ class Judge:
         except ReadError as error:
             judged = Judged("failed", str(error), {})
         except Exception as error:  # of a runtime or a library, too: the films behind it go on
+            if is_of_full_disk(error):  # no fault of the film's
+                raise
             if self._store.has(film_id):  # and was not deleted meanwhile
                 log.error("film %s cannot be judged: %s", film_id, type(error).__name__)
             reason = f"it could not be judged ({type(error).__name__}); have it judged again to try once more"
