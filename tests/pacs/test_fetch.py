@@ -119,6 +119,9 @@ def test_which_films_are_wanted(make: Callable[..., Archive], tmp_path: Path) ->
     assert fetched(archive, tmp_path / "e", most=1).films == 2
     fetched(archive, tmp_path / "f", where={"AccessionNumber": "A 17"})
     assert any("AccessionNumber=A+17" in path for path in archive.asked)
+    fetched(archive, tmp_path / "g", where={"PatientName": "MÜLLER&*", "StudyID": "1/?,2"})
+    plain = "PatientName=M%C3%9CLLER%26*&StudyID=1/?,2&"
+    assert any(f"studies?{plain}" in path for path in archive.asked)
 
 
 def only(name: str, answer: tuple[int, str, bytes]) -> Callable[[str], Any]:

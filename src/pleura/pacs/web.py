@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
@@ -29,6 +29,8 @@ DICOM = 'multipart/related; type="application/dicom"'
 BUSY = (408, 429, 502, 503, 504)
 """HTTP statuses of a service that may answer later."""
 
+_PLAIN = "*?,:/@"
+"""What a query may hold as it is (RFC 3986, 3.4): some (Orthanc's plugin 1.7) take `%2A` for no wildcard."""
 _CONNECT_SECONDS, _SECONDS = 10.0, 60.0
 _MOST_FOUND_BYTES = 16 << 20
 _MOST_FOUND = 2_000_000
@@ -121,7 +123,8 @@ class Client:
 
         None where it does not say what comes after something.
         """
-        asked = [*query, *([("offset", str(given))] if given else [])]
+        pairs = [*query, *([("offset", str(given))] if given else [])]
+        asked = urlencode(pairs, safe=_PLAIN)
         with self._asked("GET", path, params=asked, headers={"Accept": JSON}) as answer:
             if answer.status_code == 204:
                 return [], False
