@@ -69,6 +69,13 @@ def test_areas_are_those_of_the_masks_drawn_one_by_one():
             assert areas[-1] == shared[-1] == 0  # declined
 
 
+def test_calibrated_findings_are_not_swept():
+    """Thresholds are on scores, and a calibrated finding no longer has its own."""
+    found, truth = FILMS[0]
+    with pytest.raises(EvaluationError, match="without its calibrator"):
+        PixelSweep().add("a", replace(found, calibrated=True), truth, part="tune")
+
+
 def test_relative_thresholds_are_shares_of_each_film_s_score():
     made = swept(
         FILMS,

@@ -70,6 +70,7 @@ def averaged(two: tuple[Path, Path], blocks: Dataset, split: Split) -> PixelSwee
             film = blocks.by_id[film_id]
             both = [detector(blocks.radiograph(film)) for detector in pair]
             finding = SimpleNamespace(
+                calibrated=False,
                 decision="negative",
                 probability=np.mean([one.probability for one in both]),
                 probability_map=np.mean([one.probability_map for one in both], axis=0),
@@ -220,6 +221,7 @@ def test_declined_films_have_no_say_in_the_calibrator() -> None:
         positive, declined = n % 4 == 0, n % 16 == 0
         score = float(np.clip(rng.normal(0.6 if positive else 0.4, 0.15), 0.01, 0.99))
         finding = SimpleNamespace(
+            calibrated=False,
             decision="declined" if declined else "negative",
             probability=None if declined else score,
             probability_map=None if declined else np.full((4, 4), score, np.float32),

@@ -14,6 +14,7 @@ from pleura.data.manifest import Dataset
 from pleura.data.split import Split, make_split
 from pleura.errors import BundleError, TrainingError
 from pleura.inference.bundle import open_bundle
+from pleura.inference.calibration import Calibrator
 from pleura.inference.detector import Detector
 from pleura.inference.preprocess import InputSpec
 from pleura.networks import create
@@ -133,6 +134,18 @@ def test_several_runs_are_averaged_and_their_operating_point_fitted_anew(
     assert together[0].shape[1:] == (96, 96)
     corner = (a[0][0, 0, 0] + b[0][0, 0, 0]) / 2  # the corners of a map stay where they are
     assert together[0][0, 0, 0] == pytest.approx(corner, abs=1e-5)
+
+
+def test_an_operating_point_is_fitted_on_scores_whatever_the_calibrator(
+    runs: tuple[Path, Path], blocks: Dataset, blocks_split: Split, tmp_path: Path
+) -> None:
+    """A bundle's threshold is on the score, before its calibrator."""
+    curve = Calibrator("platt", slope=0.5, intercept=-4.0, films=100, positives=30)
+    for name, calibrator in (("raw", None), ("calibrated", curve)):
+        export(runs, blocks, blocks_split, tmp_path / name, calibrator=calibrator, device="cpu")
+    raw, calibrated = (open_bundle(tmp_path / name).manifest for name in ("raw", "calibrated"))
+    assert calibrated.calibrator == curve
+    assert calibrated.operating_point == raw.operating_point
 
 
 def test_a_flip_alone_is_another_model(

@@ -87,10 +87,15 @@ class PixelSweep:
         A declined film stays in, as a film that is never called.
 
         Raises:
-            EvaluationError: `part` is a test part, the film is there already, or the finding's map is
-                missing or not of the truth's shape.
+            EvaluationError: `part` is a test part, the film is there already, the finding's probability is
+                calibrated, so that it is no score, or its map is missing or not of the truth's shape.
         """
         refuse_test(part)
+        if finding.calibrated:
+            raise EvaluationError(
+                f"film {film_id}: its finding is calibrated, and a bundle's thresholds are on scores; sweep "
+                "the bundle without its calibrator"
+            )
         if film_id in self._ids:
             raise EvaluationError(f"film {film_id} is swept twice; give each film once")
         table = np.zeros((2, len(self.pixel_thresholds), len(self.min_area_fractions)), np.int64)
@@ -173,7 +178,8 @@ def sweep(
     """`PixelSweep` of a detector over films of a dataset, one at a time; `relative` as there.
 
     Raises:
-        EvaluationError: `part` is a test part, or a film is unknown or unlabelled.
+        EvaluationError: `part` is a test part, a film is unknown or unlabelled, or the detector has a
+            calibrator.
     """
     refuse_test(part)
     swept = PixelSweep(relative=relative)

@@ -142,11 +142,12 @@ def export(
         admission=looking.thresholds if looking else None,
         flip=flip or any(run.flip for run in finished),
         target=dataset.target,
-        operating_point=OperatingPoint(0, 0, 0),  # nothing is decided while it is being fitted
+        operating_point=OperatingPoint(
+            0, 0, 0
+        ),  # nothing is decided while it is fitted, on raw scores
         data_card=_data_card(dataset, split, finished, thumbnails=thumbnails)
         | {"pretraining": _pretraining(finished)}
         | ({"anatomy": looking.card()} if looking else {}),
-        calibrator=calibrator,
         licence=licence,
         about=about or {},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -164,6 +165,7 @@ def export(
     manifest = replace(
         manifest,
         operating_point=OperatingPoint(**fitted["point"]),
+        calibrator=calibrator,
         metrics={
             "tune" if given is None else str(fitted["point"]["fitted_on"]): {
                 k: v for k, v in fitted.items() if k != "point"
