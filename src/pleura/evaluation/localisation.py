@@ -1,8 +1,8 @@
 """How well a mask is placed: distances between surfaces, and regions found, missed and made up.
 
-Distances are exact and anisotropic, from every surface pixel to the nearest of the other mask, by OpenCV's
-brute-force matcher: a mask has some thousand surface pixels, for which that takes some hundredths of a
-second, and no further library is needed (a distance transform of OpenCV knows square pixels only).
+Distances are exact and anisotropic, from every surface pixel to the nearest of the other mask: within each
+column first, then the least over the columns, as distance transforms go about it. OpenCV's own knows square
+pixels only.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pleura.errors import EvaluationError
 
-_MOST_POINTS = 1 << 17  # to match against at once; OpenCV's matcher stops at twice as many
+_CELLS = 1 << 18  # points x columns looked at once, 1 MB of float32 an array
 
 MIN_OVERLAP = 0.1
 """Share of a labelled region that is covered where it is found, and of a predicted one that is true."""
@@ -82,26 +82,41 @@ def hd95(
     """
     if not pred.any() or not truth.any():
         return None
-    first, second = _surface(pred, spacing), _surface(truth, spacing)
-    return max(_percentile(first, second), _percentile(second, first))
+    box = _box(pred | truth)
+    first, second = _surface(pred[box]), _surface(truth[box])
+    return max(_percentile(first, second, spacing), _percentile(second, first, spacing))
 
 
-def _percentile(of: NDArray[np.float32], to: NDArray[np.float32]) -> float:
-    nearest = np.full(len(of), np.inf)
-    for top in range(0, len(to), _MOST_POINTS):
-        matches = cv2.BFMatcher(cv2.NORM_L2).match(of, to[top : top + _MOST_POINTS])
-        nearest = np.minimum(nearest, [match.distance for match in matches])
-    return float(np.percentile(nearest, 95))
+def _percentile(
+    of: NDArray[np.bool_], to: NDArray[np.bool_], spacing: tuple[float, float]
+) -> float:
+    """The 95th percentile of the distances from the points of `of` to the nearest of `to`, bool (h, w)."""
+    columns = np.flatnonzero(to.any(axis=0))
+    down = np.square(_rows_away(to[:, columns]) * np.float32(spacing[0]))  # (h, columns)
+    row, column = np.nonzero(of)
+    nearest = np.empty(len(row), np.float32)
+    step = max(1, _CELLS // len(columns))
+    for first in range(0, len(row), step):
+        part = slice(first, first + step)
+        across = (column[part, None] - columns).astype(np.float32) * np.float32(spacing[1])
+        nearest[part] = (np.square(across) + down[row[part]]).min(axis=1)
+    return float(np.percentile(np.sqrt(nearest), 95))
 
 
-def _surface(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np.float32]:
-    """The surface's pixels as points (N, 2), in the unit of `spacing`."""
-    rows, columns = _box(mask)
-    inside = np.pad(mask[rows, columns].astype(np.uint8), 1)  # and a rim of nothing
+def _rows_away(points: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """For each place, (h, w), how many rows away the nearest point of its column is; each column has one."""
+    rows, far = np.arange(len(points), dtype=np.int32)[:, None], np.int32(1 << 24)
+    above = np.maximum.accumulate(np.where(points, rows, -far), axis=0)
+    below = np.minimum.accumulate(np.where(points, rows, far)[::-1], axis=0)[::-1]
+    return np.minimum(rows - above, below - rows)
+
+
+def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The surface's pixels, bool (h, w)."""
+    inside = np.pad(mask.astype(np.uint8), 1)  # and a rim of nothing
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    rim = np.argwhere((inside > 0) & (cv2.erode(inside, cross) == 0))
-    rim += np.array([rows.start - 1, columns.start - 1])
-    return np.ascontiguousarray(rim * np.asarray(spacing), dtype=np.float32)
+    surface: NDArray[np.bool_] = ((inside > 0) & (cv2.erode(inside, cross) == 0))[1:-1, 1:-1]
+    return surface
 
 
 def _covered(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.float64]:
