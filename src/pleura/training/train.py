@@ -122,7 +122,8 @@ def train(
     keep_freed_memory()
     torch.manual_seed(recipe.seed)
     folder = RunFolder(out)
-    soft = soft_presence(recipe.soft_presence, dataset, trained_on(recipe, dataset, split, fold))
+    learnt = trained_on(recipe, dataset, split, fold)
+    soft = soft_presence(recipe.soft_presence, dataset, learnt)
     if recipe.soft_presence is not None and not soft:
         raise TrainingError(
             f"no film that is trained on has {recipe.soft_presence} and no expert's label, so that it would "
@@ -141,7 +142,7 @@ def train(
         soft_presence_sha256=soft_presence_sha256(soft),
     )
     resumed = folder.holds(identity)
-    shown = card_hashes(dataset, trained_on(recipe, dataset, split, fold))
+    shown = card_hashes(dataset, learnt)
     if not resumed:
         check_unseen(recipe, dataset, split, fold)
         shown |= shown_before(recipe, fold)
@@ -150,7 +151,8 @@ def train(
         report, folder = Report(), Follower(out)
     with fabric.rank_zero_first():  # which fetches what the network starts from
         network, began = (build(recipe), None) if resumed else start(recipe, report.note, fold)
-    films = partial(_film_sets, recipe, dataset, split, fold, anatomy, fabric.device.type, report)
+    parts = learnt, split.part("tune", fold)
+    films = partial(_film_sets, recipe, dataset, parts, soft, anatomy, fabric.device.type, report)
     trainer = Trainer(recipe, network, films, folder, fabric)
     if not fabric.is_global_zero:
         for _ in () if finish else trainer.epochs():
@@ -225,15 +227,14 @@ def _say_threads(recorded: Mapping[str, Any], processes: int, report: Report) ->
 def _film_sets(
     recipe: Recipe,
     dataset: Dataset,
-    split: Split,
-    fold: int | None,
+    parts: tuple[Sequence[str], Sequence[str]],
+    presence: Mapping[str, float],
     anatomy: Anatomy | None,
     device: str,
     report: Report,
     size: int,
 ) -> tuple[FilmSet, FilmSet]:
-    """The training and the tuning films at `size`, after a look at whether anything can come of them."""
-    parts = [trained_on(recipe, dataset, split, fold), split.part("tune", fold)]
+    """The training and the tuning films at `size`, after a look at whether anything can come of `parts`."""
     for part, film_ids in zip(("train", "tune"), parts, strict=True):
         positives = sum(dataset.by_id[film_id].label == 1 for film_id in film_ids)
         if not 0 < positives < len(film_ids):
@@ -242,7 +243,6 @@ def _film_sets(
                 "are needed: make another with `pleura split`"
             )
     often = repeated(recipe, dataset, parts[0])
-    presence = soft_presence(recipe.soft_presence, dataset, parts[0])
     frames = (
         lung_frames(anatomy, dataset, chain.from_iterable(parts), device, report.lungs)
         if anatomy
