@@ -70,14 +70,20 @@ def near_duplicates(
 
 
 def _unit_vectors(films: Sequence[Film]) -> NDArray[np.float32]:
-    """The thumbnails as rows of zero mean and unit length, float32 (N, 256); zeros where one is flat."""
+    """The thumbnails as `unit_rows`, float32 (N, 256)."""
     if not films:
         return np.zeros((0, SIDE * SIDE), dtype=np.float32)
-    levels = np.stack([np.frombuffer(bytes.fromhex(f.thumbnail), dtype=np.uint8) for f in films])
+    levels = [np.frombuffer(bytes.fromhex(film.thumbnail), dtype=np.uint8) for film in films]
+    return unit_rows(np.stack(levels))
+
+
+def unit_rows(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Grey levels (N, K), a film each, with zero mean and unit length; zeros, near to nothing, where one is
+    flat. The product of two rows is their correlation."""
     vectors = levels.astype(np.float32)
     vectors -= vectors.mean(axis=1, keepdims=True)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    flat = length < _FLAT * SIDE
+    flat = length < _FLAT * levels.shape[1] ** 0.5
     return np.where(flat, 0, vectors / np.where(flat, 1, length)).astype(np.float32)
 
 

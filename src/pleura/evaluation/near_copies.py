@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pleura.data.duplicates import NEAR
+from pleura.data.duplicates import NEAR, unit_rows
 from pleura.data.duplicates import SIDE as FULL_SIDE
 from pleura.data.manifest import Film
 from pleura.data.split.linked import thumbnail_is_whole
 
 SIDE = 8
 _BLOCK = 2048
-_FLAT = 1.0  # grey levels of standard deviation below which a thumbnail says nothing
 
 
 def card_thumbnails(films: Sequence[Film]) -> str:
@@ -41,9 +40,9 @@ def copies_in_card(films: Sequence[Film], card: Any) -> set[str] | None:
         return None
     if len(data) % SIDE**2:
         return None
-    theirs = _unit(np.frombuffer(data, np.uint8).reshape(-1, SIDE**2))
+    theirs = unit_rows(np.frombuffer(data, np.uint8).reshape(-1, SIDE**2))
     whole = [film for film in films if thumbnail_is_whole(film)]
-    ours = _unit(_levels(whole))
+    ours = unit_rows(_levels(whole))
     found: set[str] = set()
     for top in range(0, len(ours), _BLOCK):
         rows = ours[top : top + _BLOCK]
@@ -59,12 +58,3 @@ def _levels(films: Sequence[Film]) -> NDArray[np.uint8]:
     step = FULL_SIDE // SIDE
     full = np.frombuffer(given, np.uint8).reshape(-1, SIDE, step, SIDE, step)
     return np.asarray(np.rint(full.mean(axis=(2, 4))), np.uint8).reshape(-1, SIDE**2)
-
-
-def _unit(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Rows of zero mean and unit length; zeros, near to nothing, where a thumbnail is flat."""
-    vectors = levels.astype(np.float32)
-    vectors -= vectors.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    flat = length < _FLAT * SIDE
-    return np.where(flat, 0, vectors / np.where(flat, 1, length)).astype(np.float32)
