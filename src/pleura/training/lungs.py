@@ -23,14 +23,13 @@ from pleura.inference.lung_fields import ABOVE, BELOW, BESIDE, lung_frame
 from pleura.inference.runtimes import Runtime, RuntimeOptions
 from pleura.inference.runtimes.onnx_runtime import OnnxRuntime
 from pleura.inference.runtimes.pytorch import TorchRuntime
-from pleura.inference.shipped import shipped_anatomy
+from pleura.inference.shipped import SHIPPED, shipped_anatomy
 from pleura.networks.encoder import SHOWN
 from pleura.training.anatomy.finished import check_unseen, finished_anatomy
 from pleura.training.graph import graph_of
 from pleura.training.recipe import Recipe
 from pleura.training.run import RunFolder
 
-SHIPPED = "shipped"
 _FILMS_A_LOOK = 8
 _SAVED_EVERY = 512  # films
 _MANY_FILMS = 256
