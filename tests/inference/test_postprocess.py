@@ -25,6 +25,9 @@ def test_presence_score_is_the_mean_of_the_top_tenth_of_a_percent() -> None:
     assert presence_score(values) == pytest.approx(values.ravel()[-10:].mean(), abs=1e-6)
     assert presence_score(np.full((3, 3), 0.25, np.float32)) == pytest.approx(0.25)
     assert presence_score(np.ones((64, 64), np.float32)) == 1.0
+    two = np.zeros((40, 40), np.float32)  # 1.6 px are the two brightest
+    two[0, 0] = 1.0
+    assert presence_score(two) == 0.5
 
 
 def test_small_regions_are_dropped_at_exactly_the_smallest_area() -> None:
@@ -122,6 +125,16 @@ def test_side_goes_by_orientation_and_says_so() -> None:
     mirrored = film(image_left="left", side_basis="orientation")
     (lesion,) = lesions(probability > 0.5, probability, mirrored)
     assert (lesion.side, lesion.side_basis) == ("right", "orientation")
+
+
+@pytest.mark.parametrize(("columns", "sides"), [(4, "RRLL"), (5, "RRLLL")])
+def test_the_halves_of_a_film_meet_in_its_middle(columns: int, sides: str) -> None:
+    named = {"R": "right", "L": "left"}
+    for column, side in enumerate(sides):
+        mask = np.zeros((3, columns), np.bool_)
+        mask[1, column] = True
+        (lesion,) = lesions(mask, mask.astype(np.float32), film(mask.shape))
+        assert lesion.side == named[side]
 
 
 @pytest.mark.parametrize("basis", ["implausible", "unknown"])
