@@ -7,7 +7,7 @@ from made_up_scores import random_scores, score
 from pleura.errors import EvaluationError
 from pleura.evaluation.bootstrap import Interval, bootstrap, wilson
 from pleura.evaluation.metrics import auc, average_precision
-from pleura.evaluation.resampling import Block, Ranks, patient_weights
+from pleura.evaluation.resampling import Block, Ranks, Statistic, patient_weights, resample
 from pleura.evaluation.scores import ScoreTable
 
 
@@ -36,6 +36,8 @@ def test_wilson_has_width_at_the_ends():
     assert none.high == pytest.approx(0.1611, abs=1e-4)
     assert all_.high == 1.0
     assert all_.low == pytest.approx(1 - 0.1611, abs=1e-4)
+    for n in range(1, 30):  # at some of which rounding would miss the end by an ulp
+        assert (wilson_of(0, n).low, wilson_of(n, n).high) == (0.0, 1.0)
 
 
 def test_films_of_one_patient_are_worth_less():
@@ -145,6 +147,21 @@ def test_a_bootstrap_without_width_is_no_interval():
     assert "bounds nothing" in one["dice_positives"].reason
     apart = [score(n, n % 2, 0.9 if n % 2 else 0.1) for n in range(40)]
     assert bootstrap(ScoreTable.of(apart), resamples=100)["auc"].low is None
+
+
+def test_a_number_that_most_resamples_lack_has_no_interval():
+    table = ScoreTable.of([score(n, int(n < 9), 0.1 * n) for n in range(10)])
+    for share, has in ((0.6, False), (0.4, True)):
+
+        def sometimes(block, share=share):
+            missing = np.arange(len(block.weights)) < share * len(block.weights)
+            return np.where(missing & (len(block.weights) > 1), np.nan, block.weights[:, 0])
+
+        made = {"some": Statistic(sometimes, 10, "none")}
+        found = resample(table, lambda _, made=made: made, resamples=100)["some"]
+        assert found.value == 1.0
+        assert (found.low is not None) == has
+        assert has or found.reason == "too few patients of one kind to resample"
 
 
 def test_a_model_without_masks_has_ranks_only():

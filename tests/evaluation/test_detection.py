@@ -67,6 +67,14 @@ def test_intervals_hold_the_choice_of_the_point():
     assert fixed["sensitivity"].low < fixed["sensitivity"].value < fixed["sensitivity"].high
 
 
+def test_resamples_without_a_positive_film_count_for_what_they_can():
+    """Two of twelve patients: a resample in nine draws neither."""
+    films = [score(n, int(n < 2), 0.9 - 0.05 * n) for n in range(12)]
+    rates = points_of(films)["sensitivity 0.95"].rates
+    assert (rates["sensitivity"].value, rates["specificity"].value) == (1.0, 1.0)
+    assert rates["specificity"].low is not None
+
+
 def test_one_class_has_no_points():
     assert points_of([score(n, 1, 0.1 * n) for n in range(5)]) == {}
 

@@ -35,6 +35,7 @@ def test_a_frame_s_window() -> None:
     assert frame.window((100, 8)) == (slice(10, 50), slice(2, 8))
     assert Frame(0.5, 0.0, 0.5001, 1.0).window((10, 10))[0] == slice(5, 6)
     assert Frame(0.999, 0.0, 1.0, 1.0).window((10, 10))[0] == slice(9, 10)
+    assert Frame(0.04, 0.26, 0.57, 0.96).window((10, 10)) == (slice(0, 6), slice(3, 10))
     assert WHOLE.window((3, 5)) == (slice(0, 3), slice(0, 5))
 
 

@@ -122,3 +122,28 @@ def test_fields_are_of_one_shape() -> None:
         LungFields(one, other)
     with pytest.raises(ValueError, match="of one shape"):
         LungFields(one.astype(np.uint8), one)
+
+
+@pytest.mark.parametrize(
+    ("window", "side"),
+    [
+        ((slice(12, 20), slice(10, 20)), "right"),  # half of it in the lung at the image's left
+        ((slice(12, 20), slice(14, 27)), "left"),  # one column in that, two in the other
+        ((slice(2, 6), slice(8, 12)), "right"),  # above the one, in neither
+        ((slice(32, 36), slice(26, 30)), "left"),  # below the other
+        (
+            (slice(2, 6), slice(18, 20)),
+            "right",
+        ),  # nearer to the one's middle column, 9.5, than to 28.5
+        ((slice(2, 6), slice(19, 21)), "left"),  # the other way round
+    ],
+)
+def test_a_region_s_side_is_that_of_the_lung_it_shares_most_with_or_is_nearer_to(
+    window: tuple[slice, slice], side: str
+) -> None:
+    rows, columns = window
+    region = np.ones((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
+    for image_left in ("right", "left"):
+        fields = LungFields.of(label_map(), film(image_left=image_left))
+        found = fields.side_of(region, rows.start, columns.start)
+        assert (found == side) == (image_left == "right")

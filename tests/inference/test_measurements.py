@@ -150,6 +150,16 @@ def test_air_inside_of_the_lung_is_no_rim() -> None:
     assert (extent.apex_to_cupola_mm, extent.rim_lateral_mm) == (0, 0)
 
 
+@pytest.mark.parametrize(("across", "rim"), [(10, 0), (20, 40), (30, 50)])
+def test_a_rim_is_one_where_half_of_it_is_air(across, rim) -> None:
+    """Air from top to bottom, 20 mm from the wall: what it cuts off of the lung is not the lung."""
+    chest = film()
+    extent = only(box(chest, 60, 60, 300, 60 + across), chest)
+    assert extent.rim_lateral_mm == pytest.approx(rim)
+    assert extent.rim_at_hilum_mm == pytest.approx(rim)
+    assert (extent.collins_percent is None) == (rim == 0)
+
+
 @pytest.mark.parametrize("off_mm", [-3, 3])
 def test_outlines_a_few_mm_off_change_distances_by_as_much(off_mm) -> None:
     """The lesion's outline by one network, the lung's by another: neither is exact."""
@@ -226,6 +236,20 @@ def test_what_cannot_be_measured(mask, says) -> None:
     assert extent.rim_at_hilum_mm is None
     assert extent.bts_2010 is None
     assert extent.area_fraction_of_lung is not None
+
+
+@pytest.mark.parametrize("spacing", [(0.5, 2.0), (2.0, 0.5)])
+@pytest.mark.parametrize(("off_mm", "apart"), [(6, False), (14, True)])
+def test_a_lesion_is_apart_from_10_mm_on_in_either_direction(spacing, off_mm, apart) -> None:
+    chest = film(spacing)
+    rim = collapse(chest, rim=26)
+    for speck in (
+        box(chest, 60 - off_mm - 8, 80, 60 - off_mm, 100),  # above the field
+        box(chest, 180, 40 - off_mm - 8, 200, 40 - off_mm),  # beside it
+    ):
+        extent = only(rim | speck, chest)
+        said = extent.reasons.get("rim_lateral_mm", "")
+        assert said.startswith("A lesion lies apart") == apart
 
 
 def test_lungs_cut_off_at_the_top_are_not_measured() -> None:
