@@ -127,3 +127,17 @@ def test_a_damaged_csv_is_named(tmp_path, old, new, says):
     path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
     with pytest.raises(EvaluationError, match=says):
         list(read_scores(path))
+
+
+@pytest.mark.parametrize(
+    ("at_left", "at_right", "side"),
+    [(9, 1, "bilateral"), (10, 1, "right"), (1, 10, "left"), (1, 9, "bilateral"), (0, 0, None)],
+)
+def test_a_side_counts_with_a_tenth_of_the_mask(at_left, at_right, side):
+    truth = np.zeros((1, 30), bool)
+    truth[0, :at_left] = truth[0, 30 - at_right :] = True
+    more = {"film_id": "f", "patient_id": "p", "corpus": "a", "label": int(truth.any())}
+    for image_left in ("right", "left"):
+        found = FilmScore.of(finding("f", truth), truth, **more, image_left=image_left).side
+        other = {"right": "left", "left": "right"}.get(side, side)
+        assert found == (side if image_left == "right" else other)
