@@ -4,13 +4,16 @@ import gc
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pydicom
@@ -30,6 +33,7 @@ from pleura.finding import PNEUMOTHORAX, Finding, ModelIdentity
 from pleura.outputs.dicom import dicom_results, encoded
 from pleura.pacs.peers import Peer, peer_from
 from pleura.read import read
+from pleura.service.deliveries import Deliveries
 from pleura.service.node_settings import Caller, NodeSettings, caller_from
 from pleura.service.settings import Settings
 from pleura.service.store import Arrival, Judged, Store
@@ -434,6 +438,28 @@ def test_a_clock_that_is_set_back_holds_no_result_up(
         assert len(store.outbox.due("PACS", now + 3600.0, 9)) == 1
     finally:
         store.close()
+
+
+def test_results_that_cannot_be_noted_as_sent_are_sent_ever_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deliveries, waited = Deliveries.__new__(Deliveries), list[float]()
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0.0)
+            if len(waited) == 8:
+                self.set()
+            return self.is_set()
+
+    def full(*_: Any) -> int:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(deliveries, "_stopping", Stopping(), raising=False)
+    monkeypatch.setattr(deliveries, "once", full)
+    peer: Any = SimpleNamespace(peer="PACS@127.0.0.1:104", news=threading.Event())
+    deliveries.run(peer)
+    assert waited == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
 def test_callers_and_peers_are_read() -> None:

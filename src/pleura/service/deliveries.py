@@ -102,15 +102,14 @@ class Deliveries:
             thread.news.clear()
             try:
                 sent = self.once(thread.peer)
-            except Away as error:
-                log.warning("results are not yet at %s: %s", thread.peer, error)
+            except Exception as error:
+                if isinstance(error, Away):
+                    log.warning("results are not yet at %s: %s", thread.peer, error)
+                else:  # of the index, on a full disk, which cannot note that they were sent
+                    log.exception("sending results failed")
                 wait = min(FIRST_SECONDS * 2.0 ** min(failures, 20), MOST_PEER_SECONDS)
                 failures += 1
                 self._stopping.wait(wait)
-                continue
-            except Exception:  # of the index, on a full disk: later it goes on
-                log.exception("sending results failed")
-                self._stopping.wait(FIRST_SECONDS)
                 continue
             failures = 0
             if not sent:
