@@ -247,6 +247,21 @@ def test_a_lens_takes_points_from_further_out_by_the_formula() -> None:
     assert film[50, 50] * 200 == pytest.approx(50, abs=0.1)
 
 
+@pytest.mark.parametrize("size", [64, 65])
+@pytest.mark.parametrize(
+    "step", [Affine(0.0, 0.2, 0.25, 30.0, edges="mirror"), LensDistortion(0.3, 0.0)]
+)
+def test_what_moves_about_the_centre_leaves_it_where_it_is(step, size: int) -> None:
+    """A film that is the same upside down and mirrored stays so: its centre is between the middle pixels."""
+    rough = np.random.default_rng(0).random((size, size), dtype=np.float32)
+    image = (rough + rough[::-1, ::-1]) / 2
+    mask = np.where(image > 0.5, np.uint8(255), np.uint8(0))
+    for seed in range(4):
+        moved, _ = step(image, mask, np.random.default_rng(seed))
+        # OpenCV takes pixels from 32nds of one.
+        assert np.abs(moved - moved[::-1, ::-1]).mean() < 0.02
+
+
 def test_what_comes_in_from_outside_is_black_or_mirrored() -> None:
     image, mask = np.full((64, 64), 0.5, np.float32), np.full((64, 64), 255, np.uint8)
     turned = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_corpora import film
 
-from pleura.data.duplicates import NEAR, keep_once, near_duplicates, thumbnail
+from pleura.data.duplicates import NEAR, keep_once, near_duplicates, thumbnail, unit_rows
 from pleura.data.manifest import Film
 
 
@@ -167,3 +167,14 @@ def test_a_contradiction_at_equal_quality_is_told() -> None:
     assert [f.label for f in kept] == [0]
     assert source == "b:b.png"
     assert "labelled positive where that is negative" in reason
+
+
+def test_an_all_but_even_thumbnail_is_near_to_nothing() -> None:
+    for side in (8, 16):
+        even = np.full((2, side * side), 100, np.uint8)
+        even[1, ::2] = 101  # half a grey level of deviation
+        told = np.tile(np.array([90, 110], np.uint8), side * side // 2)[None]
+        rows = unit_rows(np.concatenate([even, told]))
+        assert not rows[:2].any()
+        assert rows[2] @ rows[2] == pytest.approx(1.0)
+        assert rows[2].sum() == pytest.approx(0.0, abs=1e-5)

@@ -50,6 +50,16 @@ def test_the_seam_is_soft() -> None:
     assert steps.max() <= 1.0 / (SEAM * SIZE)
 
 
+def test_the_mask_is_cut_where_the_films_are_half_of_each() -> None:
+    one = np.random.default_rng(0).random((SIZE, SIZE), dtype=np.float32)
+    other, none = one.copy(), np.zeros((SIZE, SIZE), np.uint8)
+    one[0], other[0] = 0.0, 1.0  # above where greys are compared: it shows the other film's share
+    for seed in range(6):
+        image, mask = hemithorax_cutmix(one, none, other, none + 255, np.random.default_rng(seed))
+        np.testing.assert_array_equal(mask[0] > 0, image[0] > 0.5)
+        assert 0.4 < (mask > 0).mean() < 0.6
+
+
 def test_an_exposure_of_its_own_does_not_show_in_the_middle() -> None:
     one, mask = chest(0.3, 0.3, 30)
     faint = (one * 0.6 + 0.3).astype(np.float32)
