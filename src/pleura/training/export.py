@@ -142,9 +142,7 @@ def export(
         admission=looking.thresholds if looking else None,
         flip=flip or any(run.flip for run in finished),
         target=dataset.target,
-        operating_point=OperatingPoint(
-            0, 0, 0
-        ),  # nothing is decided while it is fitted, on raw scores
+        operating_point=OperatingPoint(0, 0, 0),  # nothing is decided while it is fitted, on scores
         data_card=_data_card(dataset, split, finished, thumbnails=thumbnails)
         | {"pretraining": _pretraining(finished)}
         | ({"anatomy": looking.card()} if looking else {}),
