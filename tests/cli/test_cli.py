@@ -220,9 +220,12 @@ def test_another_split_than_the_runs_is_refused(demo: Path, tmp_path: Path) -> N
 def test_preview_draws_a_row_a_film(demo: Path, tmp_path: Path) -> None:
     import cv2
 
+    half = tmp_path / ".p.png.9999999.partial"  # of a process that was killed
+    half.touch()
     done = run(
         "preview", "swin-unet", "--data", demo / "data", "--out", tmp_path / "p.png", "--films", "3"
     )
     assert done.returncode == 0, done.stderr
+    assert not half.exists()
     height, width = cv2.imread(str(tmp_path / "p.png")).shape[:2]
     assert width > 1.5 * height

@@ -67,7 +67,10 @@ def bundle(tmp_path: Path) -> Bundle:
 def test_a_card_tells_use_numbers_and_training(bundle: Bundle, tmp_path: Path, ending: str) -> None:
     told = numbers(tmp_path / "test", bundle.identity, "test")
     out = tmp_path / f"card{ending}"
+    half = tmp_path / f".card{ending}.9999999.partial"  # of a process that was killed
+    half.touch()
     write_card(out, bundle, [tmp_path / "test"])
+    assert not half.exists()
     text = out.read_text()
     auc = told["numbers"]["metrics"]["auc"]  # type: ignore[index]
     assert text.count(f"{auc['value']:.3f}") >= 2  # out of fold, and on the test part

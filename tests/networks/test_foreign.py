@@ -220,6 +220,8 @@ def test_the_verb_says_what_fitted(tmp_path: Path) -> None:
         {k: v for k, v in theirs.state_dict().items() if k != "head.bias"}, tmp_path / "b.pth"
     )
     out = tmp_path / "new" / "b.safetensors"
+    out.parent.mkdir()
+    (out.parent / ".b.safetensors.9999999.partial").touch()  # of a process that was killed
     command = [
         "import-weights",
         str(tmp_path / "b.pth"),
@@ -235,6 +237,7 @@ def test_the_verb_says_what_fitted(tmp_path: Path) -> None:
     assert "by name, 0 by shape and order" in said
     assert "Not found; they start at random: head.bias." in said
     assert "Marked as trained on PadChest" in said
+    assert list(out.parent.iterdir()) == [out]
     with safe_open(out, framework="pt") as file:
         assert file.metadata()["source"] == "b.pth"
         assert file.metadata()["pretraining"] == "PadChest"

@@ -88,6 +88,7 @@ def test_pages_are_written_whole(tmp_path, monkeypatch):
     path = tmp_path / "new" / "page.html"
     write_page(path, "ä – ✓")
     assert path.read_text(encoding="utf-8") == "ä – ✓"
+    (path.parent / ".page.html.9999999.partial").touch()  # of a process that was killed
 
     def refuse(*_):
         raise OSError("no space")

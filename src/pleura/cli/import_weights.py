@@ -7,6 +7,7 @@ import typer
 
 from pleura.cli.progress import console
 from pleura.errors import RecipeError
+from pleura.files import remove_partial
 
 SHOWN = 8
 
@@ -59,6 +60,7 @@ def import_weights(
     check_options(network, options)
     fit = fit_checkpoint(made, read_checkpoint(file), str(file))
     out.parent.mkdir(parents=True, exist_ok=True)
+    remove_partial(out.parent, shared=True)
     write_imported(out, fit, file, network=network, pretraining=pretraining)
     console.print(
         f"{len(fit.tensors)} of {fit.total} tensors of {network} found in {file}: "

@@ -7,6 +7,7 @@ import typer
 
 from pleura.cli.options import Overrides, PreparedDataset, RecipeName
 from pleura.cli.progress import Bar, console
+from pleura.files import remove_partial
 
 
 def preview(
@@ -32,6 +33,7 @@ def preview(
     if out.suffix.lower() != ".png":
         raise typer.BadParameter(f"the picture is a PNG; got {out.name}", param_hint="--out")
     out.parent.mkdir(parents=True, exist_ok=True)
+    remove_partial(out.parent, shared=True)
     chosen = read_recipe(find_recipe(recipe), overrides or ())
     dataset = Dataset.open(data)
     split = data / SPLIT_FILE

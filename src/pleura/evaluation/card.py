@@ -15,7 +15,7 @@ from pleura.errors import EvaluationError
 from pleura.evaluation.numbers import METRICS
 from pleura.evaluation.report import NUMBERS_FILE
 from pleura.evaluation.summary import FORMAT_VERSION
-from pleura.files import write_bytes
+from pleura.files import remove_partial, write_bytes
 from pleura.inference.bundle import Bundle
 from pleura.outputs.html import render, render_text, write_page
 
@@ -83,6 +83,7 @@ def write_card(out: Path, bundle: Bundle, evaluations: Sequence[Path] = ()) -> N
     if out.suffix == PAGE:
         write_page(out, render("card.html.j2", **known))
     else:
+        remove_partial(out.parent, shared=True)  # as with a page
         text = render_text("card.md.j2", **known)
         write_bytes(out, f"{text.rstrip()}\n".encode())
 

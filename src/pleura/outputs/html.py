@@ -18,7 +18,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from numpy.typing import NDArray
 
 import pleura
-from pleura.files import write_bytes
+from pleura.files import remove_partial, write_bytes
 
 _TEMPLATES = resources.files("pleura.outputs") / "templates"
 
@@ -111,10 +111,13 @@ def jpeg_uri(image: NDArray[np.uint8], quality: int = 85) -> str:
 def write_page(path: Path | str, html: str) -> None:
     """Writes `html` to `path` as UTF-8, whole or not at all; makes the folder if need be.
 
+    What writers that were killed left in the folder is removed.
+
     Raises:
         OSError: the folder cannot be made or written to.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_partial(path.parent, shared=True)
     # Half a surrogate pair, from a file name that is no text, has no bytes of its own.
     write_bytes(path, html.encode("utf-8", "backslashreplace"))
