@@ -51,6 +51,18 @@ def test_more_threads_than_any_machine_has_are_told_at_once(asked: list[str]) ->
     assert "1024" in shown.output
 
 
+def test_an_interrupted_verb_says_so_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupt(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pleura.inference.bundle.open_bundle", interrupt)
+    ended = CliRunner().invoke(app, ["card", "bundle", "--out", str(tmp_path / "card.md")])
+    assert ended.exit_code == 130
+    assert ended.output == "pleura: interrupted; the same command can be given again\n"
+
+
 def test_the_front_page_says_what_it_is_not() -> None:
     shown = CliRunner().invoke(app, ["--help"])
     assert "not a medical device" in " ".join(shown.output.split())

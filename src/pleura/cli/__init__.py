@@ -76,6 +76,13 @@ class _Verbs(TyperGroup):
             ctx.fail(str(UnknownName.among("command", args[0], VERBS)))
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("pleura: interrupted; the same command can be given again", err=True)
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
     name="pleura",
