@@ -90,6 +90,16 @@ def test_what_a_prediction_wrote_is_no_film(films: Path) -> None:
         assert list(files_in([argument], Path("elsewhere")))
 
 
+def test_what_another_prediction_wrote_is_no_film(films: Path) -> None:
+    for name in ("journal.sqlite", "masks/2.png", "overlays/2.jpg", "dicom/2/sc.dcm"):
+        path = films / "b/found" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    walked = [str(place.path) for place in files_in(["b"], Path("elsewhere"))]
+    assert walked == ["b/10.dcm", "b/2.dcm", "b/c/1.dcm", "b/found/journal.sqlite"]
+    assert len(list(files_in(["b/found/masks"]))) == 1  # as it is named
+
+
 def test_a_folder_that_cannot_be_listed_is_a_film_that_fails(
     films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,13 @@ def test_a_journal_that_is_damaged_further_in_is_told_as_one(tmp_path: Path) -> 
         journal.expect(places(tmp_path, "b"))
 
 
+def test_a_journal_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()  # as in a folder that may not be written
+    for begin in (lambda: Journal(tmp_path, IDENTITY), lambda: forget(tmp_path)):
+        with pytest.raises(ArchiveError, match=r"cannot be written .*unable to open"):
+            begin()
+
+
 def test_choices_are_kept(tmp_path: Path) -> None:
     with Journal(tmp_path, IDENTITY) as journal:
         assert journal.agree("overlays", None, "on") == "on"

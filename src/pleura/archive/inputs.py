@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from pleura.archive.rows import FOLDERS
+from pleura.archive.rows import FOLDERS, JOURNAL
 from pleura.errors import ArchiveError, ReadError
 
 MAX_LINE_BYTES = 1 << 16
@@ -28,10 +28,10 @@ def files_in(arguments: Iterable[str], out: Path | None = None) -> Iterator[Plac
     """The files that arguments stand for, in order; the same one may come again.
 
     Args:
-        arguments: each a file; a folder, walked in the order of names without hidden files and links to
-            folders; a pattern (`*`, `?`, `[...]`, `**` for folders below) where nothing has that very name;
-            `@FILE`, a list with a path on each line, relative ones from the current folder; or `-`, such a
-            list on standard input.
+        arguments: each a file; a folder, walked in the order of names without hidden files, links to
+            folders, and the pictures of predictions; a pattern (`*`, `?`, `[...]`, `**` for folders below)
+            where nothing has that very name; `@FILE`, a list with a path on each line, relative ones from the
+            current folder; or `-`, such a list on standard input.
         out: the folder of the prediction, whose own pictures are no films: they are left out where they lie
             in a folder that is walked.
 
@@ -69,10 +69,13 @@ def _files(path: Path, ours: frozenset[str]) -> Iterator[Place]:
         return
     unlisted: list[OSError] = []
     for root, folders, names in os.walk(path, onerror=unlisted.append):
+        pictures = FOLDERS if JOURNAL in names else ()
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and os.path.abspath(os.path.join(root, name)) not in ours
+            if name not in pictures
+            and not name.startswith(".")
+            and os.path.abspath(os.path.join(root, name)) not in ours
         )
         for name in sorted(names):
             if not name.startswith("."):
@@ -106,7 +109,9 @@ def _refuse_ours(path: Path, ours: frozenset[str]) -> None:
 def _matching(pattern: str, ours: frozenset[str]) -> Iterator[Place]:
     found = sorted(glob.iglob(pattern, recursive=True)) if glob.has_magic(pattern) else []
     if not found:
-        raise ReadError(f"{pattern} does not exist; give files or folders of films")
+        raise ReadError(
+            f"{pattern} does not exist, or lies where it may not be read; give files or folders of films"
+        )
     for match in found:
         yield from _files(Path(match), ours)
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pleura.archive.inputs import Place
-from pleura.archive.rows import FOLDERS, Row, Task, stamp_of, stem_of
+from pleura.archive.rows import FOLDERS, JOURNAL, Row, Task, stamp_of, stem_of
 from pleura.errors import ArchiveError
 from pleura.outputs.dicom import KINDS
 
-NAME = "journal.sqlite"
+NAME = JOURNAL
 FORMAT_VERSION = 1
 
 _PAGE = 256  # rows fetched at once
@@ -57,12 +57,12 @@ class Journal:
 
     Raises:
         ArchiveError: films were judged with another identity, another process holds it, it is damaged, or it
-            would be begun where pictures lie that are none of its own.
+            would be begun where pictures lie that are none of its own, or it cannot be written.
     """
 
     def __init__(self, root: Path, identity: Mapping[str, str]) -> None:
         self.root, self.path = root, root / NAME
-        self._database = sqlite3.connect(self.path, timeout=0.0, isolation_level=None)
+        self._database = _opened(self.path)
         try:
             # Exclusive, so that write-ahead logging needs no memory shared between processes and works on
             # network drives; a killed process loses nothing of it, a power cut at most the last films.
@@ -74,7 +74,7 @@ class Journal:
             self._database.close()
             if "locked" in str(error):
                 raise _held(root) from error
-            raise ArchiveError(f"{self.path} cannot be written: {error}") from error
+            raise _unwritable(self.path, error) from error
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise _damaged(self.path, error) from error
@@ -340,10 +340,10 @@ def forget(root: Path) -> None:
     Nothing else is removed; of a damaged journal, no picture.
 
     Raises:
-        ArchiveError: another process holds it.
+        ArchiveError: another process holds it, or it cannot be opened.
     """
     if (root / NAME).exists():
-        database = sqlite3.connect(root / NAME, timeout=0.0, isolation_level=None)
+        database = _opened(root / NAME)
         try:
             database.execute("BEGIN EXCLUSIVE")
             for pictures, source, number in database.execute(
@@ -383,6 +383,20 @@ def _remove(root: Path, pictures: Iterable[str]) -> None:
 def _held(root: Path) -> ArchiveError:
     return ArchiveError(
         f"another process is predicting into {root}; wait for it, or take another folder"
+    )
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(path, timeout=0.0, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: Exception) -> ArchiveError:
+    return ArchiveError(
+        f"{path} cannot be written ({error}); see that its folder can be written and has room, or take "
+        "another folder"
     )
 
 

@@ -12,6 +12,9 @@ from pleura.read.source import DICOM_SUFFIXES, IMAGE_SUFFIXES
 
 State = Literal["judged", "failed", "passed over"]
 
+JOURNAL = "journal.sqlite"
+"""By which the folder of a prediction is known."""
+
 FOLDERS = ("masks", "overlays", "dicom")
 """Below the folder of a prediction, what is written of each film; its films may not lie there."""
 
