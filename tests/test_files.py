@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import errno
 import json
 import os
 import subprocess
@@ -41,6 +42,20 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(
             write_half(path, error)
         assert os.listdir(tmp_path) == there
     assert path.read_text() == "old"
+
+
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    (tmp_path / f".a.txt.{os.getpid()}.partial").mkdir()  # so that nothing can be written there
+    with pytest.raises(IsADirectoryError) as caught:
+        write_bytes(path, b"")
+    assert caught.value.filename == str(path)
+    with pytest.raises(OSError, match=r"No space .*b\.txt") as full, whole(tmp_path / "b.txt"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert full.value.errno == errno.ENOSPC
+    with pytest.raises(ConnectionError) as other, whole(path):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+    assert other.value.filename is None
 
 
 @pytest.mark.parametrize("call", ["os.replace", "os.fsync"])

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all: written under another name beside the target, then renamed."""
 
+import errno
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ def whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
             empty file. A few milliseconds each: for what costs hours to make again, not for pictures.
 
     Raises:
-        OSError: the file cannot be written or renamed.
+        OSError: the file cannot be written or renamed; names `path`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
@@ -34,10 +35,19 @@ def whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):  # the first error says more
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and _tells_too_little(error, temporary):
+            error.filename = str(path)
         raise
+
+
+def _tells_too_little(error: OSError, temporary: Path) -> bool:
+    """Whether an error names the temporary file alone, or a full disk and no file."""
+    if error.filename is None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return error.filename == str(temporary) and error.filename2 is None
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = False) -> None:
