@@ -124,3 +124,11 @@ def test_the_console_prints_names_as_they_are(text: str) -> None:
         made.print(text)
         made.print(table)
     assert captured.get().count(text) == 4
+
+
+def test_progress_goes_nowhere_where_standard_output_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    with Bar("Training") as bar:
+        bar(1, 1)

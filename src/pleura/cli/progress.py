@@ -1,6 +1,5 @@
 """What every verb prints through: the console, and the progress bar with done, rate and time left."""
 
-import sys
 import time
 from types import TracebackType
 from typing import ClassVar
@@ -108,8 +107,8 @@ class Bar:
         if seconds > 0 and made > 0:
             rate = made / seconds
             text += f", {rate:.1f}/s, {(total - done) / rate:.0f} s left"
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        console.file.write(text + "\n")  # to nowhere, where standard output is closed
+        console.file.flush()
 
     def _stop(self) -> None:
         self._running = False
