@@ -1,6 +1,7 @@
 """Splits: whole patients, stratified, repeatable, and refused when anything leaks or changed."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -293,6 +294,21 @@ def test_the_command_never_divides_over_a_frozen_test_part(tmp_path: Path) -> No
     assert Split.load(fine).test == Split.load(coarse).test
     nowhere = split("--folds", 2, "--within", tmp_path / "nowhere.json", "--out", fine)
     assert "does not exist" in str(nowhere.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--folds", "3", "--tune-fraction", "0.3"), "--tune-fraction: .* with --folds"),
+        (
+            ("--folds", "2", "--within", "s.json", "--test-fraction", "0.3", "--balanced-tuning"),
+            "--test-fraction, --balanced-tuning: .* with --within",
+        ),
+    ],
+)
+def test_what_a_split_would_pass_over_is_refused(options: tuple[str, ...], names: str) -> None:
+    ran = CliRunner().invoke(app, ["split", "data", *options])
+    assert re.search(names, str(ran.exception))
 
 
 def test_parts_by_name_and_fold() -> None:

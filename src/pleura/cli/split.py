@@ -13,14 +13,18 @@ from pleura.data.manifest import Dataset, Film
 from pleura.data.split import SPLIT_FILE, Split, divide_folds, make_split
 from pleura.errors import DatasetError
 
+TEST_FRACTION, TUNE_FRACTION = 0.2, 0.15
+
 
 def split(
     data: Annotated[Path, typer.Argument(help="The prepared dataset.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Decides which patients go where.")] = 0,
-    test_fraction: Annotated[float, typer.Option(help="Share of the films to test on.")] = 0.2,
+    test_fraction: Annotated[
+        float, typer.Option(help="Share of the films to test on.")
+    ] = TEST_FRACTION,
     tune_fraction: Annotated[
         float, typer.Option(help="Share of the films left after the test part to tune on.")
-    ] = 0.15,
+    ] = TUNE_FRACTION,
     folds: Annotated[
         int | None, typer.Option(help="Make this many folds instead of one tuning part.")
     ] = None,
@@ -51,6 +55,16 @@ def split(
     The test part is drawn once: where the file exists already and has one, its test films stay as they are
     and only tuning and training films are drawn anew.
     """
+    sizes = {"--tune-fraction": tune_fraction != TUNE_FRACTION}
+    if within is not None:
+        sizes["--test-fraction"] = test_fraction != TEST_FRACTION
+        sizes["--test-corpus"] = bool(test_corpus)
+        sizes["--balanced-tuning"] = balanced_tuning
+    if folds is not None and (given := [option for option, is_given in sizes.items() if is_given]):
+        raise DatasetError(
+            f"{', '.join(given)}: there is nothing of the kind to draw with "
+            f"{'--folds' if within is None else '--within'}; leave one of them out"
+        )
     dataset = Dataset.open(data)
     path = out or data / SPLIT_FILE
     if within is not None:
