@@ -63,6 +63,12 @@ def test_an_interrupted_verb_says_so_in_a_line(
     assert ended.output == "pleura: interrupted; the same command can be given again\n"
 
 
+def test_a_run_whose_dataset_moved_asks_for_it(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"format_version": 1, "dataset": "gone/data"}')
+    ended = CliRunner().invoke(app, ["export", str(tmp_path), "--out", str(tmp_path / "bundle")])
+    assert "gone/data, which is not there; say where" in str(ended.exception)
+
+
 def test_the_front_page_says_what_it_is_not() -> None:
     shown = CliRunner().invoke(app, ["--help"])
     assert "not a medical device" in " ".join(shown.output.split())

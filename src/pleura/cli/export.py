@@ -127,6 +127,7 @@ def export(
     """
     from pleura.data.manifest import Dataset
     from pleura.data.split import Split
+    from pleura.errors import DatasetError
     from pleura.evaluation.card import read_about
     from pleura.inference.manifest import SEGMENTER
     from pleura.training.blend import export_blend
@@ -156,6 +157,10 @@ def export(
     run = run_of_fold(runs[0], 0) if folds else runs[0]
     run = run / SEGMENTER if is_cascade(run) else run
     folder = data or Path(RunFolder(run).described()["dataset"])
+    if data is None and not folder.exists():
+        raise DatasetError(
+            f"{run} was trained on {folder}, which is not there; say where its dataset lies now (--data)"
+        )
     dataset, parts = Dataset.open(folder), Split.load(split or split_of(runs[0], folder))
     with (
         Bar("Fitting the operating point") as bar,
