@@ -235,6 +235,7 @@ def _make(job: tuple[Path, _Plan]) -> _Row:
     name = f"{plan.entropy} {plan.patient} {plan.film}"
     study, series, image = (uid(f"{name} {level}") for level in ("study", "series", "image"))
     folder = out / "dicom-images-train" / study / series
+    remove_partial(folder, shared=True)
     _write(folder / f"{image}.dcm", dicom_bytes(film, kind, name, study, series, image))
     collapse = plan.pneumothorax
     facts = {
