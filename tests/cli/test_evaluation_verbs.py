@@ -325,3 +325,7 @@ def test_films_that_came_another_way(made: dict[str, Path], tmp_path: Path) -> N
         pleura("robustness", broken, "-b", made["bundle"], "-o", out)
     with pytest.raises(FileExistsError):  # before any film is looked at: this one is none
         pleura("robustness", broken, "-b", made["bundle"], "-o", broken)
+    (tmp_path / "evaluated").mkdir()
+    (tmp_path / "evaluated/films.csv").write_text("scores")
+    with pytest.raises(EvaluationError, match="overwritten"):
+        pleura("robustness", broken, "-b", made["bundle"], "-o", tmp_path / "evaluated")

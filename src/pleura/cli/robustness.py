@@ -38,10 +38,16 @@ def robustness(
     Labels are not needed, and nothing is scored. Writes a page, the numbers as JSON, and every film's.
     """
     from pleura.evaluation.robustness import compared, judge_changed, summarised
-    from pleura.evaluation.robustness_page import PAGE_FILE, Pictures, write_robustness
+    from pleura.evaluation.robustness_page import (
+        PAGE_FILE,
+        Pictures,
+        check_place,
+        write_robustness,
+    )
     from pleura.inference.detector import Detector
 
     out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before the work
+    check_place(out)
     detector = Detector.load(bundle, device)
     places = _spread(list(files_in(films)), limit)
     failures: list[str] = []

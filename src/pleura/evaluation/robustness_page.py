@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from pleura.errors import EvaluationError
 from pleura.evaluation.robustness import FORMAT_VERSION, Kept, Looked, Robustness
 from pleura.files import whole, write_json
 from pleura.outputs.forest import Row, forest
@@ -53,6 +54,19 @@ class Pictures:
     def uris(self) -> list[str]:
         """Each pair as a `data:` URI, those that moved furthest first."""
         return [jpeg_uri(picture) for _, picture in self._found]
+
+
+def check_place(out: Path) -> None:
+    """Refuses a folder in which a table of something else would be lost.
+
+    Raises:
+        EvaluationError: `out` holds a `films.csv`, but no `robustness.json`.
+    """
+    if (out / FILMS_FILE).exists() and not (out / NUMBERS_FILE).exists():
+        raise EvaluationError(
+            f"{out} holds a {FILMS_FILE} of something else, such as an evaluation, which would be "
+            "overwritten; write into another folder"
+        )
 
 
 def write_robustness(
