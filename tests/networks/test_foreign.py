@@ -246,6 +246,10 @@ def test_the_verb_says_what_fitted(tmp_path: Path) -> None:
     assert isinstance(wrong.exception, RecipeError)
     wrong = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "b.bin")])
     assert isinstance(wrong.exception, RecipeError)
+    before = out.read_bytes()
+    wrong = CliRunner().invoke(app, [command[0], str(out), *command[2:]])
+    assert "itself" in str(wrong.exception)
+    assert out.read_bytes() == before
 
 
 @pytest.mark.parametrize("separator", [".", "_"])

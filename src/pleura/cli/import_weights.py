@@ -50,6 +50,8 @@ def import_weights(
 
     if out.suffix != ".safetensors":
         raise RecipeError(f"{out} is to be a .safetensors file; give --out such a name")
+    if out.exists() and file.exists() and out.samefile(file):
+        raise RecipeError(f"{out} is the checkpoint itself; give --out another name")
     options = _options(option or ())
     made = create(
         network,
