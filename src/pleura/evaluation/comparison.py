@@ -127,7 +127,9 @@ def read_entrants(folders: Sequence[Path]) -> list[Entrant]:
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, EvaluationError):
                 raise
-            raise EvaluationError(f"{folder / RUN_FILE} is damaged ({error!r})") from error
+            raise EvaluationError(
+                f"{folder / RUN_FILE} is damaged ({error!r}); evaluate into a new folder"
+            ) from error
         if len(table) != films:
             raise EvaluationError(
                 f"{folder} is unfinished ({len(table)} of {films} films); run its `pleura evaluate` again"

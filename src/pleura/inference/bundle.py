@@ -216,7 +216,9 @@ def open_bundle(path: Path | str) -> Bundle:
         if manifest is not None:
             _check_names(checksums, len(manifest.members))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{path}: its {MANIFEST} cannot be used: {error}") from error
+        raise BundleError(
+            f"{path}: its {MANIFEST} cannot be used: {error}; get the bundle again, or export it again"
+        ) from error
     if manifest is None:
         raise BundleError(
             f"{path} is a bundle of format {version}; this pleura reads formats "
@@ -266,9 +268,13 @@ def _file(bundle: Path, name: str, limit: int) -> bytes:
         else:
             raise BundleError(f"{bundle} does not exist; make a bundle with `pleura export`")
     except (FileNotFoundError, KeyError):
-        raise BundleError(f"{bundle} is no bundle: it holds no {name}") from None
+        raise BundleError(
+            f"{bundle} is no bundle: it holds no {name}; give one that `pleura export` wrote"
+        ) from None
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise BundleError(f"{bundle}: {name} cannot be read ({error})") from error
+        raise BundleError(
+            f"{bundle}: {name} cannot be read ({error}); give a bundle, a folder or a zip"
+        ) from error
     if len(data) > limit:
         raise BundleError(f"{bundle}: {name} is larger than {limit} bytes, which no bundle needs")
     return data
