@@ -113,3 +113,9 @@ def test_a_folder_that_cannot_be_listed_is_a_film_that_fails(
     monkeypatch.setattr(os, "scandir", broken)
     assert found("b") == [("b/10.dcm", False), ("b/2.dcm", False), ("b/c", True)]
     assert found("b/c") == [("b/c", True)]
+
+
+def test_a_link_to_a_folder_is_not_followed_and_fails(films: Path) -> None:
+    (films / "b/link").symlink_to(films / "b", target_is_directory=True)
+    assert found("b")[2:] == [("b/link", True), ("b/c/1.dcm", False)]
+    assert found("b/link")[:2] == [("b/link/10.dcm", False), ("b/link/2.dcm", False)]

@@ -257,6 +257,15 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_tried_again(
     assert counts == {"judged": 5}
 
 
+def test_a_link_to_a_folder_is_reported(films: Path, tmp_path: Path) -> None:
+    write_film(tmp_path / "elsewhere" / "e.png", 9)
+    (films / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    failures = []
+    _, counts = predict(tmp_path / "out", films, failed=failures.append)
+    assert counts == {"judged": 4, "failed": 1}
+    assert f"{films / 'link'}: is a link to a folder" in failures[0].message
+
+
 @pytest.mark.parametrize("name", ["masks", "overlays", "dicom"])
 def test_films_that_lie_where_pictures_go_are_neither_overwritten_nor_removed(
     tmp_path: Path, name: str

@@ -100,6 +100,9 @@ def test_hidden_files_and_loops_of_links_are_passed_over(tmp_path: Path) -> None
     ((source, reason),) = find_cases(CorpusSpec(tmp_path))[1]  # but not in silence
     assert source.endswith(":loop")
     assert "links are not followed" in reason
+    (tmp_path / "a.dcm").unlink()
+    with pytest.raises(CorpusError, match=r"no DICOM file.*:loop: .*links are not followed"):
+        find_cases(CorpusSpec(tmp_path, layout="siim"))
 
 
 def test_dicom_with_a_table_of_labels_is_no_siim(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def files_in(arguments: Iterable[str], out: Path | None = None) -> Iterator[Plac
             in a folder that is walked.
 
     Yields:
-        Also folders that cannot be listed, each as a film that fails.
+        Also folders that cannot be listed, and links to folders that are met in one, each as a film that
+        fails.
 
     Raises:
         ReadError: an argument stands for nothing. A path of a list that does not exist is given all the same:
@@ -80,6 +81,9 @@ def _files(path: Path, ours: frozenset[str]) -> Iterator[Place]:
         for name in sorted(names):
             if not name.startswith("."):
                 yield Place(Path(root) / name, named=False)
+        for name in folders:
+            if os.path.islink(os.path.join(root, name)):  # which os.walk passes over in silence
+                yield Place(Path(root) / name, named=True)
         yield from _failing(unlisted)
     yield from _failing(unlisted)
 

@@ -70,6 +70,11 @@ def _unlisted(task: Task) -> ReadError:
     except OSError as error:
         why = error.strerror or str(error)
     else:
+        if task.path.is_symlink():
+            return ReadError(
+                f"{task.source}: is a link to a folder, and such links are not followed; name it itself, "
+                "beside the folder that it lies in"
+            )
         why = "now it can"
     return ReadError(
         f"{task.source}: this folder cannot be listed ({why}), so that films may be missing; see to it, then "

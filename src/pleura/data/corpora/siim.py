@@ -72,7 +72,8 @@ def cases(spec: CorpusSpec) -> tuple[list[Case], list[tuple[str, str]]]:
             )
         )
     if not present:
-        raise CorpusError(f"{folder} holds no DICOM file (*.dcm); is it the right folder?")
+        first = f"; {refused.rows[0][0]}: {refused.rows[0][1]}" if refused.rows else ""
+        raise CorpusError(f"{folder} holds no DICOM file (*.dcm){first}; is it the right folder?")
     return found, refused.rows + [
         (
             f"{spec.name}:{annotations_name}",
