@@ -67,7 +67,7 @@ def test_the_examples_from_python_run(tmp_path: Path, monkeypatch: pytest.Monkey
         subprocess.run([pleura, *command], check=True, capture_output=True)
     page = (ROOT / "docs/how-to/python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     names: dict[str, Any] = {"__name__": "example"}
     for number, block in enumerate(blocks):
         exec(compile(block, f"python.md, block {number}", "exec"), names)

@@ -293,7 +293,7 @@ def test_the_detector_computes_what_the_network_does(detector: Detector, weights
 
 def test_findings_do_not_depend_on_the_batch(detector: Detector) -> None:
     films = [film(0), film(1, (300, 200)), film(2, view="lateral"), film(3)]
-    together = detector.batch(films)
+    together = detector.batch(one for one in films)  # whatever they come from
     for given, finding in zip(films, together, strict=True):
         alone = detector(given)
         assert finding.decision == alone.decision

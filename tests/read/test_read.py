@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import Dataset
 
 from pleura.errors import FilmTooLarge, ReadError, UnrecognisedFormat
 from pleura.read import Limits, is_dicom, read, read_dicom
@@ -85,6 +86,13 @@ def test_streams_that_cannot_be_read(data: bytes) -> None:
     for stream in (closed, io.StringIO("text"), object()):
         with pytest.raises(ReadError):
             read(stream)  # type: ignore[arg-type]
+    ended = io.BytesIO(data)
+    read(ended)
+    with pytest.raises(ReadError, match=r"^<stream>: has nothing to read.*seek\(0\)"):
+        read(ended)
+    for held in (Dataset(), np.zeros((200, 200)), None):
+        with pytest.raises(ReadError, match=rf"^<{type(held).__name__}>: is no path.*BytesIO"):
+            read(held)  # type: ignore[arg-type]
 
 
 def test_byte_limit(data: bytes, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """`Detector`: films in, findings out. What is evaluated is what is served: this."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -164,8 +164,13 @@ class Detector:
         """
         return self.batch([film])[0]
 
-    def batch(self, films: Sequence[Radiograph]) -> list[Finding]:
-        """The findings for several films, in their order; the network sees them in one batch."""
+    def batch(self, films: Iterable[Radiograph]) -> list[Finding]:
+        """The findings for several films, in their order; the network sees them in one batch.
+
+        Raises:
+            BundleError, TypeError: as for one film.
+        """
+        films = list(films)
         for film in films:
             if not isinstance(film, Radiograph):
                 raise TypeError(

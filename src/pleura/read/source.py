@@ -57,7 +57,9 @@ def name_of(source: Source) -> str:
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     name = getattr(source, "name", None)
-    return name if isinstance(name, str) else "<stream>"
+    if isinstance(name, str):
+        return name
+    return "<stream>" if hasattr(source, "read") else f"<{type(source).__name__}>"
 
 
 def load(source: Source, limits: Limits) -> bytes:
@@ -96,6 +98,11 @@ def _load_file(path: str, limits: Limits) -> bytes:
 
 
 def _load_stream(stream: BinaryIO, limits: Limits) -> bytes:
+    if not hasattr(stream, "read"):
+        raise ReadError(
+            "is no path, bytes or binary stream; give one of these (a pydicom Dataset or an image in memory "
+            "is saved to a BytesIO first)"
+        )
     try:
         data = stream.read(limits.max_bytes + 1)
     except (
@@ -108,6 +115,10 @@ def _load_stream(stream: BinaryIO, limits: Limits) -> bytes:
         ) from None
     if not isinstance(data, bytes | bytearray | memoryview):
         raise ReadError("is a text stream; open it in binary mode ('rb')")
+    if not data:
+        raise ReadError(
+            "has nothing to read; a stream is read from where it stands: seek(0) goes back to its start"
+        )
     return bytes(data)
 
 
