@@ -202,6 +202,8 @@ class TestChoice:
     def test_a_gpu_is_for_torch(self) -> None:
         with pytest.raises(DeviceUnavailable, match="onnxruntime runs on the cpu"):
             of_graph(graph(), runtime="onnxruntime", device="cuda")
+        with pytest.raises(BundleError, match=r"device cuda needs torch.*no safetensors"):
+            of_graph(graph(), device="cuda")
 
     def test_a_precision_that_a_runtime_has_not_got(self) -> None:
         with pytest.raises(BundleError, match="does not compute in bf16"):

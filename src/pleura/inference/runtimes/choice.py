@@ -46,6 +46,8 @@ def runtimes_for(bundle: Bundle, options: RuntimeOptions) -> Choice:
     if options.device == "cuda" and name != "torch":
         raise DeviceUnavailable(f"{name} runs on the cpu; with device cuda use runtime torch")
     lacking = _lacking(bundle, name, options)
+    if lacking and options.runtime == AUTO:
+        raise BundleError(f"device cuda needs {name}, but {lacking}; use device auto")
     if lacking:
         raise BundleError(f"runtime {name} was asked for, but {lacking}; use runtime auto")
     return _told(Choice(_made(name, bundle, options), "it was asked for"))
