@@ -66,6 +66,11 @@ def test_competition_dice_is_the_mean_with_empty_hits():
     assert all_empty_dice([0, 0, 7, 60]) == 0.5
     assert competition_dice(0, 0, 0) == 1.0  # one film
     assert competition_dice([], [], []) is None
+    with pytest.raises(EvaluationError, match="pair up"):
+        competition_dice([9], [9, 0], [9, 0])
+    for shared in (301, -1, float("nan")):
+        with pytest.raises(EvaluationError, match="no larger than either mask"):
+            competition_dice([300, 0], [400, 0], [shared, 0])
     assert all_empty_dice([]) is None
 
 

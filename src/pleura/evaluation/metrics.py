@@ -59,10 +59,27 @@ def competition_dice(
     Predicting nothing at all already scores the share of films without the target: 0.778 on the
     challenge's labelled set. Show it only beside `all_empty_dice`.
 
+    Args:
+        pred_area, truth_area: of each film's masks, in pixels.
+        intersection: pixels that lie in both.
+
     Returns:
         0 to 1, or None without films.
+
+    Raises:
+        EvaluationError: they do not pair up, or an intersection is larger than one of its masks.
     """
-    scores = np.atleast_1d(dice_of(pred_area, truth_area, intersection))
+    pred, truth, shared = (np.asarray(x) for x in (pred_area, truth_area, intersection))
+    if not pred.shape == truth.shape == shared.shape:
+        raise EvaluationError(
+            "areas and intersections pair up, a number a film; got shapes "
+            f"{pred.shape}, {truth.shape} and {shared.shape}"
+        )
+    if not ((shared >= 0) & (shared <= np.minimum(pred, truth))).all():
+        raise EvaluationError(
+            "an intersection is at least 0 and no larger than either mask; give areas predicted, true, shared"
+        )
+    scores = np.atleast_1d(dice_of(pred, truth, shared))
     return float(scores.mean()) if scores.size else None
 
 
