@@ -20,7 +20,7 @@ def default_bundle() -> Path:
     Raises:
         BundleError: it is not installed, or holds none that this pleura finds.
     """
-    needed = "no bundle was named, and the trained model is not installed"
+    needed = "the trained model, which judges where no other bundle is named, is not installed"
     return _held("BUNDLE", MANIFEST, needed, "bundle", "a bundle that `pleura export` made")
 
 
@@ -55,8 +55,8 @@ def _held(name: str, file: str, needed: str, what: str, instead: str) -> Path:
         if error.name != _MODULE:
             raise
         raise BundleError(
-            f"{needed}: pip install {DISTRIBUTION} (under a licence of its own, for research use), or name "
-            f"{instead}"
+            f"{needed}: in a checkout of pleura, pip install ./weights ({DISTRIBUTION}, under a licence of "
+            f"its own, for research use); or name {instead}"
         ) from None
     place = getattr(held, name, None)
     if not isinstance(place, Path) or not (place / file).is_file():
