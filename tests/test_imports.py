@@ -37,6 +37,7 @@ ALLOWED = {
     "service": MIDDLE | {"pacs"},
     "cli": MIDDLE | {"archive", "pacs", "evaluation", "training", "service"},
     "__init__": MIDDLE,
+    "__main__": {"cli"},
 }
 HEAVY = {
     "torch",

@@ -75,6 +75,20 @@ def test_the_front_page_says_what_it_is_not() -> None:
     assert all(name in shown.output for name in VERBS)
 
 
+def test_a_run_is_not_averaged_with_itself(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    done = run("export", "run", "./run", "--out", "b", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "a run is given twice" in done.stderr
+
+
+def test_pleura_is_a_module_that_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pleura", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.startswith("pleura "), done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -144,6 +144,8 @@ def export(
     for run in runs:
         if any(run.glob("fold-*")):
             check_finished(run)
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise typer.BadParameter("a run is given twice, and would only be averaged with itself")
     folds = is_cross_validation(runs[0])
     if any(is_cross_validation(run) is not folds for run in runs):
         raise typer.BadParameter("give runs, or finished cross-validations, but not both at once")

@@ -64,7 +64,7 @@ def _say(found: Verification) -> None:
         console.print(_problems(found.problems))
     errors, warnings = len(found.of("error")), len(found.of("warning"))
     verdict = (
-        f"Safe to train on: no errors, {warnings} kinds of warning."
+        f"Safe to train on: no errors. Kinds of warning: {warnings}."
         if found.safe_to_train
         else f"NOT safe to train on. Kinds of error: {errors}, of warning: {warnings}."
     )
