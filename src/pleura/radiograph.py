@@ -51,6 +51,9 @@ class Radiograph:
             None.
         notes: what the reader chose or repaired, one sentence each, in order.
         header: the header without pixel data (a pydicom Dataset), or None for plain images.
+
+    Raises:
+        TypeError, ValueError: the pixels are no such array.
     """
 
     pixels: NDArray[np.float32]
@@ -78,6 +81,10 @@ class Radiograph:
 
     def __post_init__(self) -> None:
         pixels = self.pixels
+        if not isinstance(pixels, np.ndarray):
+            raise TypeError(
+                f"a Radiograph's pixels are a float32 array (H, W); got a {type(pixels).__name__}"
+            )
         if pixels.ndim != 2 or pixels.size == 0 or pixels.dtype != np.float32:
             raise ValueError(
                 f"a Radiograph's pixels are float32 (H, W); got {pixels.dtype} {pixels.shape}"

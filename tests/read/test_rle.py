@@ -118,6 +118,13 @@ def test_garbage(text: str, says: str) -> None:
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize("cell", [float("nan"), -1, None])
+def test_a_cell_that_is_no_text_is_called_so(cell: object) -> None:
+    """As pandas reads an empty one, or a column of -1 alone."""
+    with pytest.raises(RunLengthError, match="as text"):
+        decode_rle(cell, (3, 4))  # type: ignore[arg-type]
+
+
 def test_negative_shape() -> None:
     with pytest.raises(RunLengthError):
         decode_rle("-1", (-3, 4))

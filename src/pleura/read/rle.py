@@ -57,6 +57,11 @@ def decode_rle(text: str, shape: tuple[int, int] = (1024, 1024)) -> NDArray[np.b
     rows, columns = shape
     if rows < 0 or columns < 0:
         raise RunLengthError(f"a mask of {rows}x{columns} pixels cannot be: give its true shape")
+    if not isinstance(text, str):  # pandas reads an empty cell as NaN, and -1 alone as a number
+        raise RunLengthError(
+            f"run lengths are text; got {text!r}: read their column as text (in pandas: dtype=str, "
+            "keep_default_na=False)"
+        )
     if text.strip() == EMPTY:
         return np.zeros(shape, dtype=np.bool_)
     counts = _counts(text, rows * columns)
