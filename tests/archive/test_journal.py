@@ -8,8 +8,8 @@ import pytest
 from bright import Bright, predict, write_film
 
 from pleura.archive.inputs import Place
-from pleura.archive.journal import NAME, Journal, forget
-from pleura.archive.rows import Row, Stamp
+from pleura.archive.journal import Journal, forget
+from pleura.archive.rows import JOURNAL, Row, Stamp
 from pleura.archive.run import identity_of
 from pleura.errors import ArchiveError
 
@@ -94,7 +94,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 def test_what_is_no_journal(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes(b"something else entirely" * 100)
+    (tmp_path / JOURNAL).write_bytes(b"something else entirely" * 100)
     with pytest.raises(ArchiveError, match="is damaged"):
         Journal(tmp_path, IDENTITY)
     forget(tmp_path)
@@ -104,7 +104,7 @@ def test_what_is_no_journal(tmp_path: Path) -> None:
 def test_a_journal_that_is_damaged_further_in_is_told_as_one(tmp_path: Path) -> None:
     with Journal(tmp_path, IDENTITY) as journal:
         journal.expect(places(tmp_path, *(f"{n}{'a' * 200}" for n in range(100))))
-    path = tmp_path / NAME
+    path = tmp_path / JOURNAL
     whole = path.read_bytes()
     path.write_bytes(whole[: 12 * 4096] + b"\xaa" * (len(whole) - 12 * 4096))
     with (
@@ -115,7 +115,7 @@ def test_a_journal_that_is_damaged_further_in_is_told_as_one(tmp_path: Path) -> 
 
 
 def test_a_journal_that_cannot_be_opened(tmp_path: Path) -> None:
-    (tmp_path / NAME).mkdir()  # as in a folder that may not be written
+    (tmp_path / JOURNAL).mkdir()  # as in a folder that may not be written
     for begin in (lambda: Journal(tmp_path, IDENTITY), lambda: forget(tmp_path)):
         with pytest.raises(ArchiveError, match=r"cannot be written .*unable to open"):
             begin()

@@ -19,7 +19,6 @@ from pleura.archive.rows import FOLDERS, JOURNAL, Row, Task, stamp_of, stem_of
 from pleura.errors import ArchiveError
 from pleura.outputs.dicom import KINDS
 
-NAME = JOURNAL
 FORMAT_VERSION = 1
 
 _PAGE = 256  # rows fetched at once
@@ -61,7 +60,7 @@ class Journal:
     """
 
     def __init__(self, root: Path, identity: Mapping[str, str]) -> None:
-        self.root, self.path = root, root / NAME
+        self.root, self.path = root, root / JOURNAL
         self._database = _opened(self.path)
         try:
             # Exclusive, so that write-ahead logging needs no memory shared between processes and works on
@@ -342,8 +341,8 @@ def forget(root: Path) -> None:
     Raises:
         ArchiveError: another process holds it, or it cannot be opened.
     """
-    if (root / NAME).exists():
-        database = _opened(root / NAME)
+    if (root / JOURNAL).exists():
+        database = _opened(root / JOURNAL)
         try:
             database.execute("BEGIN EXCLUSIVE")
             for pictures, source, number in database.execute(
@@ -358,7 +357,7 @@ def forget(root: Path) -> None:
         finally:
             database.close()
     for ending in ("", "-wal", "-shm", "-journal"):
-        (root / f"{NAME}{ending}").unlink(missing_ok=True)
+        (root / f"{JOURNAL}{ending}").unlink(missing_ok=True)
 
 
 def _perhaps(source: bytes, number: int) -> Iterator[str]:

@@ -93,10 +93,8 @@ def _padded_run_lengths(frame: bytes, planes: int, size: int) -> bytes:
         raise ValueError(f"{header[0]} segments for samples of {planes} bytes")
     ends = pairwise([*header[1 : planes + 1], len(frame)])
     found = [imagecodecs.packbits_decode(frame[at:end], out=2 * size) for at, end in ends]
-    bytewise = [
-        np.frombuffer(one, np.uint8, count=size) for one in reversed(found)
-    ]  # the least first
-    return np.stack(bytewise, axis=-1).tobytes()
+    least_first = [np.frombuffer(one, np.uint8, count=size) for one in reversed(found)]
+    return np.stack(least_first, axis=-1).tobytes()
 
 
 _DECODERS: dict[UID, Callable[[bytes, Dataset], Decoded]] = {
